@@ -1,0 +1,1 @@
+"""The only package that names aioboto3: clients, adapters, error mapping, the batcher."""

@@ -1,0 +1,1 @@
+"""The command line `participation`, one module a group of commands."""

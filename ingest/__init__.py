@@ -1,0 +1,1 @@
+"""The thin ASGI service that takes requests in."""

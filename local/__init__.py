@@ -1,0 +1,1 @@
+"""The embedded AWS, the Firehose stand-in, and the demo."""

@@ -1,0 +1,74 @@
+"""DynamoDB attribute values: the four types that our items use, to and from Python."""
+
+from collections.abc import Mapping
+from typing import Final, TypeAlias
+
+AttributeValue: TypeAlias = Mapping[str, str | bool]
+"""One of {"S": text}, {"N": digits}, {"BOOL": flag}, {"NULL": True}."""
+Item: TypeAlias = Mapping[str, AttributeValue]
+
+NULL: Final[AttributeValue] = {"NULL": True}
+
+
+class ItemError(ValueError):
+    """A stored item lacks an attribute or holds one of another type than the contract says."""
+
+
+def encode(value: str | int | bool | None) -> AttributeValue:
+    """Turn a Python value into an attribute value."""
+    if value is None:
+        return NULL
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    if isinstance(value, int):
+        return {"N": str(value)}
+    return {"S": value}
+
+
+def text(item: Item, name: str) -> str:
+    """Read a required text attribute; raises ItemError."""
+    value = optional_text(item, name)
+    if value is None:
+        raise ItemError(f"attribute {name!r} is missing")
+    return value
+
+
+def optional_text(item: Item, name: str) -> str | None:
+    """Read a text attribute that may be absent or NULL; raises ItemError on another type."""
+    attribute = item.get(name)
+    if attribute is None or "NULL" in attribute:
+        return None
+    value = attribute.get("S")
+    if not isinstance(value, str):
+        raise ItemError(f"attribute {name!r} is not a string: {dict(attribute)!r}")
+    return value
+
+
+def integer(item: Item, name: str) -> int:
+    """Read a required whole number; raises ItemError."""
+    value = optional_integer(item, name)
+    if value is None:
+        raise ItemError(f"attribute {name!r} is missing")
+    return value
+
+
+def optional_integer(item: Item, name: str) -> int | None:
+    """Read a whole number that may be absent or NULL; raises ItemError on another type."""
+    attribute = item.get(name)
+    if attribute is None or "NULL" in attribute:
+        return None
+    try:
+        return int(attribute["N"])
+    except (KeyError, ValueError):
+        raise ItemError(f"attribute {name!r} is not a whole number: {dict(attribute)!r}") from None
+
+
+def optional_flag(item: Item, name: str) -> bool | None:
+    """Read a flag that may be absent or NULL; raises ItemError on another type."""
+    attribute = item.get(name)
+    if attribute is None or "NULL" in attribute:
+        return None
+    value = attribute.get("BOOL")
+    if not isinstance(value, bool):
+        raise ItemError(f"attribute {name!r} is not a flag: {dict(attribute)!r}")
+    return value

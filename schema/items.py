@@ -1,0 +1,206 @@
+"""The table's items as values, and the change from one state of a request to the next."""
+
+from dataclasses import dataclass
+from typing import Final, Self
+
+from schema import attributes, keys, names
+from schema.attributes import AttributeValue, Item, ItemError
+from schema.states import Status, may_become
+
+MAX_ERROR_MESSAGE_CHARS: Final = 256
+UNKNOWN_WORKER: Final = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestItem:
+    """One user's participation in one event, as the table holds it (domain §3)."""
+
+    request_id: str
+    event_id: str
+    user_id: str
+    event_type: str
+    status: Status
+    requested_at_ms: int | None = None
+    queued_at_ms: int | None = None
+    started_at_ms: int | None = None
+    finished_at_ms: int | None = None
+    result_code: str | None = None
+    attempt: int | None = None
+    is_dlq: bool | None = None
+    failure_class: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    dlq_at_ms: int | None = None
+    worker_id: str | None = None
+    """Who decided; stored so that a redelivery publishes the same bytes as the first delivery."""
+    ttl_s: int | None = None
+    """When the item may expire, in epoch *seconds*: DynamoDB's TTL knows no other unit."""
+
+    @classmethod
+    def from_item(cls, item: Item) -> Self:
+        """Read a stored item; raises ItemError where it breaks the contract."""
+        status = attributes.text(item, "status")
+        try:
+            known_status = Status(status)
+        except ValueError:
+            raise ItemError(f"attribute 'status' holds the unknown value {status!r}") from None
+        text, integer = attributes.optional_text, attributes.optional_integer
+        return cls(
+            request_id=attributes.text(item, "requestId"),
+            event_id=attributes.text(item, "eventId"),
+            user_id=attributes.text(item, "userId"),
+            event_type=attributes.text(item, "eventType"),
+            status=known_status,
+            requested_at_ms=integer(item, "requestedAt"),
+            queued_at_ms=integer(item, "queuedAt"),
+            started_at_ms=integer(item, "startedAt"),
+            finished_at_ms=integer(item, "finishedAt"),
+            result_code=text(item, "resultCode"),
+            attempt=integer(item, "attempt"),
+            is_dlq=attributes.optional_flag(item, "isDlq"),
+            failure_class=text(item, "failureClass"),
+            error_code=text(item, "errorCode"),
+            error_message=text(item, "errorMessage"),
+            dlq_at_ms=integer(item, "dlqAt"),
+            worker_id=text(item, "workerId"),
+            ttl_s=integer(item, names.TTL_ATTRIBUTE),
+        )
+
+    def to_item(self) -> dict[str, AttributeValue]:
+        """Write the whole item, absent values left out, index keys from QUEUED on."""
+        return {
+            names.PARTITION_KEY: {"S": keys.request_pk(self.request_id)},
+            names.SORT_KEY: {"S": keys.REQUEST_SORT_KEY},
+            **{
+                attribute: attributes.encode(value)
+                for attribute, value in self.attributes().items()
+                if value is not None
+            },
+        }
+
+    def attributes(self) -> dict[str, str | int | bool | None]:
+        """All attributes but the table's own key, by their stored names."""
+        values: dict[str, str | int | bool | None] = {
+            attribute: getattr(self, field) for field, attribute in _ATTRIBUTES.items()
+        }
+        # Index keys exist from the QUEUED transition on and never change (domain §3).
+        if self.queued_at_ms is not None and self.status is not Status.RECEIVED:
+            sort_key = keys.index_sk(self.queued_at_ms, self.request_id)
+            values |= {
+                names.USER_INDEX_PARTITION_KEY: keys.user_index_pk(self.user_id),
+                names.USER_INDEX_SORT_KEY: sort_key,
+                names.EVENT_INDEX_PARTITION_KEY: keys.event_index_pk(self.event_id),
+                names.EVENT_INDEX_SORT_KEY: sort_key,
+            }
+        return values
+
+
+_ATTRIBUTES: Final = {
+    "request_id": "requestId",
+    "event_id": "eventId",
+    "user_id": "userId",
+    "event_type": "eventType",
+    "status": "status",
+    "requested_at_ms": "requestedAt",
+    "queued_at_ms": "queuedAt",
+    "started_at_ms": "startedAt",
+    "finished_at_ms": "finishedAt",
+    "result_code": "resultCode",
+    "attempt": "attempt",
+    "is_dlq": "isDlq",
+    "failure_class": "failureClass",
+    "error_code": "errorCode",
+    "error_message": "errorMessage",
+    "dlq_at_ms": "dlqAt",
+    "worker_id": "workerId",
+    "ttl_s": names.TTL_ATTRIBUTE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A request's step from the state that was read to the next, to be written conditionally.
+
+    Raises ValueError for a step that domain §4 forbids.
+    """
+
+    before: RequestItem
+    after: RequestItem
+
+    def __post_init__(self) -> None:
+        if not may_become(self.before.status, self.after.status):
+            raise ValueError(
+                f"request {self.before.request_id} may not go from {self.before.status} "
+                f"to {self.after.status}"
+            )
+
+    def assignments(self) -> dict[str, str | int | bool]:
+        """The attributes to set, by their stored names; a value once written is never cleared."""
+        before = self.before.attributes()
+        return {
+            attribute: value
+            for attribute, value in self.after.attributes().items()
+            if value is not None and before.get(attribute) != value
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventConfig:
+    """What people take part in: its type and its opening times."""
+
+    event_id: str
+    event_type: str
+    opens_at_ms: int | None = None
+    closes_at_ms: int | None = None
+
+    @classmethod
+    def from_item(cls, event_id: str, item: Item) -> Self:
+        """Read a stored item; raises ItemError where it breaks the contract."""
+        return cls(
+            event_id=event_id,
+            event_type=attributes.text(item, "eventType"),
+            opens_at_ms=attributes.optional_integer(item, "opensAt"),
+            closes_at_ms=attributes.optional_integer(item, "closesAt"),
+        )
+
+    def to_item(self) -> dict[str, AttributeValue]:
+        """Write the whole item."""
+        values = {
+            names.PARTITION_KEY: keys.event_pk(self.event_id),
+            names.SORT_KEY: keys.CONFIG_SORT_KEY,
+            "eventType": self.event_type,
+            "opensAt": self.opens_at_ms,
+            "closesAt": self.closes_at_ms,
+        }
+        return {name: attributes.encode(v) for name, v in values.items() if v is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """How many seats an event has, and how many are left."""
+
+    event_id: str
+    total: int
+    remaining: int
+    updated_at_ms: int | None = None
+
+    @classmethod
+    def from_item(cls, event_id: str, item: Item) -> Self:
+        """Read a stored item; raises ItemError where it breaks the contract."""
+        return cls(
+            event_id=event_id,
+            total=attributes.integer(item, "capacityTotal"),
+            remaining=attributes.integer(item, "capacityRemaining"),
+            updated_at_ms=attributes.optional_integer(item, "updatedAt"),
+        )
+
+    def to_item(self) -> dict[str, AttributeValue]:
+        """Write the whole item."""
+        values = {
+            names.PARTITION_KEY: keys.event_pk(self.event_id),
+            names.SORT_KEY: keys.CAPACITY_SORT_KEY,
+            "capacityTotal": self.total,
+            "capacityRemaining": self.remaining,
+            "updatedAt": self.updated_at_ms,
+        }
+        return {name: attributes.encode(v) for name, v in values.items() if v is not None}

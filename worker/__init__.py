@@ -1,0 +1,1 @@
+"""The daemon that decides each request exactly once; read pipeline.py first."""
