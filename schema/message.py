@@ -102,7 +102,10 @@ def _time_defect(fields: dict[str, object]) -> tuple[DefectReason, str] | None:
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool):
-        return DefectReason.FIELD_WRONG_TYPE, f"queuedAt is a {type(value).__name__}, not an integer"
+        return (
+            DefectReason.FIELD_WRONG_TYPE,
+            f"queuedAt is a {type(value).__name__}, not an integer",
+        )
     if not 0 < value <= MAX_TIME_MS:
         return DefectReason.FIELD_OUT_OF_RANGE, "queuedAt is not an epoch time in milliseconds"
     return None

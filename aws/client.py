@@ -1,0 +1,122 @@
+"""AWS clients behind one small interface, where every call is timed and its errors translated."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Protocol
+
+import aioboto3
+from aiobotocore.config import AioConfig
+from botocore import xform_name
+
+from aws import errors
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where AWS is and who asks; without keys the SDK's own credential chain is used."""
+
+    region: str
+    endpoint_url: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientOptions:
+    """One client's connection pool and timeouts (seconds).
+
+    botocore's default pool of 10 connections starves long polls, so the pool's size is always
+    given. The SDK's own retries are off: each caller retries as its own rules say.
+    """
+
+    max_connections: int = 10
+    connect_timeout_s: float = 3.0
+    read_timeout_s: float = 10.0
+    endpoint_url: str | None = None
+    """Overrides the connection's endpoint for this client alone."""
+
+
+class CallObserver(Protocol):
+    """Is told of every call when it ends; `code` is None for a success."""
+
+    def observe(self, service: str, operation: str, seconds: float, code: str | None) -> None:
+        """Take note of one call."""
+        ...
+
+
+class Client(Protocol):
+    """One AWS service, spoken to by operation name."""
+
+    async def call(self, operation: str, /, **parameters: Any) -> dict[str, Any]:
+        """Call an operation (`ReceiveMessage`); raises Transient, Fatal or Rejected."""
+        ...
+
+
+class _Unobserved:
+    def observe(self, service: str, operation: str, seconds: float, code: str | None) -> None:
+        pass
+
+
+class SdkClient:
+    """A client of aioboto3."""
+
+    def __init__(self, service: str, sdk_client: Any, observer: CallObserver) -> None:
+        self._service = service
+        self._sdk_client = sdk_client
+        self._observer = observer
+        self._methods: dict[str, Callable[..., Any]] = {}
+
+    async def call(self, operation: str, /, **parameters: Any) -> dict[str, Any]:
+        """Call an operation; raises Transient, Fatal or Rejected."""
+        method = self._methods.get(operation)
+        if method is None:
+            method = getattr(self._sdk_client, xform_name(operation))
+            self._methods[operation] = method
+        began = perf_counter()
+        code: str | None = "Cancelled"
+        try:
+            response: dict[str, Any] = await method(**parameters)
+        except Exception as error:
+            translated = errors.translate(self._service, operation, error)
+            code = translated.code
+            raise translated from error
+        else:
+            code = None
+            return response
+        finally:
+            self._observer.observe(self._service, operation, perf_counter() - began, code)
+
+
+@asynccontextmanager
+async def open_client(
+    service: str,
+    connection: Connection,
+    options: ClientOptions | None = None,
+    observer: CallObserver | None = None,
+) -> AsyncIterator[SdkClient]:
+    """Open a client of one service (`sqs`, `dynamodb`, `events`, `s3`, …) and close it at the end.
+
+    Raises Fatal where the SDK cannot even be set up (no region, an incomplete profile).
+    """
+    options = options or ClientOptions()
+    config = AioConfig(
+        max_pool_connections=options.max_connections,
+        connect_timeout=options.connect_timeout_s,
+        read_timeout=options.read_timeout_s,
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        parameter_validation=False,
+        s3={"addressing_style": "path"} if connection.endpoint_url else {},
+    )
+    session = aioboto3.Session(
+        aws_access_key_id=connection.access_key_id,
+        aws_secret_access_key=connection.secret_access_key,
+        region_name=connection.region,
+    )
+    async with session.client(
+        service,
+        endpoint_url=options.endpoint_url or connection.endpoint_url,
+        config=config,
+    ) as sdk_client:
+        yield SdkClient(service, sdk_client, observer or _Unobserved())

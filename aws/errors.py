@@ -1,0 +1,146 @@
+"""The one place where an SDK error becomes one of three kinds that callers can act on."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import botocore.exceptions as sdk
+
+
+class AwsError(Exception):
+    """An AWS call that did not succeed.
+
+    `code` is the service's error code, or the name of the client-side error for a call that got
+    no answer. `response` is the service's error document, empty where there was none.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        operation: str,
+        code: str,
+        message: str,
+        response: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(f"{service}.{operation}: {code}: {message}")
+        self.service = service
+        self.operation = operation
+        self.code = code
+        self.message = message
+        self.response: Mapping[str, Any] = response or {}
+
+
+class Transient(AwsError):
+    """Trying again later may help: no connection, a timeout, throttling, a 5xx.
+
+    Whether the call took effect is unknown unless the code is a throttle.
+    """
+
+    @property
+    def is_throttle(self) -> bool:
+        """Whether the service refused the call for its rate, so that it took no effect."""
+        return self.code in THROTTLE_CODES
+
+
+class Fatal(AwsError):
+    """Nothing will help until an operator acts: no permission, no such resource."""
+
+
+class Rejected(AwsError):
+    """The service understood the call and refuses it; repeating it changes nothing."""
+
+
+THROTTLE_CODES: Final = frozenset(
+    {
+        "LimitExceededException",
+        "OverLimit",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceeded",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingError",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+_TRANSIENT_CODES: Final = THROTTLE_CODES | {
+    # Temporary credentials are renewed by the session; the next call carries new ones.
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InternalError",
+    "InternalFailure",
+    "InternalServerError",
+    "RequestTimeout",
+    "RequestTimeoutException",
+    "ServiceUnavailable",
+    "TransactionConflictException",
+    "TransactionInProgressException",
+}
+_FATAL_CODES: Final = frozenset(
+    {
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "AccessDenied",
+        "AccessDeniedException",
+        "AuthFailure",
+        "IncompleteSignature",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "NoSuchBucket",
+        "NotAuthorized",
+        "OptInRequired",
+        "QueueDoesNotExist",
+        "ResourceNotFoundException",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+_FATAL_SDK_ERRORS: Final = (
+    sdk.NoCredentialsError,
+    sdk.PartialCredentialsError,
+    sdk.NoRegionError,
+    sdk.ProfileNotFound,
+)
+_SERVER_ERROR: Final = 500
+
+
+def kind_of(code: str, http_status: int) -> type[AwsError]:
+    """Choose the kind of error by the service's code, then by the HTTP status."""
+    short = code.rsplit("#", 1)[-1]
+    if short in _TRANSIENT_CODES:
+        return Transient
+    if short in _FATAL_CODES:
+        return Fatal
+    return Transient if http_status >= _SERVER_ERROR else Rejected
+
+
+def from_response(
+    service: str, operation: str, response: Mapping[str, Any], http_status: int
+) -> AwsError:
+    """Translate a service's error document."""
+    error = response.get("Error", {})
+    code = str(error.get("Code", http_status))
+    return kind_of(code, http_status)(
+        service, operation, code, str(error.get("Message", "")), response
+    )
+
+
+def translate(service: str, operation: str, error: Exception) -> AwsError:
+    """Turn whatever the SDK raised into one of the three kinds.
+
+    An error nobody foresaw counts as transient: the message then goes back to its queue.
+    """
+    if isinstance(error, sdk.ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return from_response(service, operation, error.response, int(status))
+    name = type(error).__name__
+    if isinstance(error, _FATAL_SDK_ERRORS):
+        return Fatal(service, operation, name, str(error))
+    if isinstance(error, sdk.ParamValidationError):
+        return Rejected(service, operation, name, str(error))
+    return Transient(service, operation, name, str(error))
