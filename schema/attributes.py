@@ -14,7 +14,7 @@ class ItemError(ValueError):
     """A stored item lacks an attribute or holds one of another type than the contract says."""
 
 
-def encode(value: str | int | bool | None) -> AttributeValue:
+def encode(value: str | int | bool | None) -> AttributeValue:  # noqa: FBT001 - a value, not a switch
     """Turn a Python value into an attribute value."""
     if value is None:
         return NULL

@@ -165,7 +165,7 @@ class EventConfig:
 
     def to_item(self) -> dict[str, AttributeValue]:
         """Write the whole item."""
-        values = {
+        values: dict[str, str | int | None] = {
             names.PARTITION_KEY: keys.event_pk(self.event_id),
             names.SORT_KEY: keys.CONFIG_SORT_KEY,
             "eventType": self.event_type,
@@ -196,7 +196,7 @@ class Capacity:
 
     def to_item(self) -> dict[str, AttributeValue]:
         """Write the whole item."""
-        values = {
+        values: dict[str, str | int | None] = {
             names.PARTITION_KEY: keys.event_pk(self.event_id),
             names.SORT_KEY: keys.CAPACITY_SORT_KEY,
             "capacityTotal": self.total,

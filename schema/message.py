@@ -79,7 +79,9 @@ def decode(body: str) -> ParticipationMessage | MessageDefect:
                 request_id=request_id if _is_id(request_id) else None,
                 event_id=event_id if _is_id(event_id) else None,
             )
-    return ParticipationMessage(request_id, event_id, fields["userId"], fields.get("queuedAt"))
+    return ParticipationMessage(
+        fields["requestId"], fields["eventId"], fields["userId"], fields.get("queuedAt")
+    )
 
 
 def _is_id(value: object) -> bool:

@@ -1,0 +1,204 @@
+"""The settings of each program, read from the environment; every error is told at once."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from config import limits
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+class SettingsError(Exception):
+    """The environment holds wrong values; the text names each of them and what is allowed."""
+
+
+class CommonSettings(BaseSettings):
+    """What every program needs to find AWS and to log."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, extra="ignore")
+
+    aws_region: str = Field(description="AWS region, such as ap-northeast-2", min_length=1)
+    aws_endpoint_url: str | None = Field(
+        None, description="another endpoint than AWS's own, for the embedded AWS"
+    )
+    environment: str = Field("dev", description="the analytics events' env", min_length=1)
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least severe log line that is written"
+    )
+    log_format: Literal["json", "console"] = Field("json", description="form of the log lines")
+    table_name: str = Field("AsyncEventTable", description="DynamoDB table", min_length=3)
+    queue_url: str = Field(description="URL of the main queue", min_length=1)
+    dlq_url: str = Field(description="URL of the dead-letter queue", min_length=1)
+    event_bus_name: str = Field("default", description="EventBridge bus", min_length=1)
+    events_endpoint_url: str | None = Field(
+        None, description="another endpoint for EventBridge alone (an interface endpoint)"
+    )
+    publish_concurrency: int = Field(
+        4, ge=1, le=256, description="PutEvents calls under way at once"
+    )
+    publish_linger_ms: int = Field(
+        20, ge=0, le=10_000, description="how long an event waits for others to share its call"
+    )
+    publish_timeout_s: float = Field(
+        5, gt=0, le=300, description="how long publishing may hold an acknowledgement"
+    )
+    publish_max_attempts: int = Field(
+        1, ge=1, le=10, description="tries to publish an event (retries are G2: 1 by default)"
+    )
+
+    @field_validator("log_level", "log_format", mode="before")
+    @classmethod
+    def _in_lower_case(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+
+class WorkerSettings(CommonSettings):
+    """The worker's settings."""
+
+    pollers: int = Field(4, ge=1, le=64, description="concurrent long polls of the main queue")
+    dlq_pollers: int = Field(
+        0, ge=0, le=16, description="concurrent long polls of the dead-letter queue; 0: none"
+    )
+    max_in_flight: int = Field(
+        500,
+        ge=1,
+        le=limits.SQS_IN_FLIGHT_MESSAGES,
+        description="messages received and not yet settled",
+    )
+    processors: int = Field(4, ge=1, le=64, description="batches processed at once")
+    batch_max_messages: int = Field(
+        50, ge=1, le=limits.SEATS_PER_TRANSACTION, description="messages decided together"
+    )
+    batch_linger_ms: int = Field(
+        20, ge=0, le=10_000, description="how long a message waits for others to be decided with"
+    )
+    receive_wait_s: int = Field(
+        10, ge=0, le=limits.SQS_WAIT_SECONDS, description="length of a long poll"
+    )
+    visibility_timeout_s: int = Field(
+        60,
+        ge=1,
+        le=limits.SQS_VISIBILITY_TIMEOUT_SECONDS,
+        description="lease on a received message; extended while it is worked on",
+    )
+    delete_linger_ms: int = Field(
+        20, ge=0, le=10_000, description="how long a delete waits for others to share its call"
+    )
+    retry_backoff_base_s: float = Field(
+        2, gt=0, le=3_600, description="first wait before a failed message is tried again"
+    )
+    retry_backoff_max_s: float = Field(
+        60, gt=0, le=43_200, description="longest wait before a failed message is tried again"
+    )
+    shutdown_timeout_s: float = Field(
+        25,
+        gt=0,
+        le=limits.ECS_STOP_TIMEOUT_SECONDS,
+        description="time to drain after SIGTERM; keep it below the container's stop timeout",
+    )
+    http_port: Port = Field(9000, description="port of /metrics, /healthz and /readyz; 0: any")
+    http_host: str = Field("0.0.0.0", description="address of the HTTP port")  # noqa: S104 - a container is scraped from outside
+    worker_id: str | None = Field(
+        None, description="name in the events' meta; default: the ECS task id, else the host name"
+    )
+
+    @field_validator("retry_backoff_max_s")
+    @classmethod
+    def _not_below_the_base(cls, value: float, info: ValidationInfo) -> float:
+        base = info.data.get("retry_backoff_base_s")
+        if base is not None and value < base:
+            raise ValueError(f"must not be below RETRY_BACKOFF_BASE_S ({base:g})")
+        return value
+
+    @field_validator("shutdown_timeout_s")
+    @classmethod
+    def _longer_than_a_poll(cls, value: float, info: ValidationInfo) -> float:
+        wait = info.data.get("receive_wait_s")
+        if wait is not None and value <= wait:
+            raise ValueError(
+                f"must be above RECEIVE_WAIT_S ({wait}): a poll under way is always finished"
+            )
+        return value
+
+
+class IngestSettings(CommonSettings):
+    """The ingest service's settings."""
+
+    http_port: Port = Field(8080, description="port of the API; 0: any")
+    http_host: str = Field("0.0.0.0", description="address of the HTTP port")  # noqa: S104 - a container is called from outside
+    jwt_secret: SecretStr | None = Field(
+        None, description="secret of HS256 tokens; this or JWKS_URL is required"
+    )
+    jwks_url: str | None = Field(None, description="key set of RS256 and ES256 tokens")
+    jwt_audience: str | None = Field(None, description="audience that tokens must name")
+    jwt_issuer: str | None = Field(None, description="issuer that tokens must name")
+    publish_requested_events: bool = Field(
+        False, description="publish ParticipationRequested events, too"
+    )
+    requeue_after_s: float = Field(
+        10, ge=0, le=3_600, description="age at which a request still RECEIVED is sent again"
+    )
+    event_cache_ttl_s: float = Field(
+        5, ge=0, le=3_600, description="how long an event's configuration is remembered"
+    )
+    coalesce_linger_ms: int = Field(
+        3, ge=0, le=1_000, description="how long a request waits for others to share its calls"
+    )
+    max_pending_requests: int = Field(
+        5_000, ge=1, le=1_000_000, description="requests waiting at once; beyond them 503"
+    )
+    request_ttl_days: int = Field(90, ge=1, le=3_650, description="how long requests are kept")
+
+    @model_validator(mode="after")
+    def _one_way_to_check_tokens(self) -> Self:
+        if (self.jwt_secret is None) == (self.jwks_url is None):
+            raise ValueError("set exactly one of JWT_SECRET and JWKS_URL: they name the users")
+        return self
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        # RFC 7518 §3.2: a key of the same size as the hash output or larger.
+        if value is not None and len(value.get_secret_value().encode()) < 32:  # noqa: PLR2004
+            raise ValueError("must be at least 32 bytes long")
+        return value
+
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def load(settings: type[S], **overrides: Any) -> S:
+    """Read settings from the environment; `overrides` (by field name) go before it.
+
+    Raises SettingsError with one line for each wrong value.
+    """
+    try:
+        return settings(**overrides)
+    except ValidationError as error:
+        lines = [_line(settings, detail) for detail in error.errors(include_url=False)]
+        raise SettingsError(
+            "wrong settings:\n" + "\n".join(f"  {line}" for line in lines)
+        ) from None
+
+
+def _line(settings: type[BaseSettings], detail: ErrorDetails) -> str:
+    message = detail["msg"].removeprefix("Value error, ")
+    if not detail["loc"]:
+        return message
+    name = str(detail["loc"][0])
+    field = settings.model_fields.get(name)
+    about = f" ({field.description})" if field is not None and field.description else ""
+    if detail["type"] == "missing":
+        return f"{name.upper()} is not set{about}"
+    secret = field is not None and "SecretStr" in str(field.annotation)
+    shown = "**********" if secret else repr(detail["input"])
+    return f"{name.upper()}={shown}: {message}{about}"
+
+
+def effective(settings: BaseSettings) -> Mapping[str, str]:
+    """The values in force by variable name, secrets masked."""
+    return {name.upper(): "" if value is None else str(value) for name, value in settings if name}
