@@ -77,6 +77,7 @@ _TRANSIENT_CODES: Final = THROTTLE_CODES | {
     "RequestTimeout",
     "RequestTimeoutException",
     "ServiceUnavailable",
+    "TransactionConflict",
     "TransactionConflictException",
     "TransactionInProgressException",
 }
@@ -95,6 +96,7 @@ _FATAL_CODES: Final = frozenset(
         "NotAuthorized",
         "OptInRequired",
         "QueueDoesNotExist",
+        "ResourceNotFound",
         "ResourceNotFoundException",
         "SignatureDoesNotMatch",
         "UnrecognizedClientException",

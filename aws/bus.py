@@ -1,0 +1,80 @@
+"""The bus adapter: PutEvents with a result per entry, and the size as AWS counts it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from aws import errors
+from aws.client import Client
+from config.limits import EVENTBRIDGE_TIME_BYTES
+
+_SERVICE: Final = "events"
+
+
+@dataclass(frozen=True, slots=True)
+class BusEntry:
+    """One event for the bus."""
+
+    source: str
+    detail_type: str
+    detail: str
+    time_ms: int
+
+    @property
+    def size(self) -> int:
+        """Bytes as AWS counts them (EventBridge User Guide, "PutEvents entry size")."""
+        return (
+            EVENTBRIDGE_TIME_BYTES
+            + len(self.source.encode())
+            + len(self.detail_type.encode())
+            + len(self.detail.encode())
+        )
+
+
+class Bus:
+    """One EventBridge bus."""
+
+    def __init__(self, client: Client, name: str) -> None:
+        self._client = client
+        self.name = name
+
+    async def put(self, entries: Sequence[BusEntry]) -> list[Exception | None]:
+        """Put up to ten events in one call: None, or the error, of each.
+
+        A bus that does not exist takes every event and drops it: `check` before.
+        """
+        response = await self._client.call(
+            "PutEvents",
+            Entries=[
+                {
+                    "EventBusName": self.name,
+                    "Source": entry.source,
+                    "DetailType": entry.detail_type,
+                    "Detail": entry.detail,
+                    "Time": datetime.fromtimestamp(entry.time_ms / 1000, UTC),
+                }
+                for entry in entries
+            ],
+        )
+        answers: list[dict[str, Any]] = response.get("Entries", [])
+        return [
+            _result(answers[index]) if index < len(answers) else _unanswered()
+            for index in range(len(entries))
+        ]
+
+    async def check(self) -> None:
+        """Raise Fatal where the bus does not exist, Transient where EventBridge is away."""
+        await self._client.call("DescribeEventBus", Name=self.name)
+
+
+def _result(answer: dict[str, Any]) -> Exception | None:
+    code = answer.get("ErrorCode")
+    if not code:
+        return None
+    kind = errors.kind_of(str(code), 400)
+    return kind(_SERVICE, "PutEvents", str(code), str(answer.get("ErrorMessage", "")), answer)
+
+
+def _unanswered() -> Exception:
+    return errors.Transient(_SERVICE, "PutEvents", "NoAnswer", "the answer leaves this entry out")

@@ -1,0 +1,283 @@
+"""Publishes analytics events in batches and swallows every failure: g1 §7.1's fixed policy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+import anyio
+import structlog
+
+from aws import backoff
+from aws.batcher import Batcher, BatchLimits, ClosedError, FlushObserver
+from aws.bus import Bus, BusEntry
+from aws.errors import AwsError, Fatal, Rejected, Transient
+from config.limits import EVENTBRIDGE_BATCH_BYTES, EVENTBRIDGE_BATCH_ENTRIES
+from schema import events, names
+from schema.events import AnalyticsEvent, ParticipationRequested, RequestFailed
+
+_RETRY_BASE_S: Final = 0.05
+_RETRY_MAX_S: Final = 1.0
+_BUS_CHECK_INTERVAL_S: Final = 30.0
+
+log = structlog.get_logger("publisher")
+
+
+class LossReason:
+    """Why an event was lost; the values of `publish_failures_total{reason}`."""
+
+    CONNECTION: Final = "connection"
+    TIMEOUT: Final = "timeout"
+    THROTTLED: Final = "throttled"
+    SERVER_ERROR: Final = "server_error"
+    REJECTED: Final = "rejected"
+    DENIED: Final = "denied"
+    OVERSIZE: Final = "oversize"
+    UNENCODABLE: Final = "unencodable"
+    BUS_MISSING: Final = "bus_missing"
+    CLOSED: Final = "closed"
+    ALL: Final = (
+        CONNECTION,
+        TIMEOUT,
+        THROTTLED,
+        SERVER_ERROR,
+        REJECTED,
+        DENIED,
+        OVERSIZE,
+        UNENCODABLE,
+        BUS_MISSING,
+        CLOSED,
+    )
+
+
+class PublishObserver(Protocol):
+    """Is told once of every event: published, or lost for a reason."""
+
+    def published(self, count: int) -> None:
+        """Take note of events that the bus accepted."""
+        ...
+
+    def lost(self, reason: str, count: int) -> None:
+        """Take note of events that are gone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishPolicy:
+    """How the publisher batches, and how long it may hold its caller."""
+
+    concurrency: int
+    linger_s: float
+    timeout_s: float
+    max_attempts: int
+    bus_check_interval_s: float = _BUS_CHECK_INTERVAL_S
+
+
+@dataclass(frozen=True, slots=True)
+class _Outgoing:
+    entry: BusEntry
+    request_id: str
+    deadline: float
+
+
+class Publisher:
+    """Puts events on the bus; no failure ever leaves it (domain §6, swallow policy).
+
+    A lost event is counted once by its reason, and each failed call logs one warning that names
+    its requests. `publish` returns within the policy's timeout however EventBridge behaves.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        policy: PublishPolicy,
+        *,
+        observer: PublishObserver,
+        flushes: FlushObserver | None = None,
+    ) -> None:
+        self._bus = bus
+        self._policy = policy
+        self._observer = observer
+        self._bus_is_missing = False
+        self._batcher: Batcher[_Outgoing, None] = Batcher(
+            self._put,
+            BatchLimits(
+                max_items=EVENTBRIDGE_BATCH_ENTRIES,
+                max_bytes=EVENTBRIDGE_BATCH_BYTES,
+                linger_s=min(policy.linger_s, policy.timeout_s / 2),
+                concurrency=policy.concurrency,
+            ),
+            stage="publish",
+            size_of=lambda outgoing: outgoing.entry.size,
+            observer=flushes,
+        )
+
+    async def __aenter__(self) -> Self:
+        self._watch = anyio.create_task_group()
+        await self._watch.__aenter__()
+        self._watch.start_soon(self._watch_bus, name="bus watch")
+        await self._batcher.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        try:
+            return await self._batcher.__aexit__(error_type, error, trace)
+        finally:
+            self._watch.cancel_scope.cancel()
+            await self._watch.__aexit__(None, None, None)
+
+    async def publish(self, analytics_events: Sequence[AnalyticsEvent]) -> None:
+        """Publish events; returns when each is accepted or lost, and raises nothing."""
+        deadline = anyio.current_time() + self._policy.timeout_s
+        outgoing: list[_Outgoing] = []
+        for event in analytics_events:
+            encoded = self._encode(event, deadline)
+            if encoded is not None:
+                outgoing.append(encoded)
+        if not outgoing:
+            return
+        try:
+            results = await self._batcher.submit_many(outgoing)
+        except ClosedError as error:
+            self._lost(LossReason.CLOSED, outgoing, error)
+            return
+        closed = [
+            item
+            for item, result in zip(outgoing, results, strict=True)
+            if isinstance(result, ClosedError)
+        ]
+        if closed:
+            self._lost(LossReason.CLOSED, closed, "the publisher was ended")
+
+    def _encode(self, event: AnalyticsEvent, deadline: float) -> _Outgoing | None:
+        request_id = str(event.requestId)
+        try:
+            entry = _bus_entry(event)
+            size = entry.size
+        except Exception as error:  # noqa: BLE001 - the swallow policy: an event alone is lost
+            self._lost(LossReason.UNENCODABLE, [request_id], error)
+            return None
+        if size > EVENTBRIDGE_BATCH_BYTES:
+            self._lost(
+                LossReason.OVERSIZE, [request_id], f"{size} > {EVENTBRIDGE_BATCH_BYTES} bytes"
+            )
+            return None
+        return _Outgoing(entry, request_id, deadline)
+
+    async def _put(self, batch: Sequence[_Outgoing]) -> list[None]:
+        """One batch's way: put, retry what may be retried, count every event exactly once."""
+        left = list(batch)
+        for attempt in range(1, self._policy.max_attempts + 1):
+            failures = await self._put_once(left)
+            retryable = [item for item, error in failures if isinstance(error, Transient)]
+            wait_s = backoff.delay_s(attempt, _RETRY_BASE_S, _RETRY_MAX_S)
+            last = attempt == self._policy.max_attempts or (
+                bool(retryable) and anyio.current_time() + wait_s >= _deadline(retryable)
+            )
+            self._report([f for f in failures if last or not isinstance(f[1], Transient)])
+            left = retryable
+            if last or not left:
+                break
+            await anyio.sleep(wait_s)
+        return [None] * len(batch)
+
+    async def _put_once(
+        self, batch: Sequence[_Outgoing]
+    ) -> list[tuple[_Outgoing, Exception | str]]:
+        """Put events in one call; the failed ones with their errors, or their reasons."""
+        if self._bus_is_missing:
+            return [(item, LossReason.BUS_MISSING) for item in batch]
+        # The oldest event's deadline binds: batches leave in the order of submission, so the
+        # ones behind it still have as much time left.
+        with anyio.CancelScope(deadline=_deadline(batch)):
+            try:
+                results = await self._bus.put([item.entry for item in batch])
+            except Exception as error:  # noqa: BLE001 - the swallow policy
+                return [(item, error) for item in batch]
+            failed = [
+                (item, result)
+                for item, result in zip(batch, results, strict=True)
+                if result is not None
+            ]
+            self._observer.published(len(batch) - len(failed))
+            return failed
+        return [(item, LossReason.TIMEOUT) for item in batch]
+
+    def _report(self, failures: Sequence[tuple[_Outgoing, Exception | str]]) -> None:
+        by_reason: dict[str, list[tuple[_Outgoing, Exception | str]]] = {}
+        for failure in failures:
+            by_reason.setdefault(_reason(failure[1]), []).append(failure)
+        if not by_reason:
+            return
+        for reason, lost in by_reason.items():
+            self._observer.lost(reason, len(lost))
+        # One warning a failed call, whatever the mixture of reasons (g1 §7.1).
+        log.warning(
+            "publish_failed",
+            reasons={reason: len(lost) for reason, lost in by_reason.items()},
+            error=str(failures[0][1]),
+            request_ids=[item.request_id for item, _ in failures],
+        )
+
+    def _lost(self, reason: str, lost: Sequence[_Outgoing | str], error: Exception | str) -> None:
+        self._observer.lost(reason, len(lost))
+        log.warning(
+            "publish_failed",
+            reasons={reason: len(lost)},
+            error=str(error),
+            request_ids=[item if isinstance(item, str) else item.request_id for item in lost],
+        )
+
+    async def _watch_bus(self) -> None:
+        """Notice a bus that disappears: PutEvents would go on answering 200 and drop all."""
+        while True:
+            await anyio.sleep(self._policy.bus_check_interval_s)
+            try:
+                await self._bus.check()
+            except Fatal as error:
+                missing = error.code.startswith("ResourceNotFound")
+                if missing and not self._bus_is_missing:
+                    log.error("bus_missing", bus=self._bus.name)
+                self._bus_is_missing = missing
+            except Exception as error:  # noqa: BLE001 - unknown is not missing
+                log.debug("bus_check_failed", error=str(error))
+            else:
+                self._bus_is_missing = False
+
+
+def _bus_entry(event: AnalyticsEvent) -> BusEntry:
+    if isinstance(event, ParticipationRequested):
+        source, detail_type = names.INGEST_SOURCE, names.PARTICIPATION_REQUESTED
+        time_ms = event.queuedAt
+    else:
+        failed = isinstance(event, RequestFailed)
+        source = names.WORKER_SOURCE
+        detail_type = names.REQUEST_FAILED if failed else names.PARTICIPATION_PROCESSED
+        time_ms = event.timestamps.finishedAt
+    return BusEntry(source, detail_type, events.encode(event).decode(), time_ms)
+
+
+def _deadline(batch: Sequence[_Outgoing]) -> float:
+    return min(item.deadline for item in batch)
+
+
+def _reason(error: Exception | str) -> str:
+    if isinstance(error, str):
+        return error
+    if isinstance(error, Fatal):
+        return LossReason.DENIED
+    if isinstance(error, Rejected):
+        return LossReason.REJECTED
+    if not isinstance(error, AwsError):
+        return LossReason.SERVER_ERROR
+    if isinstance(error, Transient) and error.is_throttle:
+        return LossReason.THROTTLED
+    if "Timeout" in error.code:
+        return LossReason.TIMEOUT
+    answered = bool(error.response)
+    return LossReason.SERVER_ERROR if answered else LossReason.CONNECTION

@@ -1,0 +1,206 @@
+"""The queue adapter: receive, send, delete and change visibility, with a result per entry."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from aws import errors
+from aws.client import Client
+from aws.errors import AwsError, Rejected
+
+_SERVICE: Final = "sqs"
+_SYSTEM_ATTRIBUTES: Final = ["ApproximateReceiveCount", "SentTimestamp"]
+_LOST_HANDLE_CODES: Final = frozenset({"ReceiptHandleIsInvalid", "MessageNotInflight"})
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One receipt of one message."""
+
+    message_id: str
+    receipt_handle: str
+    body: str
+    attempt: int
+    """How often the message has been received by now, this time included."""
+    sent_at_ms: int
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """The message's own text and number attributes."""
+    from_dlq: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingMessage:
+    """A message to send."""
+
+    body: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Bytes as SQS counts them: the body, and each attribute's name, type and value."""
+        return len(self.body.encode()) + sum(
+            len(name.encode()) + len("String") + len(value.encode())
+            for name, value in self.attributes.items()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class VisibilityChange:
+    """When a message that is in flight becomes visible again, in seconds from now."""
+
+    receipt_handle: str
+    timeout_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDescription:
+    """A queue's settings that the programs depend on."""
+
+    arn: str
+    visibility_timeout_s: int
+    max_receive_count: int | None
+    """After how many receipts SQS moves a message to the DLQ; None without a redrive policy."""
+    dlq_arn: str | None
+    approximate_messages: int
+    """Visible, in flight and delayed together, as far as SQS knows."""
+
+
+def is_lost_handle(error: Exception) -> bool:
+    """Tell whether SQS no longer knows the receipt: deleted, or received anew since."""
+    return isinstance(error, Rejected) and (
+        error.code.rsplit(".", 1)[-1] in _LOST_HANDLE_CODES
+        or (error.code.endswith("InvalidParameterValue") and "eceipt" in error.message)
+    )
+
+
+class Queue:
+    """One SQS queue."""
+
+    def __init__(self, client: Client, url: str, *, is_dlq: bool = False) -> None:
+        self._client = client
+        self.url = url
+        self.is_dlq = is_dlq
+
+    async def receive(
+        self, max_messages: int, wait_s: int, visibility_timeout_s: int
+    ) -> list[Delivery]:
+        """Long-poll for up to ten messages; raises AwsError."""
+        response = await self._client.call(
+            "ReceiveMessage",
+            QueueUrl=self.url,
+            MaxNumberOfMessages=max_messages,
+            WaitTimeSeconds=wait_s,
+            VisibilityTimeout=visibility_timeout_s,
+            MessageSystemAttributeNames=_SYSTEM_ATTRIBUTES,
+            MessageAttributeNames=["All"],
+        )
+        return [self._delivery(message) for message in response.get("Messages", ())]
+
+    async def send(self, messages: Sequence[OutgoingMessage]) -> list[str | Exception]:
+        """Send up to ten messages in one call: the message id, or the error, of each."""
+        response = await self._client.call(
+            "SendMessageBatch",
+            QueueUrl=self.url,
+            Entries=[
+                {
+                    "Id": str(index),
+                    "MessageBody": message.body,
+                    "MessageAttributes": {
+                        name: {"DataType": "String", "StringValue": value}
+                        for name, value in message.attributes.items()
+                    },
+                }
+                for index, message in enumerate(messages)
+            ],
+        )
+        results: list[str | Exception] = [_unanswered("SendMessageBatch")] * len(messages)
+        for entry in response.get("Successful", ()):
+            results[int(entry["Id"])] = str(entry["MessageId"])
+        for entry in response.get("Failed", ()):
+            results[int(entry["Id"])] = _entry_error("SendMessageBatch", entry)
+        return results
+
+    async def delete(self, receipt_handles: Sequence[str]) -> list[Exception | None]:
+        """Delete up to ten messages in one call: None, or the error, of each."""
+        return await self._batch(
+            "DeleteMessageBatch", [{"ReceiptHandle": handle} for handle in receipt_handles]
+        )
+
+    async def change_visibility(
+        self, changes: Sequence[VisibilityChange]
+    ) -> list[Exception | None]:
+        """Change when up to ten messages become visible again: None, or the error, of each."""
+        return await self._batch(
+            "ChangeMessageVisibilityBatch",
+            [
+                {"ReceiptHandle": change.receipt_handle, "VisibilityTimeout": change.timeout_s}
+                for change in changes
+            ],
+        )
+
+    async def describe(self) -> QueueDescription:
+        """Read the queue's settings; raises Fatal where there is no such queue."""
+        response = await self._client.call(
+            "GetQueueAttributes", QueueUrl=self.url, AttributeNames=["All"]
+        )
+        attributes = response.get("Attributes", {})
+        policy = orjson.loads(attributes.get("RedrivePolicy", "{}"))
+        count = policy.get("maxReceiveCount")
+        return QueueDescription(
+            arn=attributes["QueueArn"],
+            visibility_timeout_s=int(attributes.get("VisibilityTimeout", 30)),
+            max_receive_count=None if count is None else int(count),
+            dlq_arn=policy.get("deadLetterTargetArn"),
+            approximate_messages=sum(
+                int(attributes.get(name, 0))
+                for name in (
+                    "ApproximateNumberOfMessages",
+                    "ApproximateNumberOfMessagesNotVisible",
+                    "ApproximateNumberOfMessagesDelayed",
+                )
+            ),
+        )
+
+    async def _batch(
+        self, operation: str, entries: Sequence[dict[str, Any]]
+    ) -> list[Exception | None]:
+        # Ids are positions: two equal ids would make SQS reject the whole batch.
+        response = await self._client.call(
+            operation,
+            QueueUrl=self.url,
+            Entries=[{"Id": str(index), **entry} for index, entry in enumerate(entries)],
+        )
+        results: list[Exception | None] = [_unanswered(operation)] * len(entries)
+        for entry in response.get("Successful", ()):
+            results[int(entry["Id"])] = None
+        for entry in response.get("Failed", ()):
+            results[int(entry["Id"])] = _entry_error(operation, entry)
+        return results
+
+    def _delivery(self, message: Mapping[str, Any]) -> Delivery:
+        system = message.get("Attributes", {})
+        return Delivery(
+            message_id=message["MessageId"],
+            receipt_handle=message["ReceiptHandle"],
+            body=message["Body"],
+            attempt=int(system.get("ApproximateReceiveCount", 1)),
+            sent_at_ms=int(system["SentTimestamp"]),
+            attributes={
+                name: value["StringValue"]
+                for name, value in message.get("MessageAttributes", {}).items()
+                if "StringValue" in value
+            },
+            from_dlq=self.is_dlq,
+        )
+
+
+def _entry_error(operation: str, entry: Mapping[str, Any]) -> AwsError:
+    code = str(entry.get("Code", "Unknown"))
+    kind = errors.kind_of(code, 400 if entry.get("SenderFault", False) else 500)
+    return kind(_SERVICE, operation, code, str(entry.get("Message", "")), entry)
+
+
+def _unanswered(operation: str) -> AwsError:
+    return errors.Transient(_SERVICE, operation, "NoAnswer", "the answer leaves this entry out")

@@ -1,0 +1,100 @@
+"""The texts of our writes: update expressions and PartiQL statements, made once per shape."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final
+
+from schema import keys, names
+from schema.attributes import AttributeValue, encode
+from schema.items import Change, RequestItem
+
+Assignments = Mapping[str, str | int | bool]
+
+_KEY_CONDITION: Final = f'"{names.PARTITION_KEY}"=? AND "{names.SORT_KEY}"=?'
+
+
+def request_key(request_id: str) -> dict[str, AttributeValue]:
+    """The table key of a request item."""
+    return _key(keys.request_pk(request_id), keys.REQUEST_SORT_KEY)
+
+
+def event_key(event_id: str, sort_key: str) -> dict[str, AttributeValue]:
+    """The table key of an event's configuration or capacity item."""
+    return _key(keys.event_pk(event_id), sort_key)
+
+
+def update_action(table: str, change: Change) -> dict[str, Any]:
+    """One request's step as an action of TransactWriteItems, on condition of the status read."""
+    assignments = change.assignments()
+    expression, attribute_names = _update_expression(tuple(assignments))
+    values = {f":{i}": encode(value) for i, value in enumerate(assignments.values())}
+    values[":read"] = encode(change.before.status.value)
+    return {
+        "Update": {
+            "TableName": table,
+            "Key": request_key(change.before.request_id),
+            "UpdateExpression": expression,
+            "ConditionExpression": "#status = :read",
+            "ExpressionAttributeNames": attribute_names,
+            "ExpressionAttributeValues": values,
+        }
+    }
+
+
+def take_seats_action(table: str, event_id: str, seats: int, at_ms: int) -> dict[str, Any]:
+    """The capacity's decrement by `seats`, on condition that as many are left (domain §4)."""
+    return {
+        "Update": {
+            "TableName": table,
+            "Key": event_key(event_id, keys.CAPACITY_SORT_KEY),
+            "UpdateExpression": (
+                "SET capacityRemaining = capacityRemaining - :seats, updatedAt = :at"
+            ),
+            "ConditionExpression": "capacityRemaining >= :seats",
+            "ExpressionAttributeValues": {":seats": encode(seats), ":at": encode(at_ms)},
+        }
+    }
+
+
+def update_statement(table: str, change: Change) -> dict[str, Any]:
+    """One request's step as a PartiQL UPDATE, on condition of the status read."""
+    assignments = change.assignments()
+    return {
+        "Statement": _update_text(table, tuple(assignments)),
+        "Parameters": [
+            *(encode(value) for value in assignments.values()),
+            encode(keys.request_pk(change.before.request_id)),
+            encode(keys.REQUEST_SORT_KEY),
+            encode(change.before.status.value),
+        ],
+    }
+
+
+def insert_statement(table: str, request: RequestItem) -> dict[str, Any]:
+    """A new request as a PartiQL INSERT, which fails where its key exists."""
+    item = request.to_item()
+    return {"Statement": _insert_text(table, tuple(item)), "Parameters": list(item.values())}
+
+
+def _key(partition: str, sort: str) -> dict[str, AttributeValue]:
+    return {names.PARTITION_KEY: {"S": partition}, names.SORT_KEY: {"S": sort}}
+
+
+@cache
+def _update_expression(attributes: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+    # Every name goes through a placeholder: `status` and `ttl` are reserved words.
+    placeholders = [("#status" if a == "status" else f"#{i}") for i, a in enumerate(attributes)]
+    sets = ", ".join(f"{name} = :{i}" for i, name in enumerate(placeholders))
+    return f"SET {sets}", dict(zip(placeholders, attributes, strict=True)) | {"#status": "status"}
+
+
+@cache
+def _update_text(table: str, attributes: tuple[str, ...]) -> str:
+    sets = " ".join(f'SET "{attribute}"=?' for attribute in attributes)
+    return f'UPDATE "{table}" {sets} WHERE {_KEY_CONDITION} AND "status"=?'
+
+
+@cache
+def _insert_text(table: str, attributes: tuple[str, ...]) -> str:
+    fields = ", ".join(f"'{attribute}':?" for attribute in attributes)
+    return f'INSERT INTO "{table}" VALUE {{{fields}}}'

@@ -1,0 +1,305 @@
+"""The table adapter: batch reads, the seat transaction, conditional writes and the queries."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from aws import errors, statements
+from aws.client import Client
+from aws.errors import AwsError, Rejected, Transient
+from config.limits import DYNAMODB_BATCH_GET_KEYS
+from schema import keys, names
+from schema.attributes import AttributeValue, ItemError, encode
+from schema.items import Capacity, Change, EventConfig, RequestItem
+
+_SERVICE: Final = "dynamodb"
+_CONDITION_FAILED: Final = frozenset({"ConditionalCheckFailed", "ConditionalCheckFailedException"})
+
+
+@dataclass(frozen=True, slots=True)
+class EventState:
+    """What the table knows of an event; both None for one that does not exist."""
+
+    config: EventConfig | None = None
+    capacity: Capacity | None = None
+    defect: str | None = None
+    """What is wrong with a stored item that breaks the contract: an operator must mend it."""
+
+    @property
+    def exists(self) -> bool:
+        """Whether either of the event's items is there."""
+        return self.config is not None or self.capacity is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What one strongly consistent read brought."""
+
+    requests: Mapping[str, RequestItem] = field(default_factory=dict)
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """Requests whose stored item breaks the contract, with what is wrong."""
+    events: Mapping[str, EventState] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a user's requests, newest first, and where the next one starts."""
+
+    requests: Sequence[RequestItem]
+    last: RequestItem | None
+    """The request after which the next page starts; None on the last page."""
+
+
+class SeatsCancelled(Rejected):
+    """The seat transaction was cancelled as a whole: nothing of it took effect."""
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What happened to each action: the capacity's first, then the requests' in order."""
+        return tuple(
+            str(reason.get("Code", "None"))
+            for reason in self.response.get("CancellationReasons", ())
+        )
+
+    @property
+    def is_contention(self) -> bool:
+        """Whether no condition failed: another writer or the rate was in the way."""
+        return not any(reason in _CONDITION_FAILED for reason in self.reasons)
+
+
+def is_condition_failed(error: Exception) -> bool:
+    """Tell whether a write found another status than the one that was read."""
+    return isinstance(error, AwsError) and error.code in _CONDITION_FAILED
+
+
+def is_duplicate(error: Exception) -> bool:
+    """Tell whether an insert found its key taken."""
+    return isinstance(error, AwsError) and error.code in {"DuplicateItem", "DuplicateItemException"}
+
+
+class Table:
+    """The one table (domain §3)."""
+
+    def __init__(self, client: Client, name: str) -> None:
+        self._client = client
+        self.name = name
+
+    async def load(self, request_ids: Iterable[str], event_ids: Iterable[str] = ()) -> Loaded:
+        """Read requests, and events with their capacity, strongly consistently.
+
+        100 keys a call; what DynamoDB leaves unprocessed is asked for again at once, and what
+        then is still left raises Transient: the caller backs off.
+        """
+        wanted = [statements.request_key(request_id) for request_id in dict.fromkeys(request_ids)]
+        events = list(dict.fromkeys(event_ids))
+        for event_id in events:
+            wanted.append(statements.event_key(event_id, keys.CONFIG_SORT_KEY))
+            wanted.append(statements.event_key(event_id, keys.CAPACITY_SORT_KEY))
+        items: dict[tuple[str, str], Mapping[str, AttributeValue]] = {}
+        for start in range(0, len(wanted), DYNAMODB_BATCH_GET_KEYS):
+            for item in await self._batch_get(wanted[start : start + DYNAMODB_BATCH_GET_KEYS]):
+                pk, sk = item[names.PARTITION_KEY]["S"], item[names.SORT_KEY]["S"]
+                items[str(pk), str(sk)] = item
+        return _loaded(items, events)
+
+    async def take_seats(
+        self, event_id: str, changes: Sequence[Change], at_ms: int, token: str
+    ) -> None:
+        """Commit up to 99 winners of one event and their seats, all or none.
+
+        `token` makes a repetition within ten minutes harmless; it must change with the changes.
+        Raises SeatsCancelled where nothing was committed, Transient where that is unknown.
+        """
+        actions = [
+            statements.take_seats_action(self.name, event_id, len(changes), at_ms),
+            *(statements.update_action(self.name, change) for change in changes),
+        ]
+        try:
+            await self._client.call(
+                "TransactWriteItems", TransactItems=actions, ClientRequestToken=token
+            )
+        except Rejected as error:
+            if error.code != "TransactionCanceledException":
+                raise
+            raise SeatsCancelled(
+                error.service, error.operation, error.code, error.message, error.response
+            ) from error
+
+    async def write(self, changes: Sequence[Change]) -> list[Exception | None]:
+        """Write up to 25 requests' steps in one call: None, or the error, of each."""
+        return await self._execute(
+            [statements.update_statement(self.name, change) for change in changes]
+        )
+
+    async def insert(self, requests: Sequence[RequestItem]) -> list[Exception | None]:
+        """Insert up to 25 new requests in one call: None, or the error, of each.
+
+        `is_duplicate` tells the error of a request that exists.
+        """
+        return await self._execute(
+            [statements.insert_statement(self.name, request) for request in requests]
+        )
+
+    async def stamp_dlq(self, request_id: str, at_ms: int) -> None:
+        """Note on an undecided request that its message is about to enter the DLQ (domain §6)."""
+        try:
+            await self._client.call(
+                "UpdateItem",
+                TableName=self.name,
+                Key=statements.request_key(request_id),
+                UpdateExpression="SET dlqAt = :at",
+                ConditionExpression=(
+                    "attribute_exists(#status) AND NOT #status IN (:succeeded, :rejected, :failed)"
+                ),
+                ExpressionAttributeNames={"#status": "status"},
+                ExpressionAttributeValues={
+                    ":at": encode(at_ms),
+                    ":succeeded": encode("SUCCEEDED"),
+                    ":rejected": encode("REJECTED"),
+                    ":failed": encode("FAILED_FINAL"),
+                },
+            )
+        except Rejected as error:
+            if not is_condition_failed(error):
+                raise
+
+    async def create_event(self, config: EventConfig, capacity: Capacity) -> bool:
+        """Create an event with its seats; False, and nothing changed, where it exists."""
+        condition = f"attribute_not_exists({names.PARTITION_KEY})"
+        puts = [
+            {"Put": {"TableName": self.name, "Item": item, "ConditionExpression": condition}}
+            for item in (config.to_item(), capacity.to_item())
+        ]
+        try:
+            await self._client.call("TransactWriteItems", TransactItems=puts)
+        except Rejected as error:
+            if error.code == "TransactionCanceledException":
+                return False
+            raise
+        return True
+
+    async def user_requests(
+        self, user_id: str, limit: int, after: tuple[int, str] | None = None
+    ) -> Page:
+        """One page of a user's requests, newest first, by one Query of GSI1 (g1 §7.2).
+
+        `after` is the queuedAt and the request id of the last request already seen.
+        """
+        parameters: dict[str, Any] = {}
+        if after is not None:
+            queued_at_ms, request_id = after
+            parameters["ExclusiveStartKey"] = {
+                **statements.request_key(request_id),
+                names.USER_INDEX_PARTITION_KEY: encode(keys.user_index_pk(user_id)),
+                names.USER_INDEX_SORT_KEY: encode(keys.index_sk(queued_at_ms, request_id)),
+            }
+        response = await self._client.call(
+            "Query",
+            TableName=self.name,
+            IndexName=names.USER_INDEX,
+            KeyConditionExpression=f"{names.USER_INDEX_PARTITION_KEY} = :user",
+            ExpressionAttributeValues={":user": encode(keys.user_index_pk(user_id))},
+            ScanIndexForward=False,
+            Limit=limit,
+            **parameters,
+        )
+        requests = [RequestItem.from_item(item) for item in response.get("Items", ())]
+        more = bool(response.get("LastEvaluatedKey")) and bool(requests)
+        return Page(requests, requests[-1] if more else None)
+
+    async def event_requests(self, event_id: str) -> AsyncIterator[RequestItem]:
+        """All of an event's requests from QUEUED on, oldest first, by Queries of GSI2."""
+        parameters: dict[str, Any] = {}
+        while True:
+            response = await self._client.call(
+                "Query",
+                TableName=self.name,
+                IndexName=names.EVENT_INDEX,
+                KeyConditionExpression=f"{names.EVENT_INDEX_PARTITION_KEY} = :event",
+                ExpressionAttributeValues={":event": encode(keys.event_index_pk(event_id))},
+                **parameters,
+            )
+            for item in response.get("Items", ()):
+                yield RequestItem.from_item(item)
+            last = response.get("LastEvaluatedKey")
+            if not last:
+                return
+            parameters["ExclusiveStartKey"] = last
+
+    async def check(self) -> None:
+        """Raise Fatal where the table, its key or one of its indexes is missing."""
+        response = await self._client.call("DescribeTable", TableName=self.name)
+        table = response["Table"]
+        indexes = {index["IndexName"] for index in table.get("GlobalSecondaryIndexes", ())}
+        missing = {names.USER_INDEX, names.EVENT_INDEX} - indexes
+        if missing:
+            raise errors.Fatal(
+                _SERVICE,
+                "DescribeTable",
+                "IndexMissing",
+                f"table {self.name} has no index {', '.join(sorted(missing))}",
+            )
+
+    async def _batch_get(self, wanted: list[dict[str, AttributeValue]]) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = []
+        request: Mapping[str, Any] = {self.name: {"Keys": wanted, "ConsistentRead": True}}
+        for _ in range(2):
+            response = await self._client.call("BatchGetItem", RequestItems=request)
+            items += response.get("Responses", {}).get(self.name, ())
+            request = response.get("UnprocessedKeys") or {}
+            if not request:
+                return items
+        raise Transient(
+            _SERVICE, "BatchGetItem", "ThrottlingException", "keys were left unprocessed twice"
+        )
+
+    async def _execute(self, batch: list[dict[str, Any]]) -> list[Exception | None]:
+        response = await self._client.call("BatchExecuteStatement", Statements=batch)
+        answers: list[dict[str, Any]] = response.get("Responses", [])
+        return [
+            _result(answers[index])
+            if index < len(answers)
+            else Transient(_SERVICE, "BatchExecuteStatement", "NoAnswer", "no answer to this entry")
+            for index in range(len(batch))
+        ]
+
+
+def _result(answer: Mapping[str, Any]) -> Exception | None:
+    error = answer.get("Error")
+    if not error:
+        return None
+    code = str(error.get("Code", "Unknown"))
+    kind = errors.kind_of(code, 400)
+    return kind(_SERVICE, "BatchExecuteStatement", code, str(error.get("Message", "")), answer)
+
+
+def _loaded(
+    items: Mapping[tuple[str, str], Mapping[str, AttributeValue]], events: Sequence[str]
+) -> Loaded:
+    requests: dict[str, RequestItem] = {}
+    unreadable: dict[str, str] = {}
+    prefix = keys.request_pk("")
+    for (pk, sk), item in items.items():
+        if sk != keys.REQUEST_SORT_KEY:
+            continue
+        request_id = pk.removeprefix(prefix)
+        try:
+            requests[request_id] = RequestItem.from_item(item)
+        except ItemError as error:
+            unreadable[request_id] = str(error)
+    return Loaded(requests, unreadable, {event_id: _event(items, event_id) for event_id in events})
+
+
+def _event(
+    items: Mapping[tuple[str, str], Mapping[str, AttributeValue]], event_id: str
+) -> EventState:
+    pk = keys.event_pk(event_id)
+    config = items.get((pk, keys.CONFIG_SORT_KEY))
+    capacity = items.get((pk, keys.CAPACITY_SORT_KEY))
+    try:
+        return EventState(
+            config=None if config is None else EventConfig.from_item(event_id, config),
+            capacity=None if capacity is None else Capacity.from_item(event_id, capacity),
+        )
+    except ItemError as error:
+        return EventState(defect=str(error))
