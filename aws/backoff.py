@@ -6,7 +6,7 @@ import random
 def delay_s(attempt: int, base_s: float, max_s: float) -> float:
     """Seconds to wait after the given failed attempt (1 for the first).
 
-    Between half and the whole of `base_s · 2^(attempt−1)`, at most `max_s`: the half keeps a
+    Between half and the whole of `base_s · 2^(attempt - 1)`, at most `max_s`: the half keeps a
     minimum distance, the rest spreads those who failed together (AWS Architecture Blog,
     "Exponential Backoff And Jitter": equal jitter).
     """

@@ -11,7 +11,7 @@ import structlog
 from aws import backoff
 from aws.batcher import Batcher, BatchLimits, ClosedError, FlushObserver
 from aws.bus import Bus, BusEntry
-from aws.errors import AwsError, Fatal, Rejected, Transient
+from aws.errors import Fatal, Rejected, Transient
 from config.limits import EVENTBRIDGE_BATCH_BYTES, EVENTBRIDGE_BATCH_ENTRIES
 from schema import events, names
 from schema.events import AnalyticsEvent, ParticipationRequested, RequestFailed
@@ -199,7 +199,7 @@ class Publisher:
                 results = await self._bus.put([item.entry for item in batch])
             except Exception as error:  # noqa: BLE001 - the swallow policy
                 return [(item, error) for item in batch]
-            failed = [
+            failed: list[tuple[_Outgoing, Exception | str]] = [
                 (item, result)
                 for item, result in zip(batch, results, strict=True)
                 if result is not None
@@ -242,7 +242,7 @@ class Publisher:
             except Fatal as error:
                 missing = error.code.startswith("ResourceNotFound")
                 if missing and not self._bus_is_missing:
-                    log.error("bus_missing", bus=self._bus.name)
+                    log.warning("bus_missing", bus=self._bus.name)
                 self._bus_is_missing = missing
             except Exception as error:  # noqa: BLE001 - unknown is not missing
                 log.debug("bus_check_failed", error=str(error))
@@ -267,17 +267,18 @@ def _deadline(batch: Sequence[_Outgoing]) -> float:
 
 
 def _reason(error: Exception | str) -> str:
-    if isinstance(error, str):
-        return error
-    if isinstance(error, Fatal):
-        return LossReason.DENIED
-    if isinstance(error, Rejected):
-        return LossReason.REJECTED
-    if not isinstance(error, AwsError):
-        return LossReason.SERVER_ERROR
-    if isinstance(error, Transient) and error.is_throttle:
-        return LossReason.THROTTLED
-    if "Timeout" in error.code:
-        return LossReason.TIMEOUT
-    answered = bool(error.response)
-    return LossReason.SERVER_ERROR if answered else LossReason.CONNECTION
+    match error:
+        case str():
+            return error
+        case Fatal():
+            return LossReason.DENIED
+        case Rejected():
+            return LossReason.REJECTED
+        case Transient() if error.is_throttle:
+            return LossReason.THROTTLED
+        case Transient() if "Timeout" in error.code:
+            return LossReason.TIMEOUT
+        case Transient() if not error.response:
+            return LossReason.CONNECTION
+        case _:
+            return LossReason.SERVER_ERROR
