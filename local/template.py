@@ -1,0 +1,102 @@
+"""Reads the project's CloudFormation templates, and leaves out what the emulator cannot make."""
+
+import re
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from typing import Any, Final, TypeAlias
+
+import yaml
+
+Template: TypeAlias = dict[str, Any]
+
+UNSUPPORTED_TYPES: Final = ("AWS::Athena::NamedQuery", "AWS::ApplicationAutoScaling::")
+"""Beginnings of the resource types for which MiniStack 1.5.33 refuses the whole stack."""
+
+_SUBSTITUTED: Final = re.compile(r"\$\{([A-Za-z0-9]+)")
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads the short forms (`!Ref x`) as what they stand for (`{"Ref": "x"}`)."""
+
+
+def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        assert isinstance(node, yaml.MappingNode)  # noqa: S101 - YAML has no fourth kind
+        value = loader.construct_mapping(node, deep=True)
+    if suffix == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _short_form)
+
+
+def load(name: str) -> Template:
+    """Read a template of `infra/` (`pipeline.yaml`), the short forms of functions spelled out."""
+    return parse((files("infra") / name).read_text())
+
+
+def parse(text: str) -> Template:
+    """Read a template, the short forms of functions spelled out."""
+    # A subclass of SafeLoader: it makes plain values only.
+    template: Template = yaml.load(text, Loader=_Loader)  # noqa: S506
+    return template
+
+
+def for_emulator(template: Template) -> Template:
+    """Leave out the resources that the emulator refuses, and whatever refers to them.
+
+    `DependsOn` merely orders, so there the name alone goes.
+    """
+    resources: dict[str, Any] = template["Resources"]
+    missing = {n for n, r in resources.items() if r["Type"].startswith(UNSUPPORTED_TYPES)}
+    while more := {
+        name
+        for name, resource in resources.items()
+        if name not in missing and missing.intersection(_references(resource))
+    }:
+        missing |= more
+    return {
+        **template,
+        "Resources": {
+            name: _without_dependencies(resource, missing)
+            for name, resource in resources.items()
+            if name not in missing
+        },
+        "Outputs": {
+            name: output
+            for name, output in template.get("Outputs", {}).items()
+            if not missing.intersection(_references(output))
+        },
+    }
+
+
+def _references(value: object) -> Iterator[str]:
+    """Yield the names that a part of a template refers to by Ref, GetAtt or Sub."""
+    if isinstance(value, list):
+        for part in value:
+            yield from _references(part)
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            if key == "Ref":
+                yield part
+            elif key == "Fn::GetAtt":
+                yield part[0]
+            elif key == "Fn::Sub":
+                yield from _SUBSTITUTED.findall(part if isinstance(part, str) else part[0])
+                yield from _references(part)
+            elif key != "DependsOn":
+                yield from _references(part)
+
+
+def _without_dependencies(resource: Mapping[str, Any], missing: set[str]) -> dict[str, Any]:
+    if "DependsOn" not in resource:
+        return dict(resource)
+    named = resource["DependsOn"]
+    rest = [n for n in ([named] if isinstance(named, str) else named) if n not in missing]
+    return {**resource, "DependsOn": rest}

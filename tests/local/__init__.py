@@ -1,0 +1,1 @@
+"""Tests of the embedded AWS, the stack and the Firehose stand-in."""
