@@ -1,0 +1,68 @@
+"""The refusals that the stand-in can answer with, under the names that AWS gives them."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+_DYNAMODB: Final = "com.amazonaws.dynamodb.v20120810#"
+_SQS: Final = "com.amazonaws.sqs#"
+_COMMON: Final = "com.amazon.coral.service#"
+
+
+class ServiceError(Exception):
+    """An error document: its type, its message, and whatever else AWS puts beside them."""
+
+    def __init__(
+        self, kind: str, message: str, *, status: int = 400, extra: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(f"{kind}: {message}")
+        self.status = status
+        self.document: dict[str, Any] = {"__type": kind, "message": message, **(extra or {})}
+
+
+def validation(message: str) -> ServiceError:
+    """DynamoDB's (and EventBridge's) answer to a request that makes no sense."""
+    return ServiceError(_COMMON.replace(".service", ".validate") + "ValidationException", message)
+
+
+def unknown_operation(target: str) -> ServiceError:
+    """No such operation here."""
+    return ServiceError(_COMMON + "UnknownOperationException", f"not served here: {target}")
+
+
+def no_table(name: str) -> ServiceError:
+    """DynamoDB: the table does not exist."""
+    return ServiceError(_DYNAMODB + "ResourceNotFoundException", f"no such table: {name}")
+
+
+def condition_failed(item: Mapping[str, Any] | None) -> ServiceError:
+    """DynamoDB: a single conditional write whose condition is not true."""
+    return ServiceError(
+        _DYNAMODB + "ConditionalCheckFailedException",
+        "The conditional request failed",
+        extra={"Item": item} if item else None,
+    )
+
+
+def transaction_cancelled(reasons: list[dict[str, Any]]) -> ServiceError:
+    """DynamoDB: a transaction of which at least one condition is not true."""
+    codes = ", ".join(reason["Code"] for reason in reasons)
+    return ServiceError(
+        _DYNAMODB + "TransactionCanceledException",
+        f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]",
+        extra={"CancellationReasons": reasons},
+    )
+
+
+def no_queue() -> ServiceError:
+    """SQS: the queue does not exist."""
+    return ServiceError(_SQS + "QueueDoesNotExist", "The specified queue does not exist.")
+
+
+def queue_error(name: str, message: str) -> ServiceError:
+    """SQS: the request is refused as a whole."""
+    return ServiceError(_SQS + name, message)
+
+
+def no_resource(message: str) -> ServiceError:
+    """EventBridge: the bus does not exist."""
+    return ServiceError("ResourceNotFoundException", message)

@@ -1,0 +1,259 @@
+"""SQS queues in memory: long polls, visibility timeouts, batches; no dead-letter moves."""
+
+import heapq
+import itertools
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from hashlib import md5
+from typing import Any, Final, TypeAlias
+
+from bench.stub import errors
+
+Payload: TypeAlias = Mapping[str, Any]
+Reply: TypeAlias = Callable[[Mapping[str, Any]], None]
+CallLater: TypeAlias = Callable[[float, Callable[[], None]], Any]
+
+_MAX_BATCH: Final = 10
+_DEFAULT_VISIBILITY_S: Final = 30.0
+_HANDLE_PADDING: Final = "AQEB" + "x0Zk" * 80
+"""Receipt handles are long; so are the bodies of the calls that carry them."""
+
+
+@dataclass(slots=True)
+class Message:
+    """A message, and when it was last handed out."""
+
+    number: int
+    message_id: str
+    body: str
+    body_md5: str
+    attributes: Mapping[str, Any] | None
+    sent_at_ms: int
+    receive_count: int = 0
+    visible_at: float = 0.0
+    """On the monotonic clock; what a visibility deadline must equal to be still in force."""
+    received_at: float = 0.0
+
+    @property
+    def handle(self) -> str:
+        """The receipt handle of the latest receive."""
+        return f"{self.number}:{self.receive_count}:{_HANDLE_PADDING}"
+
+
+@dataclass(slots=True)
+class _Poll:
+    payload: Payload
+    reply: Reply
+    done: bool = False
+
+
+class Queue:
+    """One standard queue; `latencies_s` gathers receive-to-delete times as the client saw them."""
+
+    _numbers = itertools.count(1)
+
+    def __init__(self, call_later: CallLater, latency_s: Callable[[str], float]) -> None:
+        self._call_later = call_later
+        self._latency_s = latency_s
+        self._ready: deque[Message] = deque()
+        self._in_flight: dict[int, Message] = {}
+        self._deadlines: list[tuple[float, int]] = []
+        self._polls: deque[_Poll] = deque()
+        self.sent = 0
+        self.deleted = 0
+        self.latencies_s: list[float] = []
+        self.on_delete: Callable[[], None] = lambda: None
+
+    @property
+    def waiting(self) -> int:
+        """How many messages could be received now."""
+        return len(self._ready)
+
+    @property
+    def in_flight(self) -> int:
+        """How many are received and neither deleted nor visible again."""
+        return len(self._in_flight)
+
+    def message(self, body: str, attributes: Payload | None, sent_at_ms: int) -> Message:
+        """Make a message without putting it in."""
+        number = next(self._numbers)
+        digest = md5(body.encode(), usedforsecurity=False).hexdigest()
+        message_id = f"{number:08x}-0000-4000-8000-000000000000"
+        return Message(number, message_id, body, digest, attributes, sent_at_ms)
+
+    def release(self, messages: Collection[Message]) -> None:
+        """Put prepared messages in and wake the long polls."""
+        self._ready.extend(messages)
+        self.sent += len(messages)
+        while self._polls and self._ready:
+            poll = self._polls.popleft()
+            if not poll.done:
+                poll.done = True
+                poll.reply(self._take(poll.payload))
+
+    def receive_message(self, payload: Payload, reply: Reply) -> None:
+        """ReceiveMessage: at once if there is anything, else when something comes or time is up."""
+        if payload.get("MaxNumberOfMessages", 1) > _MAX_BATCH:
+            raise errors.queue_error("InvalidParameterValue", "MaxNumberOfMessages is 1 to 10")
+        wait_s = payload.get("WaitTimeSeconds", 0)
+        self._expire()
+        if self._ready or not wait_s:
+            reply(self._take(payload))
+            return
+        poll = _Poll(payload, reply)
+        self._polls.append(poll)
+        self._call_later(wait_s, lambda: self._give_up(poll))
+
+    def tick(self) -> None:
+        """Make messages visible again whose time is up, and wake the long polls for them."""
+        self._expire()
+        self.release(())
+
+    def send_message(self, payload: Payload) -> dict[str, Any]:
+        """SendMessage."""
+        sent: list[Message] = []
+        answer = self._send(payload, sent)
+        self.release(sent)
+        return answer
+
+    def send_message_batch(self, payload: Payload) -> dict[str, Any]:
+        """SendMessageBatch."""
+        sent: list[Message] = []
+        answer = _batch(payload, lambda entry: self._send(entry, sent))
+        self.release(sent)
+        return answer
+
+    def _send(self, entry: Payload, sent: list[Message]) -> dict[str, Any]:
+        now_ms = time.time_ns() // 1_000_000
+        message = self.message(entry["MessageBody"], entry.get("MessageAttributes"), now_ms)
+        sent.append(message)
+        return {"MessageId": message.message_id, "MD5OfMessageBody": message.body_md5}
+
+    def delete_message(self, payload: Payload) -> dict[str, Any]:
+        """DeleteMessage; deleting twice succeeds."""
+        return self._delete(payload, "DeleteMessage")
+
+    def delete_message_batch(self, payload: Payload) -> dict[str, Any]:
+        """DeleteMessageBatch."""
+        return _batch(payload, lambda entry: self._delete(entry, "DeleteMessageBatch"))
+
+    def _delete(self, payload: Payload, operation: str) -> dict[str, Any]:
+        number, _, rest = payload["ReceiptHandle"].partition(":")
+        if not number.isdigit() or not rest:
+            raise errors.queue_error("ReceiptHandleIsInvalid", "The receipt handle is not valid")
+        message = self._in_flight.pop(int(number), None)
+        if message is not None:
+            confirmed_at = time.monotonic() + self._latency_s(operation)
+            self.latencies_s.append(confirmed_at - message.received_at)
+            self.deleted += 1
+            self.on_delete()
+        return {}
+
+    def change_message_visibility(self, payload: Payload) -> dict[str, Any]:
+        """ChangeMessageVisibility of a message in flight."""
+        message = self._in_flight.get(int(payload["ReceiptHandle"].partition(":")[0]))
+        if message is None:
+            raise errors.queue_error("MessageNotInflight", "The message is not in flight")
+        self._set_visibility(message, payload["VisibilityTimeout"])
+        self.tick()
+        return {}
+
+    def change_message_visibility_batch(self, payload: Payload) -> dict[str, Any]:
+        """ChangeMessageVisibilityBatch."""
+        return _batch(payload, self.change_message_visibility)
+
+    def get_queue_attributes(self, payload: Payload) -> dict[str, Any]:
+        """GetQueueAttributes: those that programs read at start."""
+        return {
+            "Attributes": {
+                "QueueArn": "arn:aws:sqs:us-east-1:000000000000:"
+                + payload["QueueUrl"].rsplit("/", 1)[-1],
+                "ApproximateNumberOfMessages": str(self.waiting),
+                "ApproximateNumberOfMessagesNotVisible": str(self.in_flight),
+                "ApproximateNumberOfMessagesDelayed": "0",
+                "VisibilityTimeout": "30",
+            }
+        }
+
+    def _take(self, payload: Payload) -> dict[str, Any]:
+        count = min(payload.get("MaxNumberOfMessages", 1), len(self._ready))
+        taken = [self._ready.popleft() for _ in range(count)]
+        visibility_s = payload.get("VisibilityTimeout", _DEFAULT_VISIBILITY_S)
+        received_at = time.monotonic() + self._latency_s("ReceiveMessage")
+        for message in taken:
+            message.receive_count += 1
+            message.received_at = received_at
+            self._in_flight[message.number] = message
+            self._set_visibility(message, visibility_s)
+        wanted = set(payload.get("AttributeNames", ()))
+        wanted |= set(payload.get("MessageSystemAttributeNames", ()))
+        with_attributes = bool(payload.get("MessageAttributeNames"))
+        # AWS leaves the key out when nothing came.
+        messages = [_wire(message, wanted, with_attributes=with_attributes) for message in taken]
+        return {"Messages": messages} if messages else {}
+
+    def _give_up(self, poll: _Poll) -> None:
+        if not poll.done:
+            poll.done = True
+            self._expire()
+            poll.reply(self._take(poll.payload))
+
+    def _set_visibility(self, message: Message, seconds: float) -> None:
+        message.visible_at = time.monotonic() + seconds
+        heapq.heappush(self._deadlines, (message.visible_at, message.number))
+
+    def _expire(self) -> None:
+        now = time.monotonic()
+        while self._deadlines and self._deadlines[0][0] <= now:
+            deadline, number = heapq.heappop(self._deadlines)
+            message = self._in_flight.get(number)
+            if message is not None and message.visible_at == deadline:
+                del self._in_flight[number]
+                self._ready.append(message)
+
+
+def _batch(
+    payload: Payload, apply: Callable[[Payload], dict[str, Any]]
+) -> dict[str, list[dict[str, Any]]]:
+    entries = payload["Entries"]
+    if not entries:
+        raise errors.queue_error("EmptyBatchRequest", "The batch request holds no entry.")
+    if len(entries) > _MAX_BATCH:
+        raise errors.queue_error("TooManyEntriesInBatchRequest", "More than 10 entries.")
+    if len({entry["Id"] for entry in entries}) != len(entries):
+        raise errors.queue_error("BatchEntryIdsNotDistinct", "Two entries have the same Id.")
+    successful, failed = [], []
+    for entry in entries:
+        try:
+            successful.append({"Id": entry["Id"], **apply(entry)})
+        except errors.ServiceError as error:
+            code = error.document["__type"].rpartition("#")[2]
+            message = error.document["message"]
+            failed.append(
+                {"Id": entry["Id"], "SenderFault": True, "Code": code, "Message": message}
+            )
+    return {"Successful": successful, "Failed": failed} if failed else {"Successful": successful}
+
+
+def _wire(message: Message, wanted: set[str], *, with_attributes: bool) -> dict[str, Any]:
+    wire: dict[str, Any] = {
+        "MessageId": message.message_id,
+        "ReceiptHandle": message.handle,
+        "MD5OfBody": message.body_md5,
+        "Body": message.body,
+    }
+    if wanted:
+        system = {
+            "ApproximateReceiveCount": str(message.receive_count),
+            "SentTimestamp": str(message.sent_at_ms),
+            "ApproximateFirstReceiveTimestamp": str(message.sent_at_ms),
+            "SenderId": "000000000000",
+        }
+        if "All" not in wanted:
+            system = {name: value for name, value in system.items() if name in wanted}
+        wire["Attributes"] = system
+    if with_attributes and message.attributes:
+        wire["MessageAttributes"] = message.attributes
+    return wire
