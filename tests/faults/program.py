@@ -2,7 +2,7 @@
 
 gate = proxy.hold("TransactWriteItems", "forwarded")
 async with started([sys.executable, "-m", "cli.main", "worker"], environment) as worker:
-    call = await end_at(gate, worker, SIGKILL)
+    call = await kill_at(gate, worker)
 """
 
 import os
@@ -44,7 +44,6 @@ class Program:
     def __init__(self, process: Process, output: Path) -> None:
         self._process = process
         self._output = output
-        self._signalled_s: float | None = None
 
     @property
     def pid(self) -> int:
@@ -71,11 +70,15 @@ class Program:
         if self.is_running:
             self._process.send_signal(number)
 
+    async def wait(self) -> int:
+        """Wait for the end, however long; returns the exit code."""
+        return await self._process.wait()
+
     async def ended(self, *, timeout_s: float = 30.0) -> Ended:
         """Wait for the end; raises TimeoutError with the output, and leaves it running."""
         try:
             with anyio.fail_after(timeout_s):
-                exit_code = await self._process.wait()
+                exit_code = await self.wait()
         except TimeoutError:
             raise TimeoutError(f"still running after {timeout_s} s:\n{self.output}") from None
         return Ended(exit_code, self.output, self.logs)
@@ -124,36 +127,35 @@ async def started(command: Sequence[str], environment: Mapping[str, str]) -> Asy
         finally:
             program.send(signal.SIGKILL)
             with anyio.CancelScope(shield=True):
-                await process.wait()
+                await program.wait()
 
 
-async def end_at(
-    gate: Gate, program: Program, number: Signals = signal.SIGKILL, *, timeout_s: float = 30.0
-) -> Call:
-    """Wait until a call stands at the gate, signal the program, and wait for its end.
+async def kill_at(gate: Gate, program: Program, *, timeout_s: float = 30.0) -> Call:
+    """Wait until a call stands at the gate, and end the program there by SIGKILL.
 
     The calls at the gate are then discarded: at `arrived` they never take effect, at `forwarded`
-    they have, and nobody was told. That is for SIGKILL; a program that is to end by itself may
-    need its calls answered, and its test releases the gate. Returns the call; raises
-    AssertionError where the program ends without coming to the gate.
+    they have, and nobody was told. Returns the call; raises AssertionError where the program ends
+    without coming to the gate.
     """
-    call = await _reached(gate, program, timeout_s)
-    program.send(number)
-    await program.ended(timeout_s=timeout_s)
-    gate.discard()
-    return call
-
-
-async def _reached(gate: Gate, program: Program, timeout_s: float) -> Call:
+    call: Call | None = None
+    too_late: TimeoutError | None = None
     async with anyio.create_task_group() as tasks:
 
         async def watch() -> None:
-            await program.ended(timeout_s=timeout_s + 1)
-            raise AssertionError(f"ended before the gate:\n{program.output}")
+            await program.wait()
+            tasks.cancel_scope.cancel()
 
         tasks.start_soon(watch)
-        call = await gate.reached(timeout_s=timeout_s)
+        try:
+            call = await gate.reached(timeout_s=timeout_s)
+        except TimeoutError as error:
+            too_late = error
         tasks.cancel_scope.cancel()
+    if call is None:
+        raise AssertionError(f"did not come to the gate:\n{program.output}") from too_late
+    program.send(signal.SIGKILL)
+    await program.wait()
+    gate.discard()
     return call
 
 

@@ -397,7 +397,7 @@ async def test_a_discarded_call_is_reset_without_effect(
 
 
 async def test_waiting_for_a_call_that_never_comes_says_so(proxy: FaultProxy) -> None:
-    with pytest.raises(TimeoutError, match="1 AWSEvents.PutEvents arrived"):
+    with pytest.raises(TimeoutError, match="has not seen 1 AWSEvents"):
         await proxy.reached("AWSEvents.PutEvents", timeout_s=0.05)
     with pytest.raises(TimeoutError, match="2 PutEvents at the gate"):
         await proxy.hold("PutEvents").reached(2, timeout_s=0.05)
