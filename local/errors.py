@@ -1,5 +1,19 @@
 """What goes wrong on the local machine, each told in one sentence that a person can act on."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class LocalError(Exception):
     """The local stack cannot be had; the text says what is missing or what refused."""
+
+
+@contextmanager
+def unwrapped() -> Iterator[None]:
+    """Raise the one error of a task group as itself, so that callers can catch it by its type."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) == 1:
+            raise group.exceptions[0] from None
+        raise
