@@ -1,0 +1,227 @@
+"""Performs plans: load, plan, commit, and again for whatever another writer got in the way of."""
+
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+from uuid import uuid4
+from weakref import WeakValueDictionary
+
+import anyio
+import structlog
+
+from aws import backoff
+from aws.errors import Fatal, Transient
+from aws.table import Loaded, SeatsCancelled, is_condition_failed
+from config.limits import DYNAMODB_BATCH_STATEMENTS
+from schema.items import RequestItem
+from worker import decide
+from worker.decide import Candidate, Plan, Reading, SeatPlan, Step
+from worker.parts import Parts
+from worker.results import Decided, Defective, Undecided
+
+MAX_ROUNDS: Final = 6
+"""Tries to decide a batch here, before what is left goes back to the queue."""
+_SAME_TOKEN_TRIES: Final = 2
+_BACKOFF_BASE_S: Final = 0.05
+_BACKOFF_MAX_S: Final = 1.0
+
+log = structlog.get_logger("commit")
+
+
+@dataclass(slots=True)
+class Outcomes:
+    """What has become of a batch so far."""
+
+    decided: list[Decided] = field(default_factory=list)
+    defective: list[Defective] = field(default_factory=list)
+    undecided: list[Undecided] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Round:
+    """One try's leftovers: whom to decide again, why, and whether to wait before."""
+
+    again: list[Candidate] = field(default_factory=list)
+    reason: str = ""
+    contention: bool = False
+
+    def put_off(self, steps: Sequence[Step], error: Exception) -> None:
+        self.again.extend(step.candidate for step in steps)
+        self.reason = str(error)
+        if isinstance(error, SeatsCancelled):
+            self.contention |= error.is_contention
+        else:
+            self.contention |= not is_condition_failed(error)
+
+
+class Committer:
+    """Decides batches of candidates and commits the decisions.
+
+    Nothing is ever guessed: after a cancelled transaction, a failed condition, or an answer that
+    did not come, the requests are read again and decided by what the table says.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._table = parts.table
+        self._clock = parts.clock
+        self._worker_id = parts.worker_id
+        self._metrics = parts.metrics
+        self._event_locks: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
+
+    async def decide(self, batch: Sequence[Candidate], started_at_ms: int) -> Outcomes:
+        """Decide every candidate, or say why it must be tried later; raises Fatal only."""
+        outcomes = Outcomes()
+        attempted: dict[str, RequestItem] = {}
+        loaded = Loaded()
+        left, reason = list(batch), ""
+        for attempt in range(1, MAX_ROUNDS + 1):
+            leftovers = _Round()
+            try:
+                loaded = await self._load(left)
+            except Transient as error:
+                leftovers.again, leftovers.reason, leftovers.contention = left, str(error), True
+            else:
+                plan = decide.plan(left, loaded, self._reading(started_at_ms))
+                self._take_over(plan, attempted, outcomes)
+                leftovers = await self._execute(plan, attempted, outcomes)
+            left, reason = leftovers.again, leftovers.reason
+            if not left:
+                return outcomes
+            if leftovers.contention and attempt < MAX_ROUNDS:
+                await anyio.sleep(backoff.delay_s(attempt, _BACKOFF_BASE_S, _BACKOFF_MAX_S))
+        await self._give_up(left, reason, loaded, started_at_ms, outcomes)
+        return outcomes
+
+    def _reading(self, started_at_ms: int) -> Reading:
+        return Reading(started_at_ms, self._clock(), self._worker_id)
+
+    async def _load(self, batch: Sequence[Candidate]) -> Loaded:
+        return await self._table.load(
+            [candidate.request_id for candidate in batch],
+            [candidate.message.event_id for candidate in batch],
+        )
+
+    def _take_over(self, plan: Plan, attempted: dict[str, RequestItem], outcomes: Outcomes) -> None:
+        """What needs no write: redeliveries, defects, and what waits for an operator."""
+        for candidate, item in plan.decided:
+            # A commit whose answer was lost left exactly what we meant to write: it is ours.
+            ours = attempted.get(candidate.request_id) == item
+            outcomes.decided.append(Decided(candidate.deliveries, item, by_this_worker=ours))
+        for candidate, defect in plan.defects:
+            outcomes.defective.extend(Defective(d, defect) for d in candidate.deliveries)
+        for candidate, reason in plan.blocked:
+            outcomes.undecided.append(Undecided(candidate.deliveries, candidate.request_id, reason))
+
+    async def _execute(
+        self, plan: Plan, attempted: dict[str, RequestItem], outcomes: Outcomes
+    ) -> _Round:
+        for step in (*plan.writes, *(s for seats in plan.seats.values() for s in seats.steps)):
+            attempted[step.candidate.request_id] = step.change.after
+        leftovers = _Round(again=list(plan.deferred))
+        writes = list(plan.writes)
+
+        async def take_seats(event_id: str, seats: SeatPlan) -> None:
+            try:
+                await self._take_seats(event_id, seats)
+            except (SeatsCancelled, Transient) as error:
+                leftovers.put_off(seats.steps, error)
+            else:
+                _record(seats.winners, outcomes)
+                # The last seat is taken now, for certain: the others may be told.
+                writes.extend(seats.losers)
+
+        await _together([partial(take_seats, *event) for event in plan.seats.items()])
+        chunks = [
+            writes[start : start + DYNAMODB_BATCH_STATEMENTS]
+            for start in range(0, len(writes), DYNAMODB_BATCH_STATEMENTS)
+        ]
+        await _together([partial(self._write, chunk, leftovers, outcomes) for chunk in chunks])
+        return leftovers
+
+    async def _take_seats(self, event_id: str, seats: SeatPlan) -> None:
+        """One transaction of one event at a time: two of one worker would only conflict."""
+        lock = self._event_locks.get(event_id)
+        if lock is None:
+            lock = self._event_locks[event_id] = anyio.Lock()
+        changes = [step.change for step in seats.winners]
+        token = str(uuid4())
+        at_ms = self._clock()
+        async with lock:
+            for attempt in range(1, _SAME_TOKEN_TRIES + 1):
+                try:
+                    await self._table.take_seats(event_id, changes, at_ms, token)
+                except SeatsCancelled as error:
+                    if error.is_contention:
+                        self._metrics.transaction_conflicts.inc()
+                    raise
+                except Transient:
+                    # The same token makes a repetition harmless, should the first have worked.
+                    if attempt == _SAME_TOKEN_TRIES:
+                        raise
+                else:
+                    return
+
+    async def _write(self, steps: Sequence[Step], leftovers: _Round, outcomes: Outcomes) -> None:
+        try:
+            results = await self._table.write([step.change for step in steps])
+        except Transient as unanswered:
+            leftovers.put_off(steps, unanswered)
+            return
+        written: list[Step] = []
+        for step, error in zip(steps, results, strict=True):
+            if error is None:
+                written.append(step)
+            elif isinstance(error, Fatal):
+                raise error
+            else:
+                leftovers.put_off([step], error)
+        _record(written, outcomes)
+
+    async def _give_up(
+        self,
+        left: Sequence[Candidate],
+        reason: str,
+        loaded: Loaded,
+        started_at_ms: int,
+        outcomes: Outcomes,
+    ) -> None:
+        """Hand back what the rounds did not decide; from the DLQ there is no way back."""
+        last_words: list[Step] = []
+        for candidate in left:
+            item = loaded.requests.get(candidate.request_id)
+            from_dlq = any(delivery.from_dlq for delivery in candidate.deliveries)
+            if from_dlq and item is not None and not item.status.is_final:
+                last_words.append(
+                    decide.failed_for_good(
+                        candidate, item, self._reading(started_at_ms), "RETRIES_EXHAUSTED", reason
+                    )
+                )
+            else:
+                outcomes.undecided.append(
+                    Undecided(candidate.deliveries, candidate.request_id, reason)
+                )
+        leftovers = _Round()
+        for start in range(0, len(last_words), DYNAMODB_BATCH_STATEMENTS):
+            chunk = last_words[start : start + DYNAMODB_BATCH_STATEMENTS]
+            await self._write(chunk, leftovers, outcomes)
+        outcomes.undecided.extend(
+            Undecided(candidate.deliveries, candidate.request_id, leftovers.reason)
+            for candidate in leftovers.again
+        )
+
+
+def _record(steps: Sequence[Step], outcomes: Outcomes) -> None:
+    outcomes.decided.extend(
+        Decided(step.candidate.deliveries, step.change.after, by_this_worker=True) for step in steps
+    )
+
+
+async def _together(calls: Sequence[Callable[[], Coroutine[Any, Any, None]]]) -> None:
+    """Run calls concurrently; a lone one without a task of its own."""
+    if len(calls) == 1:
+        await calls[0]()
+        return
+    async with anyio.create_task_group() as tasks:
+        for call in calls:
+            tasks.start_soon(call)

@@ -1,0 +1,39 @@
+"""The one bound on deliveries that are received and not yet settled."""
+
+from collections.abc import Callable
+
+import anyio
+
+
+class Credits:
+    """Counts free places; taken before a receive, given back when a delete is confirmed."""
+
+    def __init__(self, limit: int, changed: Callable[[int], None] = lambda _used: None) -> None:
+        self.limit = limit
+        self._free = limit
+        self._changed = changed
+        self._returned = anyio.Event()
+
+    @property
+    def used(self) -> int:
+        """How many places are taken."""
+        return self.limit - self._free
+
+    async def take(self, most: int) -> int:
+        """Take what is free, up to `most`; waits only while nothing is."""
+        while not self._free:
+            self._returned = anyio.Event()
+            await self._returned.wait()
+        taken = min(most, self._free)
+        self._free -= taken
+        self._changed(self.used)
+        return taken
+
+    def give_back(self, count: int) -> None:
+        """Return places; raises ValueError for more than were taken."""
+        if count > self.used:
+            raise ValueError(f"{count} credits given back, only {self.used} were taken")
+        self._free += count
+        self._changed(self.used)
+        if count:
+            self._returned.set()

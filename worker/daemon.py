@@ -1,0 +1,273 @@
+"""The worker as a process: checks at the start, signals, one deadline for the drain, exit codes."""
+
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from enum import IntEnum
+from time import monotonic, time_ns
+from typing import Final
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+from prometheus_client import CollectorRegistry
+
+from aws.bus import Bus
+from aws.client import ClientOptions, Connection, open_client
+from aws.errors import AwsError, Fatal
+from aws.queue import Queue, QueueDescription, VisibilityChange
+from aws.table import Table
+from config import identity
+from config.limits import SQS_BATCH_ENTRIES
+from config.settings import WorkerSettings
+from worker import health, pipeline
+from worker.metrics import WorkerMetrics
+from worker.parts import Parts
+
+_READ_TIMEOUT_S: Final = 10.0
+_SPARE_CONNECTIONS: Final = 16
+_POLL_GRACE_S: Final = 30.0
+
+log = structlog.get_logger("worker")
+
+
+class ExitCode(IntEnum):
+    """How the worker ended."""
+
+    DRAINED = 0
+    DEADLINE = 1
+    """The drain took longer than SHUTDOWN_TIMEOUT_S; what was left went back to the queue."""
+    CANNOT_RUN = 2
+    """Wrong settings, a missing resource, no permission."""
+    INTERRUPTED = 130
+    """A second signal ended it at once."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """What /readyz and /healthz tell."""
+
+    started: bool = False
+    draining: bool = False
+
+
+@asynccontextmanager
+async def assemble(
+    settings: WorkerSettings, connection: Connection, clock: Callable[[], int] | None = None
+) -> AsyncIterator[Parts]:
+    """Open the clients, check what must exist, and put the parts together.
+
+    Raises Fatal with one line for each thing that is missing or forbidden: PutEvents to a
+    missing bus *succeeds* and drops, so nothing but a check can tell.
+    """
+    metrics = WorkerMetrics(CollectorRegistry())
+    polls = settings.pollers + settings.dlq_pollers
+    wait_s = settings.receive_wait_s
+
+    def options(connections: int, read_timeout_s: float = _READ_TIMEOUT_S) -> ClientOptions:
+        return ClientOptions(
+            max_connections=connections + _SPARE_CONNECTIONS, read_timeout_s=read_timeout_s
+        )
+
+    async with AsyncExitStack() as stack:
+        sqs = await stack.enter_async_context(
+            open_client("sqs", connection, options(polls, wait_s + _READ_TIMEOUT_S), metrics.calls)
+        )
+        dynamodb = await stack.enter_async_context(
+            open_client("dynamodb", connection, options(settings.processors * 5), metrics.calls)
+        )
+        events = await stack.enter_async_context(
+            open_client(
+                "events",
+                connection,
+                ClientOptions(
+                    max_connections=settings.publish_concurrency + 1,
+                    # The publisher's own deadline comes first, and tells the same.
+                    read_timeout_s=settings.publish_timeout_s + 1,
+                    connect_timeout_s=min(3.0, settings.publish_timeout_s),
+                    endpoint_url=settings.events_endpoint_url,
+                ),
+                metrics.calls,
+            )
+        )
+        queue = Queue(sqs, settings.queue_url)
+        dlq = Queue(sqs, settings.dlq_url, is_dlq=True)
+        table = Table(dynamodb, settings.table_name)
+        bus = Bus(events, settings.event_bus_name)
+        description = await check_all(queue, dlq, table, bus)
+        yield Parts(
+            settings=settings,
+            worker_id=identity.worker_id(settings.worker_id),
+            queue=queue,
+            dlq=dlq,
+            table=table,
+            bus=bus,
+            metrics=metrics,
+            clock=clock or (lambda: time_ns() // 1_000_000),
+            max_receive_count=description.max_receive_count,
+        )
+
+
+async def check_all(queue: Queue, dlq: Queue, table: Table, bus: Bus) -> QueueDescription:
+    """Check that everything exists; raises Fatal that tells all that does not, in one text."""
+    wrong: list[str] = []
+    found: dict[str, QueueDescription] = {}
+
+    async def describe(target: Queue, variable: str) -> None:
+        try:
+            found[variable] = await target.describe()
+        except AwsError as error:
+            wrong.append(f"{variable}={target.url}: {_why(error)}")
+
+    async def check(subject: Table | Bus, variable: str) -> None:
+        try:
+            await subject.check()
+        except AwsError as error:
+            wrong.append(f"{variable}={subject.name}: {_why(error)}")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(describe, queue, "QUEUE_URL")
+        tasks.start_soon(describe, dlq, "DLQ_URL")
+        tasks.start_soon(check, table, "TABLE_NAME")
+        tasks.start_soon(check, bus, "EVENT_BUS_NAME")
+    if wrong:
+        raise Fatal("worker", "start", "NotReady", "\n  ".join(["", *sorted(wrong)]))
+    return found["QUEUE_URL"]
+
+
+def _why(error: AwsError) -> str:
+    return f"{error.operation} failed with {error.code}: {error.message}"
+
+
+async def run(settings: WorkerSettings, connection: Connection) -> ExitCode:
+    """Run the worker until a signal stops it; returns its exit code."""
+    try:
+        async with assemble(settings, connection) as parts:
+            return await supervise(parts)
+    except* AwsError as group:
+        for error in _leaves(group):
+            log.error("cannot_run", error=str(error))  # noqa: TRY400 - the sentence says it all
+    except* OSError as group:
+        for os_error in _leaves(group):
+            log.error("cannot_run", error=str(os_error))  # noqa: TRY400
+    return ExitCode.CANNOT_RUN
+
+
+async def supervise(parts: Parts, *, handle_signals: bool = True) -> ExitCode:
+    """Run a pipeline with its HTTP port and its signals, and drain it when asked to."""
+    settings = parts.settings
+    progress = Progress()
+    beat = health.LoopBeat(parts.metrics)
+    with health.serve(
+        settings.http_host,
+        settings.http_port,
+        parts.metrics.registry,
+        healthy=lambda: beat.check() or _dead_poller(parts),
+        ready=lambda: "draining" if progress.draining else None,
+    ) as port:
+        log.info("worker_started", port=port, worker_id=parts.worker_id, **_limits(settings))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(beat.run)
+            code = await _run_to_the_end(parts, progress, tasks, handle_signals=handle_signals)
+            tasks.cancel_scope.cancel()
+    tally = parts.state.tally
+    log.info(
+        "worker_stopped",
+        exit_code=int(code),
+        settled=tally.settled,
+        returned=tally.returned,
+        retried=tally.retried,
+        abandoned=sum(len(leases.held) for _, leases in parts.state.leases),
+    )
+    return code
+
+
+async def _run_to_the_end(
+    parts: Parts, progress: Progress, tasks: TaskGroup, *, handle_signals: bool
+) -> ExitCode:
+    """Run the pipeline; after a stop it has until the deadline, and a moment to hand back."""
+    code = ExitCode.DRAINED
+    total_s = parts.settings.shutdown_timeout_s
+    reserve_s = min(3.0, total_s / 5)
+    scope = anyio.CancelScope()
+
+    async def on_stop() -> None:
+        await parts.stop.wait()
+        progress.draining = True
+        scope.deadline = anyio.current_time() + total_s - reserve_s
+        log.info("worker_stopping", timeout_s=total_s, in_flight=_held(parts))
+
+    async def on_signals() -> None:
+        nonlocal code
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async for _ in signals:
+                if parts.stop.requested:
+                    code = ExitCode.INTERRUPTED
+                    scope.cancel()
+                parts.stop.request()
+
+    tasks.start_soon(on_stop)
+    if handle_signals:
+        tasks.start_soon(on_signals)
+    try:
+        with scope:
+            await pipeline.run(parts)
+    finally:
+        if scope.cancelled_caught and code is ExitCode.DRAINED:
+            code = ExitCode.DEADLINE
+        if code is not ExitCode.INTERRUPTED:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(reserve_s * 0.8):
+                await _hand_back_the_rest(parts)
+    return code
+
+
+async def _hand_back_the_rest(parts: Parts) -> None:
+    """Make what a cut-off drain left in flight visible to others at once."""
+
+    async def hand_back(queue: Queue, handles: list[str]) -> None:
+        try:
+            results = await queue.change_visibility([VisibilityChange(h, 0) for h in handles])
+        except AwsError as error:
+            log.warning("hand_back_failed", messages=len(handles), error=str(error))
+            return
+        parts.state.tally.returned += sum(1 for error in results if error is None)
+
+    async with anyio.create_task_group() as tasks:
+        for queue, leases in parts.state.leases:
+            handles = [delivery.receipt_handle for delivery in leases.held]
+            for start in range(0, len(handles), SQS_BATCH_ENTRIES):
+                tasks.start_soon(hand_back, queue, handles[start : start + SQS_BATCH_ENTRIES])
+
+
+def _held(parts: Parts) -> int:
+    return sum(len(leases.held) for _, leases in parts.state.leases)
+
+
+def _dead_poller(parts: Parts) -> str | None:
+    if parts.stop.requested:
+        return None
+    longest_s = parts.settings.receive_wait_s + _READ_TIMEOUT_S + _POLL_GRACE_S
+    for index, poller in enumerate(parts.state.pollers):
+        if poller.ended:
+            return f"poller {index} has ended"
+        since = poller.polling_since
+        if since is not None and monotonic() - since > longest_s:
+            return f"poller {index} has been in one poll for over {longest_s:.0f} s"
+    return None
+
+
+def _limits(settings: WorkerSettings) -> dict[str, int]:
+    return {
+        "pollers": settings.pollers,
+        "processors": settings.processors,
+        "max_in_flight": settings.max_in_flight,
+        "batch_max_messages": settings.batch_max_messages,
+    }
+
+
+def _leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:
+    leaves: list[Exception] = []
+    for error in group.exceptions:
+        leaves.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return leaves

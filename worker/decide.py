@@ -1,0 +1,310 @@
+"""Decides requests: a pure function from deliveries, loaded items and a clock reading to a plan."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from aws.queue import Delivery
+from aws.table import EventState, Loaded
+from schema import names
+from schema.items import MAX_ERROR_MESSAGE_CHARS, Change, RequestItem
+from schema.message import DefectReason, MessageDefect, ParticipationMessage
+from schema.states import EventType, FailureClass, ResultCode, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A request to decide, with every delivery of it in this batch; the first one counts."""
+
+    message: ParticipationMessage
+    deliveries: tuple[Delivery, ...]
+
+    @property
+    def request_id(self) -> str:
+        """The request's id."""
+        return self.message.request_id
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one event type's rule says of one request."""
+
+    status: Status
+    result_code: ResultCode
+    takes_seat: bool = False
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+SEAT: Final = Verdict(Status.SUCCEEDED, ResultCode.SUCCESS, takes_seat=True)
+ENTRY: Final = Verdict(Status.SUCCEEDED, ResultCode.SUCCESS)
+SOLD_OUT: Final = Verdict(Status.REJECTED, ResultCode.REJECTED_CAPACITY)
+
+
+def first_come(seats_left: int | None) -> Verdict:
+    """A seat while there is one (domain §6)."""
+    if seats_left is None:
+        return Verdict(
+            Status.FAILED_FINAL,
+            ResultCode.FAILED_EVENT_NOT_FOUND,
+            error_code="CAPACITY_NOT_FOUND",
+            error_message="the event has no capacity item",
+        )
+    return SEAT if seats_left > 0 else SOLD_OUT
+
+
+def lottery(_seats_left: int | None) -> Verdict:
+    """Every entry is recorded; the draw is not ours (domain §6)."""
+    return ENTRY
+
+
+RULES: Final[Mapping[str, Callable[[int | None], Verdict]]] = {
+    EventType.FIRST_COME: first_come,
+    EventType.LOTTERY: lottery,
+}
+"""One rule an event type, found by name; a new type is one function and one line here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The clock as the plan sees it, in epoch milliseconds, and who decides."""
+
+    started_at_ms: int
+    now_ms: int
+    worker_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A candidate and the change that decides it."""
+
+    candidate: Candidate
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class SeatPlan:
+    """One event's winners in the order of their seats, and those who come after the last seat.
+
+    `losers` may be written only once the winners' seats are committed: were that transaction
+    cancelled, a seat might still be free for one of them.
+    """
+
+    winners: tuple[Step, ...]
+    losers: tuple[Step, ...]
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Winners and losers together."""
+        return self.winners + self.losers
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do with a batch."""
+
+    seats: Mapping[str, SeatPlan] = field(default_factory=dict)
+    writes: tuple[Step, ...] = ()
+    """Decisions that depend on no seat."""
+    decided: tuple[tuple[Candidate, RequestItem], ...] = ()
+    """Requests that were final already: nothing is written, the event is published again."""
+    defects: tuple[tuple[Candidate, MessageDefect], ...] = ()
+    """Messages that name no usable request."""
+    blocked: tuple[tuple[Candidate, str], ...] = ()
+    """Requests that can't be decided until an operator mends something; with what is wrong."""
+    deferred: tuple[Candidate, ...] = ()
+    """A second message on a request that is decided in this very plan: for the next one."""
+
+
+def candidates(decoded: Iterable[tuple[Delivery, ParticipationMessage]]) -> list[Candidate]:
+    """Gather the deliveries of each request; equal ids with other contents stay apart.
+
+    A forged message that borrows a request's id must not speak for the real one.
+    """
+    found: dict[ParticipationMessage, list[Delivery]] = {}
+    for delivery, message in decoded:
+        found.setdefault(message, []).append(delivery)
+    return [Candidate(message, tuple(deliveries)) for message, deliveries in found.items()]
+
+
+def plan(batch: Sequence[Candidate], loaded: Loaded, reading: Reading) -> Plan:
+    """Decide a batch; knows no clock, no client, no task.
+
+    Within an event, seats go by `queuedAt`, then `requestId` (domain §4).
+    """
+    decided: list[tuple[Candidate, RequestItem]] = []
+    defects: list[tuple[Candidate, MessageDefect]] = []
+    blocked: list[tuple[Candidate, str]] = []
+    writes: list[Step] = []
+    deferred: list[Candidate] = []
+    undecided: dict[str, tuple[Candidate, RequestItem]] = {}
+    for candidate in batch:
+        item = loaded.requests.get(candidate.request_id)
+        event = loaded.events.get(candidate.message.event_id, EventState())
+        if item is None:
+            defects.append((candidate, _no_request(candidate, loaded)))
+        elif item.status.is_final:
+            decided.append((candidate, item))
+        elif event.defect is not None:
+            blocked.append((candidate, event.defect))
+        elif candidate.request_id in undecided:
+            deferred.append(candidate)
+        else:
+            undecided[candidate.request_id] = candidate, item
+    matching = []
+    for candidate, item in undecided.values():
+        if _mismatch(candidate.message, item) is None:
+            matching.append((candidate, item))
+        else:
+            writes.append(_step(candidate, item, _mismatched(candidate.message, item), reading))
+    seats, others = _seat(matching, loaded.events, reading)
+    return Plan(
+        seats=seats,
+        writes=(*writes, *others),
+        decided=tuple(decided),
+        defects=tuple(defects),
+        blocked=tuple(blocked),
+        deferred=tuple(deferred),
+    )
+
+
+def queued_at_ms(candidate: Candidate, item: RequestItem) -> int:
+    """The inherited time of queueing: item, else message body, else SQS (domain §6)."""
+    if item.queued_at_ms is not None:
+        return item.queued_at_ms
+    if candidate.message.queued_at_ms is not None:
+        return candidate.message.queued_at_ms
+    return candidate.deliveries[0].sent_at_ms
+
+
+def failed_for_good(
+    candidate: Candidate, item: RequestItem, reading: Reading, error_code: str, error_message: str
+) -> Step:
+    """The last word on a request whose try from the DLQ failed, too (domain §6)."""
+    verdict = Verdict(
+        Status.FAILED_FINAL,
+        ResultCode.FAILED_WORKER,
+        error_code=error_code,
+        error_message=error_message,
+    )
+    return _step(candidate, item, verdict, reading, FailureClass.RETRYABLE)
+
+
+def _seat(
+    requests: Iterable[tuple[Candidate, RequestItem]],
+    events: Mapping[str, EventState],
+    reading: Reading,
+) -> tuple[dict[str, SeatPlan], list[Step]]:
+    in_order = sorted(requests, key=lambda pair: (queued_at_ms(*pair), pair[0].request_id))
+    left: dict[str, int | None] = {}
+    winners: dict[str, list[Step]] = {}
+    losers: dict[str, list[Step]] = {}
+    others: list[Step] = []
+    for candidate, item in in_order:
+        event_id = item.event_id
+        event = events.get(event_id, EventState())
+        if event_id not in left:
+            left[event_id] = None if event.capacity is None else event.capacity.remaining
+        verdict = _verdict(item.event_type, event, left[event_id])
+        step = _step(candidate, item, verdict, reading)
+        if verdict.takes_seat:
+            winners.setdefault(event_id, []).append(step)
+            seats_left = left[event_id]
+            left[event_id] = None if seats_left is None else seats_left - 1
+        elif verdict is SOLD_OUT and event_id in winners:
+            losers.setdefault(event_id, []).append(step)
+        else:
+            others.append(step)
+    seats = {
+        event_id: SeatPlan(tuple(steps), tuple(losers.get(event_id, ())))
+        for event_id, steps in winners.items()
+    }
+    return seats, others
+
+
+def _verdict(event_type: str, event: EventState, seats_left: int | None) -> Verdict:
+    if not event.exists:
+        return Verdict(
+            Status.FAILED_FINAL,
+            ResultCode.FAILED_EVENT_NOT_FOUND,
+            error_code="EVENT_NOT_FOUND",
+            error_message="the event does not exist",
+        )
+    rule = RULES.get(event_type)
+    if rule is None:
+        return Verdict(
+            Status.FAILED_FINAL,
+            ResultCode.FAILED_VALIDATION,
+            error_code="EVENT_TYPE_UNKNOWN",
+            error_message=f"no rule decides events of type {event_type!r}",
+        )
+    return rule(seats_left)
+
+
+def _step(
+    candidate: Candidate,
+    item: RequestItem,
+    verdict: Verdict,
+    reading: Reading,
+    failure_class: FailureClass = FailureClass.NON_RETRYABLE,
+) -> Step:
+    delivery = candidate.deliveries[0]
+    queued_at = queued_at_ms(candidate, item)
+    # Clocks of different hosts drift; a negative delay must not be (domain §6).
+    started_at = max(reading.started_at_ms, queued_at)
+    failed = verdict.status is Status.FAILED_FINAL
+    message = verdict.error_message
+    after = replace(
+        item,
+        status=verdict.status,
+        result_code=verdict.result_code.value,
+        queued_at_ms=queued_at,
+        started_at_ms=started_at,
+        finished_at_ms=max(reading.now_ms, started_at),
+        attempt=delivery.attempt,
+        is_dlq=_is_dlq(delivery, item),
+        failure_class=failure_class.value if failed else None,
+        error_code=verdict.error_code,
+        error_message=None if message is None else message[:MAX_ERROR_MESSAGE_CHARS],
+        worker_id=reading.worker_id,
+    )
+    return Step(candidate, Change(item, after))
+
+
+def _is_dlq(delivery: Delivery, item: RequestItem) -> bool:
+    """Whether the message came by way of the DLQ: consumed there, or redriven (g1 §5.2)."""
+    return (
+        delivery.from_dlq
+        or names.REDRIVEN_AT_ATTRIBUTE in delivery.attributes
+        or item.dlq_at_ms is not None
+    )
+
+
+def _no_request(candidate: Candidate, loaded: Loaded) -> MessageDefect:
+    message = candidate.message
+    unreadable = loaded.unreadable.get(message.request_id)
+    if unreadable is not None:
+        return MessageDefect(
+            DefectReason.ITEM_UNREADABLE, unreadable, message.request_id, message.event_id
+        )
+    return MessageDefect(
+        DefectReason.REQUEST_NOT_FOUND,
+        f"no request {message.request_id} is stored",
+        message.request_id,
+        message.event_id,
+    )
+
+
+def _mismatch(message: ParticipationMessage, item: RequestItem) -> str | None:
+    if message.event_id != item.event_id:
+        return "eventId"
+    return "userId" if message.user_id != item.user_id else None
+
+
+def _mismatched(message: ParticipationMessage, item: RequestItem) -> Verdict:
+    return Verdict(
+        Status.FAILED_FINAL,
+        ResultCode.FAILED_VALIDATION,
+        error_code="ID_MISMATCH",
+        error_message=f"the message's {_mismatch(message, item)} is not the request's",
+    )

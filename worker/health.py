@@ -1,0 +1,94 @@
+"""The HTTP port: /metrics, /healthz and /readyz, answered even while the event loop is blocked."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from socketserver import ThreadingMixIn
+from time import monotonic
+from typing import Any, Final
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+import anyio
+from prometheus_client import CollectorRegistry, make_wsgi_app
+
+from worker.metrics import WorkerMetrics
+
+_BEAT_INTERVAL_S: Final = 0.5
+_BLOCKED_AFTER_S: Final = 5.0
+
+Check = Callable[[], str | None]
+"""Says what is wrong, or None."""
+
+
+class LoopBeat:
+    """The event loop's heartbeat: how late it is, and whether it still turns."""
+
+    def __init__(self, metrics: WorkerMetrics) -> None:
+        self._metrics = metrics
+        self._last = monotonic()
+
+    async def run(self) -> None:
+        """Beat for ever."""
+        while True:
+            began = monotonic()
+            await anyio.sleep(_BEAT_INTERVAL_S)
+            self._last = monotonic()
+            self._metrics.loop_lag.set(max(0.0, self._last - began - _BEAT_INTERVAL_S))
+
+    def check(self) -> str | None:
+        """Say so where the loop has not turned for five seconds."""
+        silent_s = monotonic() - self._last
+        return (
+            f"the event loop has been blocked for {silent_s:.0f} s"
+            if (silent_s > _BLOCKED_AFTER_S)
+            else None
+        )
+
+
+@contextmanager
+def serve(
+    host: str, port: int, registry: CollectorRegistry, healthy: Check, ready: Check
+) -> Iterator[int]:
+    """Serve from a thread of its own and yield the port; raises OSError where it is taken.
+
+    A thread, because a scrape must get through exactly when the event loop is in trouble.
+    """
+    metrics_app = make_wsgi_app(registry)
+    checks = {"/healthz": healthy, "/readyz": ready}
+
+    def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if path == "/metrics":
+            page: Iterable[bytes] = metrics_app(environ, start_response)
+            return page
+        check = checks.get(path)
+        if check is None:
+            return _answer(start_response, "404 Not Found", "try /metrics, /healthz or /readyz")
+        wrong = check()
+        if wrong is None:
+            return _answer(start_response, "200 OK", "ok")
+        return _answer(start_response, "503 Service Unavailable", wrong)
+
+    server = make_server(host, port, application, _Server, _QuietHandler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="http", daemon=True)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _answer(start_response: Any, status: str, text: str) -> Iterable[bytes]:
+    start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+    return [f"{text}\n".encode()]
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """Scrapes are not worth a line each."""

@@ -1,0 +1,100 @@
+"""The worker's Prometheus figures; every series exists with value 0 from the start."""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from aws.metrics import BatchMetrics, CallMetrics
+from aws.publisher import LossReason
+from worker.results import Outcome
+
+MAIN_QUEUE: Final = "main"
+DEAD_LETTER_QUEUE: Final = "dlq"
+STAGES: Final = ("process", "publish", "delete", "visibility", "quarantine")
+_DELAY_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
+_CORRECTION_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 300)
+
+
+def queue_name(*, is_dlq: bool) -> str:
+    """The `queue` label's value."""
+    return DEAD_LETTER_QUEUE if is_dlq else MAIN_QUEUE
+
+
+class WorkerMetrics:
+    """All figures of one worker, in a registry of its own."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self.calls = CallMetrics(registry)
+        self.batches = BatchMetrics(registry, "worker", STAGES)
+        received = self._counter("messages_received", "Deliveries received.", ("queue",))
+        settled = self._counter(
+            "messages_settled", "Deliveries settled, by outcome.", ("queue", "outcome")
+        )
+        failures = self._counter(
+            "publish_failures", "Analytics events lost, by reason.", ("reason",)
+        )
+        self.received = {q: received.labels(q) for q in (MAIN_QUEUE, DEAD_LETTER_QUEUE)}
+        self._settled = {
+            (queue, outcome): settled.labels(queue, outcome.value)
+            for queue in (MAIN_QUEUE, DEAD_LETTER_QUEUE)
+            for outcome in Outcome
+        }
+        self._lost = {reason: failures.labels(reason) for reason in LossReason.ALL}
+        self._published = self._counter("publish_events", "Analytics events the bus accepted.")
+        self.delete_failures = self._counter(
+            "delete_failures", "Deletes that SQS did not confirm; the message comes again."
+        )
+        self.lease_extensions = self._counter("lease_extensions", "Visibility extensions sent.")
+        self.lost_leases = self._counter(
+            "lost_leases", "Deliveries whose receipt SQS no longer knew when it was extended."
+        )
+        self.transaction_conflicts = self._counter(
+            "transaction_conflicts", "Seat transactions cancelled by another writer."
+        )
+        self.clock_corrections = self._counter(
+            "clock_corrections", "Start times set forward to queuedAt for a clock that lags."
+        )
+        self.clock_correction_seconds = self._histogram(
+            "clock_correction_seconds", "Sizes of the clock corrections.", _CORRECTION_BUCKETS
+        )
+        self.queue_delay = self._histogram(
+            "queue_delay_seconds", "startedAt - queuedAt of decided requests.", _DELAY_BUCKETS
+        )
+        self.e2e_delay = self._histogram(
+            "e2e_delay_seconds", "finishedAt - queuedAt of decided requests.", _DELAY_BUCKETS
+        )
+        self.message_age = self._histogram(
+            "message_age_seconds", "Age of the oldest message of a receive.", _DELAY_BUCKETS
+        )
+        self.in_flight = self._gauge("in_flight_messages", "Deliveries received, not yet settled.")
+        self.in_flight_limit = self._gauge("in_flight_limit", "MAX_IN_FLIGHT.")
+        self.pollers_active = self._gauge("pollers_active", "Pollers whose poll is under way.")
+        self.busy_processors = self._gauge("busy_processors", "Processors that decide a batch.")
+        self.stream_depth = self._gauge("stream_depth", "Receives waiting for a processor.")
+        self.loop_lag = Gauge(
+            "event_loop_lag_seconds",
+            "How late the event loop's last heartbeat was.",
+            registry=registry,
+        )
+
+    def settled(self, outcome: Outcome, count: int = 1, *, is_dlq: bool = False) -> None:
+        """Count settled deliveries."""
+        self._settled[queue_name(is_dlq=is_dlq), outcome].inc(count)
+
+    def published(self, count: int) -> None:
+        """Count events that the bus accepted."""
+        self._published.inc(count)
+
+    def lost(self, reason: str, count: int) -> None:
+        """Count events that are gone."""
+        self._lost[reason].inc(count)
+
+    def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
+        return Counter(f"worker_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(f"worker_{name}", text, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(f"worker_{name}", text, buckets=buckets, registry=self.registry)

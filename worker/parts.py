@@ -1,0 +1,70 @@
+"""What a worker is made of: settings and adapters handed in, and the state that others watch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from aws.bus import Bus
+from aws.publisher import PublishPolicy
+from aws.queue import Queue
+from aws.table import Table
+from config.settings import WorkerSettings
+from worker.leases import Leases
+from worker.metrics import WorkerMetrics
+from worker.stop import Stop
+
+
+@dataclass(slots=True)
+class Poller:
+    """One poller's state, for the health check."""
+
+    polling_since: float | None = None
+    """Monotonic time at which the poll under way began."""
+    ended: bool = False
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many deliveries were settled, handed back and retried, for the closing log line."""
+
+    settled: int = 0
+    returned: int = 0
+    retried: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class State:
+    """What the daemon and the health checks see of a running pipeline."""
+
+    pollers: list[Poller] = field(default_factory=list)
+    leases: list[tuple[Queue, Leases]] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Everything that the stages share."""
+
+    settings: WorkerSettings
+    worker_id: str
+    queue: Queue
+    dlq: Queue
+    table: Table
+    bus: Bus
+    metrics: WorkerMetrics
+    clock: Callable[[], int]
+    """Epoch milliseconds."""
+    max_receive_count: int | None
+    """The main queue's redrive policy; None where it has none."""
+    stop: Stop = field(default_factory=Stop)
+    state: State = field(default_factory=State)
+
+    @property
+    def publish_policy(self) -> PublishPolicy:
+        """How the publisher batches, by the settings."""
+        settings = self.settings
+        return PublishPolicy(
+            concurrency=settings.publish_concurrency,
+            linger_s=settings.publish_linger_ms / 1000,
+            timeout_s=settings.publish_timeout_s,
+            max_attempts=settings.publish_max_attempts,
+        )

@@ -1,0 +1,174 @@
+"""The processors: fill a batch, decode, decide and commit it, and pass the result on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from aws.batcher import Trigger
+from aws.errors import Fatal
+from aws.queue import Delivery
+from schema import message
+from schema.message import MessageDefect, ParticipationMessage
+from worker import decide
+from worker.commit import Committer, Outcomes
+from worker.decide import Candidate
+from worker.parts import Parts
+from worker.results import BatchResult, Decided, Defective, Undecided
+from worker.settle import Settler
+
+log = structlog.get_logger("process")
+
+
+@dataclass(slots=True, kw_only=True)
+class Processing:
+    """Runs the processors over the stream of received lists."""
+
+    parts: Parts
+    committer: Committer
+    settler: Settler
+    _turn: anyio.Lock = field(default_factory=anyio.Lock)
+    _left_over: list[Delivery] = field(default_factory=list)
+
+    async def run(
+        self, stream: MemoryObjectReceiveStream[list[Delivery]], settling: TaskGroup
+    ) -> None:
+        """Process until the stream ends; what was not started by a stop goes back at once."""
+        async with stream, anyio.create_task_group() as tasks:
+            for index in range(self.parts.settings.processors):
+                tasks.start_soon(self._process_on, stream, settling, name=f"processor {index}")
+
+    async def _process_on(
+        self, stream: MemoryObjectReceiveStream[list[Delivery]], settling: TaskGroup
+    ) -> None:
+        while True:
+            async with self._turn:
+                batch = await self._fill(stream)
+            if not batch:
+                return
+            if self.parts.stop.requested:
+                settling.start_soon(self.settler.return_unstarted, batch)
+                continue
+            self.parts.metrics.busy_processors.inc()
+            try:
+                result = await self.process(batch)
+            finally:
+                self.parts.metrics.busy_processors.dec()
+            settling.start_soon(self.settler.settle, result)
+
+    async def _fill(self, stream: MemoryObjectReceiveStream[list[Delivery]]) -> list[Delivery]:
+        """Take deliveries until the batch is full or the first has lingered; empty at the end.
+
+        One processor fills at a time, so that batches are as full as the load allows; what
+        does not fit waits for the next.
+        """
+        batch, trigger = self._left_over, Trigger.LINGER
+        most = self.parts.settings.batch_max_messages
+        try:
+            if not batch:
+                batch = await stream.receive()
+            deadline = anyio.current_time() + self.parts.settings.batch_linger_ms / 1000
+            while len(batch) < most and not self.parts.stop.requested:
+                more: list[Delivery] | None = None
+                with anyio.CancelScope(deadline=deadline):
+                    more = await stream.receive()
+                if more is None:
+                    break
+                batch = batch + more
+        except anyio.EndOfStream:
+            trigger = Trigger.CLOSE
+        batch, self._left_over = batch[:most], batch[most:]
+        if batch:
+            if len(batch) == most:
+                trigger = Trigger.COUNT
+            self.parts.metrics.batches.flushed("process", len(batch), trigger)
+        return batch
+
+    async def process(self, batch: list[Delivery]) -> BatchResult:
+        """Decide one batch of deliveries; raises Fatal only."""
+        started_at_ms = self.parts.clock()
+        self._observe_ages(batch, started_at_ms)
+        defective: list[Defective] = []
+        decoded: list[tuple[Delivery, ParticipationMessage]] = []
+        for delivery in batch:
+            read = message.decode(delivery.body)
+            if isinstance(read, MessageDefect):
+                defective.append(Defective(delivery, read))
+            else:
+                decoded.append((delivery, read))
+        outcomes = Outcomes(defective=defective)
+        if decoded:
+            await self._decide(decide.candidates(decoded), started_at_ms, outcomes)
+        self._observe_decided(outcomes.decided, started_at_ms)
+        log.info(
+            "batch_processed",
+            deliveries=len(batch),
+            decided=len(outcomes.decided),
+            defective=len(outcomes.defective),
+            undecided=len(outcomes.undecided),
+            took_ms=self.parts.clock() - started_at_ms,
+        )
+        return BatchResult(
+            started_at_ms,
+            self.parts.clock(),
+            outcomes.decided,
+            outcomes.defective,
+            outcomes.undecided,
+        )
+
+    async def _decide(
+        self, batch: Sequence[Candidate], started_at_ms: int, outcomes: Outcomes
+    ) -> None:
+        """Decide candidates; where they fail together for an unforeseen reason, by halves.
+
+        So one message that AWS or our code can't take does not drag its neighbours along.
+        """
+        try:
+            found = await self.committer.decide(batch, started_at_ms)
+        except Exception as error:
+            if _fatal_in(error):
+                raise
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                await self._decide(batch[:middle], started_at_ms, outcomes)
+                await self._decide(batch[middle:], started_at_ms, outcomes)
+                return
+            (candidate,) = batch
+            log.exception("decision_failed", request_id=candidate.request_id)
+            outcomes.undecided.append(
+                Undecided(candidate.deliveries, candidate.request_id, str(error))
+            )
+        else:
+            outcomes.decided.extend(found.decided)
+            outcomes.defective.extend(found.defective)
+            outcomes.undecided.extend(found.undecided)
+
+    def _observe_ages(self, batch: Sequence[Delivery], now_ms: int) -> None:
+        oldest_ms = min(delivery.sent_at_ms for delivery in batch)
+        self.parts.metrics.message_age.observe(max(0, now_ms - oldest_ms) / 1000)
+
+    def _observe_decided(self, decided: Sequence[Decided], started_at_ms: int) -> None:
+        for entry in decided:
+            item = entry.item
+            if not entry.by_this_worker or item.queued_at_ms is None:
+                continue
+            lag_ms = item.queued_at_ms - started_at_ms
+            if lag_ms > 0:
+                self.parts.metrics.clock_corrections.inc()
+                self.parts.metrics.clock_correction_seconds.observe(lag_ms / 1000)
+            if item.started_at_ms is not None and item.finished_at_ms is not None:
+                self.parts.metrics.queue_delay.observe(
+                    (item.started_at_ms - item.queued_at_ms) / 1000
+                )
+                self.parts.metrics.e2e_delay.observe(
+                    (item.finished_at_ms - item.queued_at_ms) / 1000
+                )
+
+
+def _fatal_in(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return any(_fatal_in(inner) for inner in error.exceptions)
+    return isinstance(error, Fatal)

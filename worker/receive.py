@@ -1,0 +1,108 @@
+"""The pollers: long polls that take credits first and never cancel a poll under way."""
+
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Final
+
+import anyio
+import structlog
+from anyio.streams.memory import MemoryObjectSendStream
+
+from aws import backoff
+from aws.errors import Rejected, Transient
+from aws.queue import Delivery, Queue
+from config.limits import SQS_BATCH_ENTRIES
+from worker.credits import Credits
+from worker.leases import Leases
+from worker.metrics import queue_name
+from worker.parts import Parts, Poller
+from worker.settle import Settler
+
+_ERROR_BACKOFF_BASE_S: Final = 1.0
+_ERROR_BACKOFF_MAX_S: Final = 30.0
+
+log = structlog.get_logger("receive")
+
+
+@dataclass(slots=True, kw_only=True)
+class Receiver:
+    """Polls one queue: one poller while it is empty, all of them after a non-empty receive."""
+
+    queue: Queue
+    pollers: int
+    parts: Parts
+    credits: Credits
+    leases: Leases
+    settler: Settler
+    _busy: anyio.Event = field(default_factory=anyio.Event)
+
+    async def run(self, deliveries: MemoryObjectSendStream[list[Delivery]]) -> None:
+        """Poll until the stop is requested; raises Fatal where polling can never work."""
+        async with deliveries, anyio.create_task_group() as tasks:
+            for index in range(self.pollers):
+                poller = Poller()
+                self.parts.state.pollers.append(poller)
+                tasks.start_soon(self._poll_on, poller, index, deliveries, name=f"poller {index}")
+
+    async def _poll_on(
+        self, poller: Poller, index: int, stream: MemoryObjectSendStream[list[Delivery]]
+    ) -> None:
+        failures = 0
+        try:
+            while True:
+                taken = 0
+                with self.parts.stop.interrupts():
+                    await self._turn(index, failures)
+                    taken = await self.credits.take(SQS_BATCH_ENTRIES)
+                if not taken:
+                    return
+                try:
+                    received = await self._poll(poller, taken)
+                except (Transient, Rejected) as error:
+                    failures += 1
+                    log.warning("receive_failed", failures=failures, error=str(error))
+                else:
+                    failures = 0
+                    await self._hand_on(received, stream)
+        finally:
+            poller.ended = True
+
+    async def _turn(self, index: int, failures: int) -> None:
+        """Wait until this poller should poll: the first always, the others after messages."""
+        if index > 0:
+            await self._busy.wait()
+        if failures:
+            wait_s = backoff.delay_s(failures, _ERROR_BACKOFF_BASE_S, _ERROR_BACKOFF_MAX_S)
+            await anyio.sleep(wait_s)
+
+    async def _poll(self, poller: Poller, taken: int) -> list[Delivery]:
+        """One receive. It is never cancelled for a stop: SQS may have assigned messages."""
+        settings = self.parts.settings
+        received: list[Delivery] = []
+        poller.polling_since = monotonic()
+        self.parts.metrics.pollers_active.inc()
+        try:
+            received = await self.queue.receive(
+                taken, settings.receive_wait_s, settings.visibility_timeout_s
+            )
+        finally:
+            poller.polling_since = None
+            self.parts.metrics.pollers_active.dec()
+            self.credits.give_back(taken - len(received))
+        if received:
+            self._busy.set()
+            self.leases.hold(received, anyio.current_time())
+            self.parts.metrics.received[queue_name(is_dlq=self.queue.is_dlq)].inc(len(received))
+        elif self._busy.is_set():
+            self._busy = anyio.Event()
+        return received
+
+    async def _hand_on(
+        self, received: list[Delivery], stream: MemoryObjectSendStream[list[Delivery]]
+    ) -> None:
+        if not received:
+            return
+        if self.parts.stop.requested:
+            await self.settler.return_unstarted(received)
+        else:
+            await stream.send(received)

@@ -1,0 +1,42 @@
+"""The request to stop: ends waiting for more work at once, and no work that has begun."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import anyio
+
+
+class Stop:
+    """Says once and for all that no new work is to be started."""
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+        self._waits: set[anyio.CancelScope] = set()
+
+    @property
+    def requested(self) -> bool:
+        """Whether the stop was requested."""
+        return self._event.is_set()
+
+    def request(self) -> None:
+        """Stop starting new work; a second call changes nothing."""
+        self._event.set()
+        for scope in self._waits:
+            scope.cancel()
+
+    async def wait(self) -> None:
+        """Return once the stop is requested."""
+        await self._event.wait()
+
+    @contextmanager
+    def interrupts(self) -> Iterator[None]:
+        """Make a block of pure waiting end as soon as the stop is requested."""
+        scope = anyio.CancelScope()
+        if self.requested:
+            scope.cancel()
+        self._waits.add(scope)
+        try:
+            with scope:
+                yield
+        finally:
+            self._waits.discard(scope)
