@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -22,6 +23,7 @@ from analytics.results import Column, QueryResult, Row, Value
 from schema.names import LAKE_TABLE
 
 DEFAULT_MEMORY_BYTES: Final = 2 * 1024**3
+_INTERRUPT_EVERY_S: Final = 0.02
 _GLOB_CHARACTERS: Final = frozenset("*?[]{}")
 _Result = TypeVar("_Result")
 
@@ -111,20 +113,31 @@ class LocalEngine:
 
     async def _in_thread(self, work: Callable[[], _Result]) -> _Result:
         """Run blocking work in a thread; a cancelled caller interrupts DuckDB and then waits."""
+        begun, ended = Event(), Event()
         results: list[_Result] = []
+
+        def work_and_tell() -> _Result:
+            begun.set()
+            try:
+                return work()
+            finally:
+                ended.set()
 
         async def interrupt_when_cancelled() -> None:
             try:
                 await anyio.sleep_forever()
             finally:
-                if not results:
-                    self._connection.interrupt()
+                # One interrupt may fall between two statements of the same work.
+                with anyio.CancelScope(shield=True):
+                    while begun.is_set() and not ended.is_set():
+                        self._connection.interrupt()
+                        await anyio.sleep(_INTERRUPT_EVERY_S)
 
         async with self._turn:
             try:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(interrupt_when_cancelled)
-                    results.append(await anyio.to_thread.run_sync(work))
+                    results.append(await anyio.to_thread.run_sync(work_and_tell))
                     tasks.cancel_scope.cancel()
             except ExceptionGroup as group:
                 # An interrupted query fails; to a caller who cancelled it, it is cancelled.
