@@ -67,9 +67,9 @@ class World:
             )
 
 
-async def _open_clients(stack: AsyncExitStack, connection: Connection) -> Clients:
-    options = ClientOptions(read_timeout_s=READ_TIMEOUT_S, connect_timeout_s=READ_TIMEOUT_S)
-
+async def _open_clients(
+    stack: AsyncExitStack, connection: Connection, options: ClientOptions
+) -> Clients:
     async def client(service: str) -> Client:
         return await stack.enter_async_context(open_client(service, connection, options))
 
@@ -89,7 +89,7 @@ async def world(connection: Connection) -> AsyncIterator[World]:
     """A queue, a table, and a bus whose events go to a queue, all of them this test's own."""
     name = f"faults-{uuid4().hex[:12]}"
     async with AsyncExitStack() as stack:
-        direct = await _open_clients(stack, connection)
+        direct = await _open_clients(stack, connection, ClientOptions())
         queue_url, _ = await _queue(direct, name)
         tap_url, tap_arn = await _queue(direct, f"{name}-tap")
         await direct.dynamodb.call(
@@ -124,4 +124,5 @@ async def proxy(connection: Connection) -> AsyncIterator[FaultProxy]:
 async def clients(connection: Connection, proxy: FaultProxy) -> AsyncIterator[Clients]:
     """Clients that see the emulator by the proxy only, and wait one second for an answer."""
     async with AsyncExitStack() as stack:
-        yield await _open_clients(stack, replace(connection, endpoint_url=proxy.endpoint_url))
+        through = replace(connection, endpoint_url=proxy.endpoint_url)
+        yield await _open_clients(stack, through, ClientOptions(read_timeout_s=READ_TIMEOUT_S))

@@ -435,3 +435,29 @@ async def test_an_emulator_that_is_gone_is_a_reset(
             with pytest.raises(Transient):
                 await sqs.call("ListQueues")
         assert [call.outcome for call in proxy.calls] == ["unreachable"]
+
+
+async def test_under_a_mixture_of_faults_the_record_tells_which_calls_took_effect(
+    proxy: FaultProxy, clients: Clients, world: World
+) -> None:
+    mixed = OneOf([Refuse(), Cut(), DropAnswer(), THROTTLE, SERVER_ERROR, Delay(0.01, 0.01)])
+    proxy.add(Fault("*", mixed, probability=0.5))
+    told: set[str] = set()
+
+    async def send(body: str) -> None:
+        try:
+            await _send(clients, world, body)
+        except Transient:
+            return
+        told.add(body)
+
+    async with create_task_group() as tasks:
+        for n in range(200):
+            tasks.start_soon(send, str(n))
+
+    executed = {call.request["MessageBody"] for call in proxy.calls if call.took_effect}
+    answered = {call.request["MessageBody"] for call in proxy.calls if call.outcome == "answered"}
+    assert len(proxy.calls) == 200
+    assert await world.bodies() == sorted(executed)
+    assert told == executed & answered
+    assert told < executed < {str(n) for n in range(200)}
