@@ -90,7 +90,7 @@ def statement(text: str) -> Insert | Update:
 _TOKEN: Final = re.compile(
     r"""\s*(?:
         "(?P<quoted>[^"]+)" | '(?P<string>(?:[^']|'')*)' | (?P<number>\d+)
-      | (?P<value>:\w+) | (?P<position>\?) | (?P<word>\#?[A-Za-z_]\w*)
+      | (?P<value>:\w+) | (?P<position>\?) | (?P<word>\#\w+|[A-Za-z_]\w*)
       | (?P<sign><>|<=|>=|!=|[-=<>+(),{}\[\]:])
     )""",
     re.VERBOSE,
