@@ -113,9 +113,8 @@ def generate(lake_dir: Path, spec: LakeSpec) -> LakeSummary:
 def _request(
     number: int, spec: LakeSpec, chance: random.Random, summary: LakeSummary
 ) -> ParticipationProcessed | RequestFailed:
-    which = min(
-        int(chance.expovariate(0.7)), len(spec.event_ids) - 1
-    )  # the first event is the most popular
+    # The first event is the most popular.
+    which = min(int(chance.expovariate(0.7)), len(spec.event_ids) - 1)
     event_id = spec.event_ids[which]
     times, in_burst = _times(which, spec, chance)
     delivery = DeliveryInfo(
@@ -137,7 +136,9 @@ def _request(
         )
     summary.requests += 1
     is_lottery = which == len(spec.event_ids) - 1
-    status, code, failure = _outcome(event_id, in_burst, is_lottery, spec, chance, summary)
+    status, code, failure = _outcome(
+        event_id, spec, chance, summary, in_burst=in_burst, is_lottery=is_lottery
+    )
     return ParticipationProcessed(
         env="dev",
         eventId=event_id,
@@ -177,11 +178,12 @@ def _times(which: int, spec: LakeSpec, chance: random.Random) -> tuple[Timestamp
 
 def _outcome(
     event_id: str,
-    in_burst: bool,  # noqa: FBT001
-    is_lottery: bool,  # noqa: FBT001
     spec: LakeSpec,
     chance: random.Random,
     summary: LakeSummary,
+    *,
+    in_burst: bool,
+    is_lottery: bool,
 ) -> tuple[Status, ResultCode, Failure]:
     if chance.random() < spec.failed_ratio:
         code, failure_class, error_code, message = chance.choice(_CAUSES)
