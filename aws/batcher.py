@@ -32,6 +32,7 @@ class Trigger(StrEnum):
     COUNT = "count"
     BYTES = "bytes"
     LINGER = "linger"
+    IDLE = "idle"
     CLOSE = "close"
 
 
@@ -51,6 +52,8 @@ class BatchLimits:
     max_bytes: int | None = None
     linger_s: float = 0.0
     concurrency: int = 1
+    eager: bool = False
+    """Send at once while no batch is under way: only what a call keeps waiting lingers."""
     max_pending: int | None = None
     """Items that may wait or be under way; beyond them `submit` raises OverloadedError."""
 
@@ -208,6 +211,8 @@ class Batcher(Generic[T, R]):
             if not self._pending:
                 await self._changed.wait()
                 continue
+            if self._limits.eager and not self._batches:
+                return Trigger.IDLE
             deadline = self._pending[0].since + self._limits.linger_s
             if anyio.current_time() >= deadline:
                 return Trigger.LINGER
@@ -238,6 +243,8 @@ class Batcher(Generic[T, R]):
         del self._batches[key]
         self._items_under_way -= len(batch)
         self._slots.release()
+        if self._limits.eager and not self._batches:
+            self._changed.set()
         for entry, result in zip(batch, results, strict=True):
             entry.group.settle(entry.index, result)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from aws import errors
-from aws.client import Client
+from aws.protocol import Client
 from config.limits import EVENTBRIDGE_TIME_BYTES
 
 _SERVICE: Final = "events"

@@ -7,8 +7,8 @@ from typing import Any, Final
 import orjson
 
 from aws import errors
-from aws.client import Client
 from aws.errors import AwsError, Rejected
+from aws.protocol import Client
 
 _SERVICE: Final = "sqs"
 _SYSTEM_ATTRIBUTES: Final = ["ApproximateReceiveCount", "SentTimestamp"]

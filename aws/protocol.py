@@ -1,0 +1,45 @@
+"""What a client is and how one is set up, without the SDK: adapters need no more than this."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where AWS is and who asks; without keys the SDK's own credential chain is used."""
+
+    region: str
+    endpoint_url: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientOptions:
+    """One client's connection pool and timeouts (seconds).
+
+    botocore's default pool of 10 connections starves long polls, so the pool's size is always
+    given. The SDK's own retries are off: each caller retries as its own rules say.
+    """
+
+    max_connections: int = 10
+    connect_timeout_s: float = 3.0
+    read_timeout_s: float = 10.0
+    endpoint_url: str | None = None
+    """Overrides the connection's endpoint for this client alone."""
+
+
+class CallObserver(Protocol):
+    """Is told of every call when it ends; `code` is None for a success."""
+
+    def observe(self, service: str, operation: str, seconds: float, code: str | None) -> None:
+        """Take note of one call."""
+        ...
+
+
+class Client(Protocol):
+    """One AWS service, spoken to by operation name."""
+
+    async def call(self, operation: str, /, **parameters: Any) -> dict[str, Any]:
+        """Call an operation (`ReceiveMessage`); raises Transient, Fatal or Rejected."""
+        ...
