@@ -8,7 +8,7 @@ from typing import Final
 import anyio
 
 from aws.client import Client
-from aws.errors import Rejected
+from aws.errors import AwsError, Rejected
 
 _DOWNLOADS: Final = 4
 
@@ -45,7 +45,7 @@ async def read_object(client: Client, bucket: str, key: str) -> bytes:
 async def download_lake(client: Client, bucket: str, prefix: str, directory: Path) -> int:
     """Mirror the objects below a prefix into a folder, each under its key; returns how many came.
 
-    Firehose never changes an object, so a file of the same size is left as it is.
+    Firehose never changes an object, so a file of the same size is left as it is. Raises AwsError.
     """
     limiter = anyio.CapacityLimiter(_DOWNLOADS)
     missing = [
@@ -54,13 +54,21 @@ async def download_lake(client: Client, bucket: str, prefix: str, directory: Pat
         if not await _is_mirrored(stored, directory)
     ]
 
+    failures: list[AwsError] = []
+
     async def download(key: str) -> None:
         async with limiter:
-            await _write(_path(directory, key), await read_object(client, bucket, key))
+            try:
+                await _write(_path(directory, key), await read_object(client, bucket, key))
+            except AwsError as error:
+                failures.append(error)
+                tasks.cancel_scope.cancel()
 
     async with anyio.create_task_group() as tasks:
         for stored in missing:
             tasks.start_soon(download, stored.key)
+    if failures:
+        raise failures[0]
     return len(missing)
 
 
