@@ -49,7 +49,7 @@ class Receiver:
     ) -> None:
         failures = 0
         try:
-            while True:
+            while not self.parts.stop.requested:
                 taken = 0
                 with self.parts.stop.interrupts():
                     await self._turn(index, failures)

@@ -1,0 +1,38 @@
+"""The command line: mounts one group of commands a module; heavy imports wait for their command."""
+
+import sys
+
+import typer
+
+from cli import config, dlq, events, ingest, lake, local, worker
+from config.settings import SettingsError
+
+app = typer.Typer(
+    name="participation",
+    help="Takes in a flash event's burst of requests and decides each exactly once.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("worker")(worker.worker)
+app.command("ingest")(ingest.ingest)
+app.command("token")(ingest.token)
+app.command("demo")(local.demo)
+app.command("config")(config.config)
+app.add_typer(local.app, name="local")
+app.add_typer(events.app, name="events")
+app.add_typer(dlq.app, name="dlq")
+app.add_typer(lake.app, name="lake")
+
+
+def main() -> None:
+    """Run the command line; a foreseen error is one sentence, not a traceback."""
+    try:
+        app()
+    except SettingsError as error:
+        sys.stderr.write(f"participation: {error}\n")
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,220 @@
+"""What the worker's tests share: seeded requests, a running worker, and what it left behind."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from time import time_ns
+from typing import Any
+
+import anyio
+import orjson
+from prometheus_client import CollectorRegistry
+
+from aws.client import Client, Connection, open_client
+from aws.queue import OutgoingMessage, Queue
+from aws.table import Table
+from config.settings import WorkerSettings
+from local.stack import StackOutputs
+from schema import keys
+from schema.items import Capacity, EventConfig, RequestItem
+from schema.message import ParticipationMessage
+from schema.states import EventType, Status
+from worker import daemon, pipeline
+from worker.parts import Parts
+
+FAST: dict[str, Any] = {
+    "receive_wait_s": 1,
+    "visibility_timeout_s": 30,
+    "retry_backoff_base_s": 0.5,
+    "retry_backoff_max_s": 1,
+    "shutdown_timeout_s": 20,
+    "http_port": 0,
+    "http_host": "127.0.0.1",
+    "worker_id": "worker-1",
+    "aws_region": "ap-northeast-2",
+}
+"""Settings that keep a test short; everything else is the default."""
+
+
+def now_ms() -> int:
+    """Epoch milliseconds."""
+    return time_ns() // 1_000_000
+
+
+def request(event_id: str, user: str, **changes: Any) -> RequestItem:
+    """A queued request of one user."""
+    queued_at = changes.pop("queued_at_ms", now_ms())
+    item = RequestItem(
+        request_id=keys.request_id(event_id, user),
+        event_id=event_id,
+        user_id=user,
+        event_type=EventType.FIRST_COME,
+        status=Status.QUEUED,
+        requested_at_ms=queued_at,
+        queued_at_ms=queued_at,
+    )
+    return replace(item, **changes)
+
+
+def message_of(item: RequestItem) -> OutgoingMessage:
+    """The message that ingest sends for a request."""
+    body = ParticipationMessage(item.request_id, item.event_id, item.user_id)
+    return OutgoingMessage(body.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A deployed stack, seen past every fault that a test injects."""
+
+    stack: StackOutputs
+    connection: Connection
+    table: Table
+    queue: Queue
+    dlq: Queue
+    tap: Queue
+    dynamodb: Client
+
+    async def create_event(
+        self, event_id: str, capacity: int, event_type: str = EventType.FIRST_COME
+    ) -> None:
+        """Create an event with its seats."""
+        created = await self.table.create_event(
+            EventConfig(event_id=event_id, event_type=event_type),
+            Capacity(event_id=event_id, total=capacity, remaining=capacity),
+        )
+        assert created
+
+    async def store(self, items: Sequence[RequestItem]) -> None:
+        """Write request items as they are."""
+        for start in range(0, len(items), 25):
+            assert not any(await self.table.insert(items[start : start + 25]))
+
+    async def send(self, messages: Sequence[OutgoingMessage]) -> None:
+        """Put messages on the main queue."""
+        for start in range(0, len(messages), 10):
+            results = await self.queue.send(messages[start : start + 10])
+            assert all(isinstance(result, str) for result in results)
+
+    async def enqueue(self, items: Sequence[RequestItem], duplicates: int = 0) -> None:
+        """Store requests and send their messages, the first `duplicates` of them twice."""
+        await self.store(items)
+        await self.send([message_of(item) for item in (*items, *items[:duplicates])])
+
+    async def items(self, event_id: str) -> dict[str, RequestItem]:
+        """An event's requests that have index keys, by id."""
+        return {item.request_id: item async for item in self.table.event_requests(event_id)}
+
+    async def item(self, request_id: str) -> RequestItem:
+        """One request."""
+        return (await self.table.load([request_id])).requests[request_id]
+
+    async def statuses(self, event_id: str) -> Counter[str]:
+        """How many requests stand where."""
+        return Counter(item.status.value for item in (await self.items(event_id)).values())
+
+    async def seats(self, event_id: str) -> Capacity:
+        """An event's capacity item."""
+        capacity = (await self.table.load([], [event_id])).events[event_id].capacity
+        assert capacity is not None
+        return capacity
+
+    async def published(self) -> list[dict[str, Any]]:
+        """Take all events off the tap: each as EventBridge delivered it."""
+        envelopes: list[dict[str, Any]] = []
+        while deliveries := await self.tap.receive(10, 0, 60):
+            envelopes += [orjson.loads(delivery.body) for delivery in deliveries]
+            await self.tap.delete([delivery.receipt_handle for delivery in deliveries])
+        return envelopes
+
+    async def dead_letters(self) -> list[Any]:
+        """Take all messages off the DLQ."""
+        found = []
+        while deliveries := await self.dlq.receive(10, 0, 60):
+            found += deliveries
+            await self.dlq.delete([delivery.receipt_handle for delivery in deliveries])
+        return found
+
+    async def until_decided(self, event_id: str, count: int, timeout_s: float = 60) -> None:
+        """Wait until as many of an event's requests are final."""
+        with anyio.fail_after(timeout_s):
+            while True:
+                items = (await self.items(event_id)).values()
+                if sum(item.status.is_final for item in items) >= count:
+                    return
+                await anyio.sleep(0.05)
+
+    async def until_empty(self, timeout_s: float = 60) -> None:
+        """Wait until the main queue holds nothing, in flight or not."""
+        with anyio.fail_after(timeout_s):
+            while (await self.queue.describe()).approximate_messages:
+                await anyio.sleep(0.05)
+
+    def settings(self, **changes: Any) -> WorkerSettings:
+        """A worker's settings for this stack."""
+        return WorkerSettings(
+            **{
+                **FAST,
+                "aws_endpoint_url": self.connection.endpoint_url,
+                "table_name": self.stack.table_name,
+                "queue_url": self.stack.queue_url,
+                "dlq_url": self.stack.dlq_url,
+                "event_bus_name": self.stack.event_bus_name,
+                **changes,
+            }
+        )
+
+    @asynccontextmanager
+    async def worker(
+        self, *, endpoint_url: str | None = None, **changes: Any
+    ) -> AsyncIterator[Parts]:
+        """A worker that runs in this process for the length of the block, then drains."""
+        connection = self.connection
+        if endpoint_url is not None:
+            connection = replace(connection, endpoint_url=endpoint_url)
+        async with daemon.assemble(self.settings(**changes), connection) as parts:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(pipeline.run, parts)
+                try:
+                    yield parts
+                finally:
+                    parts.stop.request()
+
+
+def figure(registry: CollectorRegistry, name: str, **labels: str) -> float:
+    """One sample of a registry; fails where there is none."""
+    value = registry.get_sample_value(name, labels)
+    assert value is not None, f"no sample {name}{labels}"
+    return value
+
+
+@asynccontextmanager
+async def world_of(stack: StackOutputs, connection: Connection) -> AsyncIterator[World]:
+    """Open a stack, with a tap on its bus that catches every event."""
+    async with (
+        open_client("sqs", connection) as sqs,
+        open_client("dynamodb", connection) as dynamodb,
+        open_client("events", connection) as events,
+    ):
+        name = f"{stack.table_name}-tap"
+        tap = Queue(sqs, (await sqs.call("CreateQueue", QueueName=name))["QueueUrl"])
+        bus = stack.event_bus_name
+        await events.call(
+            "PutRule",
+            Name=name,
+            EventBusName=bus,
+            EventPattern='{"source": [{"prefix": "kr.ac.dongduk."}]}',
+        )
+        arn = (await tap.describe()).arn
+        await events.call(
+            "PutTargets", Rule=name, EventBusName=bus, Targets=[{"Id": "tap", "Arn": arn}]
+        )
+        yield World(
+            stack=stack,
+            connection=connection,
+            table=Table(dynamodb, stack.table_name),
+            queue=Queue(sqs, stack.queue_url),
+            dlq=Queue(sqs, stack.dlq_url, is_dlq=True),
+            tap=tap,
+            dynamodb=dynamodb,
+        )
