@@ -24,6 +24,8 @@ _EVERY_DAY: Final = Parameters(dt_from=date(1970, 1, 2), dt_to=date(9999, 12, 30
 class AthenaEngine:
     """Runs the statements on Athena; `s3` and `bucket` serve to find partitions not loaded."""
 
+    is_athena = True
+
     def __init__(
         self,
         athena: Client,

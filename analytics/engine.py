@@ -45,6 +45,9 @@ class Coverage:
 class Engine(Protocol):
     """A way to run the lake's statements."""
 
+    is_athena: bool
+    """Whether tables, partitions and costs are Athena's."""
+
     @property
     def label(self) -> str:
         """The engine and its version, for the provenance of a result."""

@@ -36,6 +36,8 @@ class LocalEngine:
     Close the engine, or use it as an async context manager: the database goes with it.
     """
 
+    is_athena = False
+
     def __init__(
         self,
         lake_dir: Path | str,

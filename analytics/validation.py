@@ -1,6 +1,6 @@
 """The checks a lake must pass (g1 §11), each a statement whose figure must be nought."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,20 +47,33 @@ _Counter = Callable[[QueryResult], tuple[int, str]]
 async def validate(
     engine: Engine, parameters: Parameters, progress: Progress | None = None
 ) -> Validation:
-    """Run every check over the range; raises LakeError."""
-    totals = await engine.run("totals", parameters, progress)
-    results = [totals]
+    """Ask what the checks need, and judge it; raises LakeError."""
+    results = {
+        name: await engine.run(name, parameters, progress) for name in statement_names(parameters)
+    }
+    return judge(results)
+
+
+def statement_names(parameters: Parameters) -> tuple[str, ...]:
+    """The statements whose results the checks read; seats are judged where a capacity is known."""
+    asked = (statement for _, statement, _ in _CHECKS)
+    return ("totals", *(name for name in asked if name != "seats" or parameters.capacity))
+
+
+def judge(results: Mapping[str, QueryResult]) -> Validation:
+    """Judge results by statement; a check whose statement was not asked is left out."""
     checks = []
     for name, statement, count in _CHECKS:
-        if statement == "seats" and parameters.capacity is None:
+        result = results.get(statement)
+        if result is None:
             continue
-        result = await engine.run(statement, parameters, progress)
-        results.append(result)
         violations, detail = count(result)
         checks.append(Check(name=name, statement=statement, violations=violations, detail=detail))
+    totals = results["totals"]
+    asked = ("totals", *(check.statement for check in checks))
     return Validation(
         checks=tuple(checks),
-        results=tuple(results),
+        results=tuple(results[name] for name in asked),
         line_count=totals.count("line_count"),
         notes=totals.notes,
     )
