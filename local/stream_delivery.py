@@ -12,8 +12,8 @@ import anyio
 import structlog
 
 from aws.backoff import delay_s
-from aws.client import Client
 from aws.errors import Transient
+from aws.protocol import Client
 from aws.queue import Delivery, Queue
 from config.limits import SQS_BATCH_ENTRIES
 from local import prefixes

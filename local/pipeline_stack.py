@@ -1,0 +1,93 @@
+"""The whole product on one machine: embedded AWS, Firehose stand-in, ingest and worker."""
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from local import firehose, ministack, programs, stack
+from local.firehose import FirehoseStandIn
+from local.ministack import Emulator
+from local.programs import LineListener, Program
+from local.stack import StackOutputs
+
+BUFFER_INTERVAL_S: Final = 2.0
+"""Instead of the stream's 60 s: nobody at a laptop wants to wait a minute for a file."""
+_LOCAL_DEFAULTS: Final = {"RECEIVE_WAIT_S": "2", "ENVIRONMENT": "local"}
+"""A short poll, so that Ctrl-C is answered soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineStack:
+    """Everything that runs, and where."""
+
+    emulator: Emulator
+    outputs: StackOutputs
+    firehose: FirehoseStandIn
+    ingest: Program
+    worker: Program
+    jwt_secret: str
+
+
+@asynccontextmanager
+async def running(
+    directory: Path,
+    *,
+    told: Callable[[str], None] = lambda _step: None,
+    listener: LineListener = lambda _name, _line: None,
+) -> AsyncIterator[PipelineStack]:
+    """Run all of it until the block ends, its logs in `directory`; raises LocalError.
+
+    It ends from the front to the back: ingest answers what it accepted, the worker drains, the
+    lake gets the last events.
+    """
+    told("starting the embedded AWS (its first start installs it)")
+    async with ministack.running(directory) as emulator:
+        told("deploying infra/pipeline.yaml")
+        outputs = await stack.deploy_pipeline(emulator.connection)
+        async with firehose.standing_in(
+            emulator.connection, outputs.event_bus_name, buffer_interval_s=BUFFER_INTERVAL_S
+        ) as delivery:
+            secret = os.environ.get("JWT_SECRET") or secrets.token_urlsafe(48)
+            environment = program_environment(emulator, outputs)
+            told("starting the worker and ingest")
+            async with (
+                programs.running(
+                    "worker",
+                    environment | _port("WORKER_HTTP_PORT"),
+                    directory / "worker.log",
+                    listener,
+                ) as worker,
+                programs.running(
+                    "ingest",
+                    environment | _port("INGEST_HTTP_PORT") | {"JWT_SECRET": secret},
+                    directory / "ingest.log",
+                    listener,
+                ) as ingest,
+            ):
+                yield PipelineStack(emulator, outputs, delivery, ingest, worker, secret)
+
+
+def program_environment(emulator: Emulator, outputs: StackOutputs) -> dict[str, str]:
+    """The variables that point a program at the embedded AWS; others pass through."""
+    connection = emulator.connection
+    defaults = {n: v for n, v in _LOCAL_DEFAULTS.items() if n not in os.environ}
+    return {
+        **defaults,
+        "AWS_REGION": connection.region,
+        "AWS_ENDPOINT_URL": emulator.endpoint_url,
+        "AWS_ACCESS_KEY_ID": connection.access_key_id or "",
+        "AWS_SECRET_ACCESS_KEY": connection.secret_access_key or "",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "TABLE_NAME": outputs.table_name,
+        "QUEUE_URL": outputs.queue_url,
+        "DLQ_URL": outputs.dlq_url,
+        "EVENT_BUS_NAME": outputs.event_bus_name,
+    }
+
+
+def _port(variable: str) -> dict[str, str]:
+    return {"HTTP_PORT": os.environ.get(variable, "0")}

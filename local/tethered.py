@@ -1,0 +1,23 @@
+"""Runs one `participation` command that stops by itself when the process that started it is gone.
+
+Standard input is a pipe from that process: it closes however the process ends, and the command
+then gets the same SIGTERM that an orderly stop sends.
+"""
+
+import os
+import signal
+import sys
+import threading
+
+from cli.main import main
+
+
+def stop_with_parent() -> None:
+    """Wait until standard input closes, then ask this process to stop."""
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    threading.Thread(target=stop_with_parent, daemon=True).start()
+    main()
