@@ -132,6 +132,21 @@ class WorkerSettings(CommonSettings):
         return value
 
 
+class TokenSettings(BaseSettings):
+    """What a development token is made with; it must suit the ingest service's settings."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, extra="ignore")
+
+    jwt_secret: SecretStr = Field(description="secret of HS256 tokens")
+    jwt_audience: str | None = Field(None, description="audience that tokens must name")
+    jwt_issuer: str | None = Field(None, description="issuer that tokens must name")
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        return _checked_secret(value)
+
+
 class IngestSettings(CommonSettings):
     """The ingest service's settings."""
 
@@ -159,6 +174,12 @@ class IngestSettings(CommonSettings):
         5_000, ge=1, le=1_000_000, description="requests waiting at once; beyond them 503"
     )
     request_ttl_days: int = Field(90, ge=1, le=3_650, description="how long requests are kept")
+    shutdown_timeout_s: float = Field(
+        25,
+        gt=0,
+        le=limits.ECS_STOP_TIMEOUT_SECONDS,
+        description="time to answer after SIGTERM; keep it below the container's stop timeout",
+    )
 
     @model_validator(mode="after")
     def _one_way_to_check_tokens(self) -> Self:
@@ -169,10 +190,14 @@ class IngestSettings(CommonSettings):
     @field_validator("jwt_secret")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        # RFC 7518 §3.2: a key of the same size as the hash output or larger.
-        if value is not None and len(value.get_secret_value().encode()) < 32:  # noqa: PLR2004
-            raise ValueError("must be at least 32 bytes long")
-        return value
+        return None if value is None else _checked_secret(value)
+
+
+def _checked_secret(value: SecretStr) -> SecretStr:
+    # RFC 7518 §3.2: a key of the same size as the hash output or larger.
+    if len(value.get_secret_value().encode()) < 32:  # noqa: PLR2004
+        raise ValueError("must be at least 32 bytes long")
+    return value
 
 
 S = TypeVar("S", bound=BaseSettings)

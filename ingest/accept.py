@@ -1,0 +1,169 @@
+"""Accepts a click: insert, send, mark as queued, and the healing of what a crash left behind."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import anyio
+
+from ingest.gateway import Gateway, Unavailable
+from schema import keys
+from schema.events import ParticipationRequested
+from schema.items import Change, EventConfig, RequestItem
+from schema.message import ParticipationMessage
+from schema.states import Status
+
+_SECONDS_PER_DAY: Final = 86_400
+_MAX_UNSETTLED: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The request is stored and queued, by this click or by an earlier one."""
+
+    request_id: str
+    is_duplicate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The request could not be queued now; the same click, made later, continues it."""
+
+    request_id: str
+
+
+Outcome = Accepted | Refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptRules:
+    """How accepting behaves."""
+
+    requeue_after_s: float
+    request_ttl_days: int
+    env: str
+    publish_requested: bool = False
+
+
+class _UnderWay:
+    """A click that is being accepted, and whoever clicked the same meanwhile."""
+
+    __slots__ = ("done", "outcome")
+
+    def __init__(self) -> None:
+        self.done: anyio.Event | None = None
+        self.outcome: Outcome | None = None
+
+    async def wait(self) -> Outcome | None:
+        if self.done is None:
+            self.done = anyio.Event()
+        await self.done.wait()
+        return self.outcome
+
+
+class Acceptor:
+    """Takes clicks through the fixed order of domain §5: insert, send, update, answer."""
+
+    def __init__(self, gateway: Gateway, rules: AcceptRules, clock_ms: Callable[[], int]) -> None:
+        self._gateway = gateway
+        self._rules = rules
+        self._clock_ms = clock_ms
+        self._under_way: dict[str, _UnderWay] = {}
+        # Requests that this process knows may be stored but not queued: their next click need
+        # not wait until the item is old enough to be taken for a crash. In order of insertion.
+        self._unsettled: dict[str, None] = {}
+
+    async def accept(self, event: EventConfig, user_id: str) -> Outcome:
+        """Accept one click on an open event.
+
+        Equal clicks that arrive while the first is under way share its outcome: they cost no
+        call, and none is told "accepted" where the queue then refuses the message.
+        """
+        request_id = keys.request_id(event.event_id, user_id)
+        first = self._under_way.get(request_id)
+        if first is not None:
+            outcome = await first.wait()
+            if isinstance(outcome, Accepted):
+                return Accepted(request_id, is_duplicate=True)
+            return Refused(request_id)
+        mine = self._under_way[request_id] = _UnderWay()
+        try:
+            mine.outcome = await self._accept(event, user_id, request_id)
+            return mine.outcome
+        finally:
+            del self._under_way[request_id]
+            if mine.done is not None:
+                mine.done.set()
+
+    async def _accept(self, event: EventConfig, user_id: str, request_id: str) -> Outcome:
+        now_ms = self._clock_ms()
+        request = RequestItem(
+            request_id=request_id,
+            event_id=event.event_id,
+            user_id=user_id,
+            event_type=event.event_type,
+            status=Status.RECEIVED,
+            requested_at_ms=now_ms,
+            ttl_s=now_ms // 1000 + self._rules.request_ttl_days * _SECONDS_PER_DAY,
+        )
+        # However a step ends, by an error or by cancellation, the request then stays noted.
+        was_unsettled = request_id in self._unsettled
+        self._note_unsettled(request_id)
+        try:
+            insertion = await self._gateway.insert(request)
+            is_duplicate = False
+            if not insertion.is_new:
+                stored = await self._gateway.request(request_id)
+                if stored is None:
+                    return Refused(request_id)  # it expired in between
+                is_duplicate = stored.requested_at_ms != now_ms
+                request = stored
+            must_queue = (
+                insertion.is_new
+                or insertion.was_retried
+                or was_unsettled
+                or self._is_stuck(request, now_ms)
+            )
+            if must_queue and request.status is Status.RECEIVED:
+                await self._queue(request)
+        except Unavailable:
+            return Refused(request_id)
+        self._unsettled.pop(request_id, None)
+        return Accepted(request_id, is_duplicate)
+
+    async def _queue(self, request: RequestItem) -> None:
+        """Send the message, then record queuedAt; a worker that was faster has recorded it."""
+        await self._gateway.send(
+            ParticipationMessage(request.request_id, request.event_id, request.user_id)
+        )
+        queued = replace(request, status=Status.QUEUED, queued_at_ms=self._clock_ms())
+        if not await self._gateway.mark_queued(Change(request, queued)):
+            if not self._rules.publish_requested:
+                return
+            # The published queuedAt is the stored one, whoever stored it.
+            stored = await self._gateway.request(request.request_id)
+            if stored is None or stored.queued_at_ms is None:
+                return
+            queued = stored
+        if self._rules.publish_requested and queued.queued_at_ms is not None:
+            self._gateway.publish(
+                ParticipationRequested(
+                    env=self._rules.env,
+                    eventId=queued.event_id,
+                    requestId=queued.request_id,
+                    userId=queued.user_id,
+                    queuedAt=queued.queued_at_ms,
+                )
+            )
+
+    def _is_stuck(self, stored: RequestItem, now_ms: int) -> bool:
+        """Whether a crash between storing and queueing must have left the request behind."""
+        if stored.status is not Status.RECEIVED:
+            return False
+        age_ms = now_ms - (stored.requested_at_ms or 0)
+        return age_ms >= self._rules.requeue_after_s * 1000
+
+    def _note_unsettled(self, request_id: str) -> None:
+        self._unsettled[request_id] = None
+        if len(self._unsettled) > _MAX_UNSETTLED:
+            del self._unsettled[next(iter(self._unsettled))]

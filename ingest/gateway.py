@@ -1,0 +1,79 @@
+"""What the service needs of AWS, behind one interface; the implementation is handed in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from schema.events import ParticipationRequested
+from schema.items import Change, EventConfig, RequestItem
+from schema.message import ParticipationMessage
+
+
+class Unavailable(Exception):
+    """AWS could not be asked, or did not answer in time: the caller should come back later."""
+
+    def __init__(self, step: str, cause: str) -> None:
+        super().__init__(f"{step}: {cause}")
+        self.step = step
+        self.cause = cause
+
+
+class CorruptItem(Exception):
+    """A stored item breaks the contract: an operator must mend it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Insertion:
+    """What became of a conditional insert."""
+
+    is_new: bool
+    was_retried: bool = False
+    """An earlier try may have taken effect unseen: an item found there may be our own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in a user's list: the queuedAt and the request id of the last request seen."""
+
+    queued_at_ms: int
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestPage:
+    """Some of a user's requests, newest first, and where the next page starts."""
+
+    requests: Sequence[RequestItem]
+    next: Position | None = None
+
+
+class Gateway(Protocol):
+    """Table, queue and bus; every operation but `publish` may raise Unavailable."""
+
+    async def event(self, event_id: str) -> EventConfig | None:
+        """Read an event's configuration; None where there is no such event."""
+        ...
+
+    async def request(self, request_id: str) -> RequestItem | None:
+        """Read a request, strongly consistently; None where there is no such request."""
+        ...
+
+    async def insert(self, request: RequestItem) -> Insertion:
+        """Store a new request on condition that it does not exist."""
+        ...
+
+    async def send(self, message: ParticipationMessage) -> None:
+        """Hand a message to the queue."""
+        ...
+
+    async def mark_queued(self, change: Change) -> bool:
+        """Write a request's step to QUEUED; False where it has left RECEIVED already."""
+        ...
+
+    async def user_requests(self, user_id: str, limit: int, after: Position | None) -> RequestPage:
+        """One page of a user's requests by one index query, newest first."""
+        ...
+
+    def publish(self, event: ParticipationRequested) -> None:
+        """Have an event published, without waiting for it and without ever failing."""
+        ...

@@ -1,0 +1,115 @@
+"""The little of HTTP that the endpoints share: one method a route, headers, query, JSON."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+import orjson
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from ingest.access import SCOPE_KEY, Access
+from ingest.problems import Problem, bad_request, unauthorized
+from schema.message import MAX_ID_BYTES
+
+JSON: Final = "application/json"
+_BEARER: Final = "bearer "
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, as the endpoints see it."""
+
+    scope: Scope
+    access: Access
+    authorization: bytes | None
+
+    def path(self, name: str) -> str:
+        """A parameter of the path."""
+        return str(self.scope["path_params"][name])
+
+    def bearer_token(self) -> str:
+        """The bearer token; raises Problem 401 where there is none."""
+        if self.authorization is None:
+            raise unauthorized("the Authorization header is missing", token_given=False)
+        value = self.authorization.decode("latin-1")
+        token = value[len(_BEARER) :].strip()
+        if value[: len(_BEARER)].lower() != _BEARER or not token:
+            raise unauthorized("the Authorization header holds no bearer token", token_given=False)
+        return token
+
+    def query(self, *names: str) -> Mapping[str, str]:
+        """Some parameters of the query, those that are there; raises Problem 400 on repetition."""
+        try:
+            given = parse_qs(
+                self.scope["query_string"].decode("latin-1"),
+                keep_blank_values=True,
+                max_num_fields=20,
+            )
+        except ValueError:
+            raise bad_request("the query has too many parameters") from None
+        for name in names:
+            if len(given.get(name, ())) > 1:
+                raise bad_request(f"{name} is given more than once")
+        return {name: given[name][0] for name in names if name in given}
+
+
+class Endpoint:
+    """One route's ASGI app: checks the method and that no body comes, then answers."""
+
+    def __init__(
+        self, name: str, method: str, handle: Callable[[Call], Awaitable[Response]]
+    ) -> None:
+        self._name = name
+        self._methods = ("GET", "HEAD") if method == "GET" else (method,)
+        self._handle = handle
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer; raises Problem for every answer but success."""
+        access: Access = scope[SCOPE_KEY]
+        access.route = self._name
+        if scope["method"] not in self._methods:
+            raise Problem(
+                405,
+                "method-not-allowed",
+                "The method is not allowed here",
+                headers={"Allow": ", ".join(self._methods)},
+            )
+        response = await self._handle(_call(scope, access))
+        await response(scope, receive, send)
+
+
+async def no_such_route(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    """The ASGI app of every path that is not ours."""
+    raise Problem(404, "not-found", "There is nothing at this path")
+
+
+def json_response(document: Any, status: int = 200) -> Response:
+    """A JSON answer, which nobody may keep."""
+    return Response(
+        orjson.dumps(document), status, media_type=JSON, headers={"Cache-Control": "no-store"}
+    )
+
+
+def is_possible_id(text: str) -> bool:
+    """Whether a text could be an id: printable, and within what a key can hold."""
+    return text.isprintable() and 0 < len(text.encode("utf-8", "replace")) <= MAX_ID_BYTES
+
+
+def _call(scope: Scope, access: Access) -> Call:
+    authorization: bytes | None = None
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            if authorization is not None:
+                raise bad_request("there is more than one Authorization header")
+            authorization = value
+        elif name == b"transfer-encoding" or (name == b"content-length" and value != b"0"):
+            # The body is never read; the connection cannot carry another request after it.
+            raise Problem(
+                400,
+                "body-not-allowed",
+                "The request must not have a body",
+                headers={"Connection": "close"},
+            )
+    return Call(scope, access, authorization)

@@ -1,0 +1,76 @@
+"""The service's Prometheus figures; every one of them exists with value 0 from the start."""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from aws.publisher import LossReason
+
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_STATUSES: Final = {
+    "participate": (202, 400, 401, 404, 405, 409, 500, 503),
+    "request": (200, 400, 401, 404, 405, 500, 503),
+    "participations": (200, 400, 401, 405, 500, 503),
+    "openapi": (200,),
+    "metrics": (200,),
+    "healthz": (200, 503),
+    "readyz": (200, 503),
+    "other": (404, 405),
+}
+ROUTES: Final = tuple(_STATUSES)
+
+
+class IngestMetrics:
+    """Requests by route and status, their seconds, and what became of published events."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._requests = Counter(
+            "ingest_requests",
+            "Answers, by route and status.",
+            ("route", "status"),
+            registry=registry,
+        )
+        seconds = Histogram(
+            "ingest_request_seconds",
+            "Seconds from a request's arrival to its answer.",
+            ("route",),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._published = Counter(
+            "ingest_publish_events", "Events that the bus accepted.", registry=registry
+        )
+        failures = Counter(
+            "ingest_publish_failures",
+            "Events that were lost, by reason.",
+            ("reason",),
+            registry=registry,
+        )
+        self.in_flight = Gauge(
+            "ingest_in_flight_requests", "Requests being answered.", registry=registry
+        )
+        # Looking a label up costs more than the observation itself.
+        self._by_status = {
+            (route, status): self._requests.labels(route, str(status))
+            for route, statuses in _STATUSES.items()
+            for status in statuses
+        }
+        self._seconds = {route: seconds.labels(route) for route in ROUTES}
+        self._failures = {reason: failures.labels(reason) for reason in LossReason.ALL}
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """Take note of one answer."""
+        counter = self._by_status.get((route, status))
+        if counter is None:
+            counter = self._requests.labels(route, str(status))
+            self._by_status[route, status] = counter
+        counter.inc()
+        self._seconds[route].observe(seconds)
+
+    def published(self, count: int) -> None:
+        """Take note of events that the bus accepted."""
+        self._published.inc(count)
+
+    def lost(self, reason: str, count: int) -> None:
+        """Take note of events that are gone."""
+        self._failures[reason].inc(count)

@@ -1,0 +1,300 @@
+"""The running service: clients, gateway, app and HTTP server, and the drain at the end."""
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from enum import IntEnum
+from typing import Final
+
+import anyio
+import structlog
+import uvicorn
+from anyio.abc import TaskStatus
+from prometheus_client import CollectorRegistry
+from starlette.types import ASGIApp
+
+from aws.bus import Bus
+from aws.client import open_client
+from aws.errors import AwsError
+from aws.metrics import BatchMetrics, CallMetrics
+from aws.protocol import ClientOptions, Connection
+from aws.publisher import Publisher, PublishPolicy
+from aws.queue import Queue
+from aws.table import Table
+from config.settings import IngestSettings
+from ingest.access_log import line_writer
+from ingest.app import AppParts, AppRules, Health, create_app
+from ingest.authentication import cursor_key, open_authenticator
+from ingest.aws_gateway import CALLS_PER_STAGE, STAGES, AwsGateway
+from ingest.jwks import KeySetError
+from ingest.metrics import IngestMetrics
+
+_CONNECT_TIMEOUT_S: Final = 1.0
+_READ_TIMEOUT_S: Final = 3.0
+_TABLE_CONNECTIONS: Final = 4 * CALLS_PER_STAGE + 64
+"""Four coalesced stages, and the index queries, which cannot share a call."""
+_BACKLOG: Final = 2_048
+_KEEP_ALIVE_S: Final = 75
+"""Longer than a load balancer keeps idle connections (60 s), so that it closes them, not we."""
+_CLOSING_S: Final = 5.0
+"""What the batchers and the publisher may need after the last answer."""
+
+log = structlog.get_logger("ingest")
+
+
+class StartError(Exception):
+    """The service cannot start; the text names each thing that an operator must mend."""
+
+
+class ExitCode(IntEnum):
+    """How the service ended."""
+
+    DRAINED = 0
+    DEADLINE = 1
+    """Not everything that was accepted could be answered within SHUTDOWN_TIMEOUT_S."""
+    CANNOT_RUN = 2
+    """Wrong settings, a missing resource, no permission, a taken port."""
+    INTERRUPTED = 130
+    """A second signal ended it at once."""
+
+
+class _Drain:
+    """Turns the request to stop into a drain: not ready, no new connections, one deadline."""
+
+    def __init__(self, health: Health, timeout_s: float) -> None:
+        self.scope = anyio.CancelScope(shield=True)
+        self.server: _Server | None = None
+        self._health = health
+        self._timeout_s = timeout_s
+
+    async def watch(self, stop: anyio.Event) -> None:
+        """Wait for the stop, or for the cancellation that means the same."""
+        try:
+            await stop.wait()
+        finally:
+            self._health.not_ready = "draining"
+            if self.server is None:
+                self.scope.cancel()  # nothing was accepted yet
+            else:
+                self.server.should_exit = True
+                self.scope.deadline = anyio.current_time() + self._timeout_s + _CLOSING_S
+
+
+async def serve(
+    settings: IngestSettings,
+    *,
+    connection: Connection,
+    stop: anyio.Event | None = None,
+    task_status: TaskStatus[str] = anyio.TASK_STATUS_IGNORED,
+) -> ExitCode:
+    """Serve until `stop` is set or the task is cancelled, then answer what was accepted.
+
+    Tells its URL when it has started; leaves signals alone. Raises StartError.
+    """
+    health = Health("starting")
+    drain = _Drain(health, settings.shutdown_timeout_s)
+    code = ExitCode.DEADLINE
+    failure: StartError | None = None
+    with _listener(settings.http_host, settings.http_port) as listener:
+        # Cancellation reaches the watching task alone; the shield keeps everything else up
+        # until what was accepted is answered.
+        async with anyio.create_task_group() as watch:
+            watch.start_soon(drain.watch, stop or anyio.Event())
+            with drain.scope:
+                try:
+                    async with _app(settings, connection, health) as app:
+                        server = _Server(app, settings.shutdown_timeout_s)
+                        drain.server = server
+                        health.not_ready = None
+                        url = _url(listener)
+                        log.info("ingest_started", url=url)
+                        code = await server.answer(listener, lambda: task_status.started(url))
+                except StartError as error:
+                    failure = error  # raised past the task group, which would wrap it
+            watch.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    log.info("ingest_stopped", exit_code=int(code))
+    return code
+
+
+async def run(settings: IngestSettings, connection: Connection) -> ExitCode:
+    """Serve until SIGTERM or SIGINT, and drain; a second signal ends the process at once."""
+    stop = anyio.Event()
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_stop_on_signal, stop)
+            code = await serve(settings, connection=connection, stop=stop)
+            tasks.cancel_scope.cancel()
+    except* StartError as group:
+        for error in group.exceptions:
+            log.error("cannot_run", error=str(error))  # noqa: TRY400 - the sentence says it all
+        code = ExitCode.CANNOT_RUN
+    return code
+
+
+async def _stop_on_signal(stop: anyio.Event) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for number in signals:
+            if stop.is_set():
+                log.warning("interrupted", signal=signal.Signals(number).name)
+                os._exit(ExitCode.INTERRUPTED)
+            stop.set()
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its signal handlers and its own log lines."""
+
+    def __init__(self, app: ASGIApp, timeout_s: float) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                interface="asgi3",
+                log_config=None,
+                log_level=logging.WARNING,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                backlog=_BACKLOG,
+                timeout_keep_alive=_KEEP_ALIVE_S,
+                timeout_graceful_shutdown=max(1, int(timeout_s)),
+            )
+        )
+        self._on_started: Callable[[], None] = lambda: None
+
+    async def answer(self, listener: socket.socket, on_started: Callable[[], None]) -> ExitCode:
+        """Serve until `should_exit`; tells whether everything accepted was answered."""
+        self._on_started = on_started
+        await self._serve(sockets=[listener])
+        state = self.server_state
+        return ExitCode.DEADLINE if state.tasks or state.connections else ExitCode.DRAINED
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then tell so."""
+        await super().startup(sockets)
+        self._on_started()
+
+
+@asynccontextmanager
+async def _app(
+    settings: IngestSettings, connection: Connection, health: Health
+) -> AsyncIterator[ASGIApp]:
+    """Open the clients, check what must exist, and put the app together."""
+    registry = CollectorRegistry()
+    metrics = IngestMetrics(registry)
+    calls = CallMetrics(registry)
+    publishing = settings.publish_requested_events
+    stages = (*STAGES, "publish") if publishing else STAGES
+    flushes = BatchMetrics(registry, "ingest", stages)
+
+    def options(connections: int, endpoint_url: str | None = None) -> ClientOptions:
+        return ClientOptions(connections, _CONNECT_TIMEOUT_S, _READ_TIMEOUT_S, endpoint_url)
+
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        dynamodb = await enter(
+            open_client("dynamodb", connection, options(_TABLE_CONNECTIONS), calls)
+        )
+        sqs = await enter(open_client("sqs", connection, options(CALLS_PER_STAGE), calls))
+        table, queue = Table(dynamodb, settings.table_name), Queue(sqs, settings.queue_url)
+        bus: Bus | None = None
+        if publishing:
+            events = options(settings.publish_concurrency + 1, settings.events_endpoint_url)
+            bus = Bus(
+                await enter(open_client("events", connection, events, calls)),
+                settings.event_bus_name,
+            )
+        await _check(table, queue, bus)
+        try:
+            authenticator = await enter(open_authenticator(settings))
+        except KeySetError as error:
+            raise StartError(f"JWKS_URL: {error}") from error
+        gateway = AwsGateway(
+            table,
+            queue,
+            None
+            if bus is None
+            else Publisher(bus, _policy(settings), observer=metrics, flushes=flushes),
+            linger_s=settings.coalesce_linger_ms / 1000,
+            flushes=flushes,
+        )
+        await enter(gateway.running())
+        yield create_app(
+            gateway,
+            authenticator,
+            _rules(settings),
+            AppParts(
+                registry=registry,
+                metrics=metrics,
+                health=health,
+                write_line=line_writer(settings.log_level, settings.log_format),
+            ),
+        )
+
+
+async def _check(table: Table, queue: Queue, bus: Bus | None) -> None:
+    """Raise StartError that tells everything which is missing, in one text."""
+    wrong: list[str] = []
+
+    async def check(variable: str, name: str, ask: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await ask()
+        except AwsError as error:
+            wrong.append(
+                f"{variable}={name}: {error.operation} failed with {error.code}: {error.message}"
+            )
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(check, "TABLE_NAME", table.name, table.check)
+        tasks.start_soon(check, "QUEUE_URL", queue.url, queue.describe)
+        if bus is not None:
+            tasks.start_soon(check, "EVENT_BUS_NAME", bus.name, bus.check)
+    if wrong:
+        raise StartError("\n  ".join(["cannot start:", *sorted(wrong)]))
+
+
+def _policy(settings: IngestSettings) -> PublishPolicy:
+    return PublishPolicy(
+        concurrency=settings.publish_concurrency,
+        linger_s=settings.publish_linger_ms / 1000,
+        timeout_s=settings.publish_timeout_s,
+        max_attempts=settings.publish_max_attempts,
+    )
+
+
+def _rules(settings: IngestSettings) -> AppRules:
+    return AppRules(
+        cursor_key=cursor_key(settings),
+        env=settings.environment,
+        requeue_after_s=settings.requeue_after_s,
+        request_ttl_days=settings.request_ttl_days,
+        event_cache_ttl_s=settings.event_cache_ttl_s,
+        max_in_flight=settings.max_pending_requests,
+        publish_requested=settings.publish_requested_events,
+    )
+
+
+@contextmanager
+def _listener(host: str, port: int) -> Iterator[socket.socket]:
+    """Bind the port; raises StartError where that cannot be."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, port))
+        except OSError as error:
+            raise StartError(f"HTTP_PORT={port} on {host}: {error.strerror}") from error
+        yield listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - it is shown, not bound
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,185 @@
+"""Who is asking: bearer tokens (JWT) checked by PyJWT, and remembered while they hold."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import jwt
+
+from schema.message import MAX_ID_BYTES
+
+HS256: Final = "HS256"
+LEEWAY_S: Final = 10.0
+"""How far the clocks of a token's issuer and this host may lie apart."""
+MAX_TOKEN_CHARS: Final = 8_192
+_REMEMBERED_TOKENS: Final = 20_000
+_REMEMBER_AT_MOST_S: Final = 60.0
+_HASH_BYTES: Final = 8
+
+
+class InvalidToken(Exception):
+    """The token names nobody; the text may be told to whoever sent it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a checked token names."""
+
+    user_id: str
+    user_hash: str
+    """Stands for the user in logs: the same for the same user, and not to be turned back."""
+
+
+class Authenticator(Protocol):
+    """Tells the user of a bearer token."""
+
+    async def identify(self, token: str) -> Identity:
+        """Check a token; raises InvalidToken."""
+        ...
+
+
+class Verifier(Protocol):
+    """Checks a token's signature with the one key and algorithm that may have made it."""
+
+    @property
+    def generation(self) -> int:
+        """Changes when a key was taken away: what was remembered before no longer counts."""
+        ...
+
+    async def claims(self, token: str, rules: "ClaimRules") -> Mapping[str, Any]:
+        """Check signature and claims; raises jwt.PyJWTError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimRules:
+    """What a token must say besides who it is for."""
+
+    audience: str | None = None
+    issuer: str | None = None
+    leeway_s: float = LEEWAY_S
+
+    def decode(self, token: str, key: Any, algorithm: str) -> Mapping[str, Any]:
+        """Check a token against one key and the one algorithm that goes with it."""
+        claims: Mapping[str, Any] = jwt.decode(
+            token,
+            key,
+            algorithms=[algorithm],
+            audience=self.audience,
+            issuer=self.issuer,
+            leeway=self.leeway_s,
+            options={
+                "require": ["exp", "sub"],
+                "verify_aud": self.audience is not None,
+                "verify_iss": self.issuer is not None,
+            },
+        )
+        return claims
+
+
+class SecretVerifier:
+    """HS256 tokens, and no others, made with one secret."""
+
+    generation = 0
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    async def claims(self, token: str, rules: ClaimRules) -> Mapping[str, Any]:
+        """Check signature and claims; raises jwt.PyJWTError."""
+        return rules.decode(token, self._secret, HS256)
+
+
+class TokenAuthenticator:
+    """Checks each token once and remembers its user, for a minute at most.
+
+    Only a token's digest is kept. What is remembered ends with the token (`exp`), and with any
+    change of the keys that takes one away.
+    """
+
+    def __init__(
+        self,
+        verifier: Verifier,
+        rules: ClaimRules,
+        *,
+        log_key: bytes,
+        now_s: Callable[[], float],
+    ) -> None:
+        self._verifier = verifier
+        self._rules = rules
+        self._log_key = log_key
+        self._now_s = now_s
+        self._known: dict[bytes, tuple[Identity, float]] = {}
+        self._generation = verifier.generation
+
+    async def identify(self, token: str) -> Identity:
+        """Check a token; raises InvalidToken."""
+        if len(token) > MAX_TOKEN_CHARS:
+            raise InvalidToken("the token is too long")
+        digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+        if self._generation != self._verifier.generation:
+            self._known.clear()
+            self._generation = self._verifier.generation
+        now_s = self._now_s()
+        known = self._known.get(digest)
+        if known is not None and now_s < known[1]:
+            return known[0]
+        try:
+            claims = await self._verifier.claims(token, self._rules)
+        except jwt.PyJWTError as error:
+            raise InvalidToken(_reason(error)) from error
+        identity = self._identity(claims["sub"])
+        self._remember(digest, identity, min(float(claims["exp"]), now_s + _REMEMBER_AT_MOST_S))
+        return identity
+
+    def _identity(self, subject: object) -> Identity:
+        try:
+            if not isinstance(subject, str) or not 0 < len(subject.encode()) <= MAX_ID_BYTES:
+                raise InvalidToken(f"sub is not a text of 1 to {MAX_ID_BYTES} bytes")
+        except UnicodeEncodeError:
+            raise InvalidToken("sub is not a valid text") from None
+        digest = hashlib.blake2b(subject.encode(), digest_size=_HASH_BYTES, key=self._log_key)
+        return Identity(subject, digest.hexdigest())
+
+    def _remember(self, digest: bytes, identity: Identity, until_s: float) -> None:
+        if len(self._known) >= _REMEMBERED_TOKENS:
+            del self._known[next(iter(self._known))]
+        self._known[digest] = (identity, until_s)
+
+
+def issue(
+    secret: str,
+    user_id: str,
+    *,
+    now_s: float,
+    expires_in_s: float,
+    audience: str | None = None,
+    issuer: str | None = None,
+) -> str:
+    """Make a token for development and tests; raises ValueError for an impossible user."""
+    if not 0 < len(user_id.encode()) <= MAX_ID_BYTES:
+        raise ValueError(f"a user's name has 1 to {MAX_ID_BYTES} bytes")
+    claims: dict[str, Any] = {"sub": user_id, "iat": int(now_s), "exp": int(now_s + expires_in_s)}
+    if audience is not None:
+        claims["aud"] = audience
+    if issuer is not None:
+        claims["iss"] = issuer
+    return jwt.encode(claims, secret, algorithm=HS256)
+
+
+def _reason(error: jwt.PyJWTError) -> str:
+    match error:
+        case jwt.ExpiredSignatureError():
+            return "the token has expired"
+        case jwt.ImmatureSignatureError():
+            return "the token is not valid yet"
+        case jwt.InvalidAudienceError():
+            return "the token is for another audience"
+        case jwt.InvalidIssuerError():
+            return "the token is from another issuer"
+        case jwt.MissingRequiredClaimError():
+            return f"the token lacks the claim {error.claim}"
+        case _:
+            # What exactly was wrong with a forged token helps only its forger.
+            return "the token is not valid"
