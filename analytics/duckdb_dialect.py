@@ -45,6 +45,9 @@ def translate(sql: str) -> str:
 def _rewritten(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.ApproxQuantile):
         return exp.Anonymous(this="quantile_disc", expressions=[node.this, node.args["quantile"]])
+    if isinstance(node, exp.CountIf):
+        # DuckDB's count_if of no rows is NULL; Athena's is 0.
+        return exp.Filter(this=exp.Count(this=exp.Star()), expression=exp.Where(this=node.this))
     if isinstance(node, exp.UnixToTime):
         microseconds = exp.Mul(
             this=exp.Paren(this=node.this), expression=exp.Literal.number(_MICROSECONDS)

@@ -1,0 +1,226 @@
+"""`participation lake`: the statements, the checks and the report, on Athena or on local files."""
+
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+
+import anyio
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from analytics import ranges, statements, synthetic
+from analytics.engine import Engine, LakeError, Progress
+from analytics.parameters import ParameterError, Parameters
+from analytics.report import write_report
+from analytics.results import ColumnType, QueryResult, text_of, to_csv, to_json
+from analytics.sources import EngineName, Source, open_athena, open_engine
+from analytics.validation import Validation
+from analytics.validation import validate as run_checks
+from cli.lake_options import Question, as_day, messages, told_to_the_operator, with_options
+
+app = typer.Typer(
+    help="Ask the lake: on Athena, or on files with the embedded engine.", no_args_is_help=True
+)
+
+_VIOLATION: Final = 1
+_PIPED_WIDTH: Final = 1_000
+
+_Answer = TypeVar("_Answer")
+_results = Console(highlight=False)
+if not _results.is_terminal:
+    # Piped into a file, a table is as wide as its content.
+    _results.width = _PIPED_WIDTH
+
+
+class Format(StrEnum):
+    """How to write a result."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+@app.command("statements")
+def list_statements() -> None:
+    """List the queries that can be asked."""
+    for name in statements.query_names():
+        typer.echo(f"{name:32} {statements.load(name).title}")
+
+
+@app.command()
+@with_options
+def ddl(
+    source: Source,
+    apply: Annotated[bool, typer.Option("--apply", help="run it on Athena")] = False,
+) -> None:
+    """Print the table, its projected twin and the view; or create them on Athena."""
+    if not apply:
+        for name in statements.DDL_NAMES:
+            sql = statements.load(name).sql
+            shown = sql if source.bucket is None else statements.with_bucket(sql, source.bucket)
+            typer.echo(f"-- {statements.load(name).title}\n{shown};\n")
+        return
+
+    async def create() -> None:
+        async with open_athena(source) as athena:
+            for name in statements.DDL_NAMES:
+                with _progress() as progress:
+                    await athena.define(name, progress)
+                messages.print(f"created {name.removeprefix('create_')} in {source.database}")
+
+    anyio.run(create)
+
+
+@app.command()
+@with_options
+def repair(source: Source) -> None:
+    """Load the partitions that are new in the bucket (MSCK REPAIR TABLE)."""
+
+    async def load() -> None:
+        async with open_athena(source) as athena:
+            with _progress() as progress:
+                known = await athena.repair(progress)
+        messages.print(f"{len(known)} partition(s) known")
+
+    anyio.run(load)
+
+
+@app.command()
+@with_options
+def query(
+    name: Annotated[str, typer.Argument(help="a statement's name: see `lake statements`")],
+    source: Source,
+    question: Question,
+    form: Annotated[Format, typer.Option("--format")] = Format.TABLE,
+) -> None:
+    """Run one statement and print its rows."""
+    statements.load(name)
+
+    async def ask(engine: Engine, parameters: Parameters, progress: Progress) -> QueryResult:
+        return await engine.run(name, parameters, progress)
+
+    result = _ask(source, question, ask)
+    if result is None:
+        raise LakeError("the lake is empty: no file lies in an events/dt=…/hour=…/ folder")
+    if form is Format.CSV:
+        typer.echo(to_csv(result), nl=False)
+    elif form is Format.JSON:
+        typer.echo(to_json(result))
+    else:
+        _results.print(_table(result))
+    _tell(result)
+
+
+@app.command()
+@with_options
+def validate(source: Source, question: Question) -> None:
+    """Check the lake (g1 §11): exit code 1 on a violation, or where nothing arrived."""
+
+    async def ask(engine: Engine, parameters: Parameters, progress: Progress) -> Validation:
+        return await run_checks(engine, parameters, progress)
+
+    validation = _ask(source, question, ask)
+    if validation is None or validation.line_count == 0:
+        notes = validation.notes if validation else ("The lake is empty.",)
+        messages.print(*notes, "Nothing is proven.", style="red", markup=False)
+        raise typer.Exit(_VIOLATION)
+    for check in validation.checks:
+        mark = "[green]pass[/]" if check.passed else "[red]FAIL[/]"
+        _results.print(f"{mark}  {check.name}: {check.violations:,} {check.detail}", soft_wrap=True)
+    _results.print(f"{validation.line_count:,} line(s) checked")
+    if not validation.passed:
+        raise typer.Exit(_VIOLATION)
+
+
+@app.command()
+@with_options
+def report(
+    source: Source,
+    question: Question,
+    out: Annotated[Path, typer.Option(help="folder for the page, the CSV and the SQL files")],
+) -> None:
+    """Write the evidence report: one HTML page, with every result and statement beside it."""
+
+    async def ask(engine: Engine, parameters: Parameters, progress: Progress) -> Path:
+        return (await write_report(engine, out, parameters, progress)).page
+
+    page = _ask(source, question, ask)
+    if page is None:
+        raise LakeError("the lake is empty: there is nothing to report")
+    typer.echo(str(page))
+
+
+@app.command()
+def generate(
+    *,
+    out: Annotated[Path, typer.Option(help="folder to write events/dt=…/hour=…/ into")],
+    requests: Annotated[int, typer.Option(min=1)] = 10_000,
+    first: Annotated[str | None, typer.Option("--from", help="first day; default: today")] = None,
+    days: Annotated[int, typer.Option(min=1)] = 3,
+    seed: int = 1,
+    compressed: Annotated[bool, typer.Option("--gzip")] = False,
+) -> None:
+    """Write a synthetic lake with bursts, late arrivals, repeated and malformed lines."""
+    with told_to_the_operator():
+        spec = synthetic.LakeSpec(
+            requests=requests,
+            first_day=datetime.now(UTC).date() if first is None else as_day(first),
+            days=days,
+            seed=seed,
+            compressed=compressed,
+        )
+    summary = synthetic.generate(out, spec)
+    typer.echo(
+        f"{summary.lines:,} lines, {summary.bytes:,} bytes, {summary.files:,} files in {out}"
+    )
+
+
+def _ask(
+    source: Source,
+    question: Question,
+    ask: Callable[[Engine, Parameters, Progress], Coroutine[Any, Any, _Answer]],
+) -> _Answer | None:
+    """Open the engine and ask it; None for a lake that holds nothing."""
+    if source.engine is EngineName.ATHENA and question.days is None:
+        raise ParameterError("give --from (and --to): Athena bills for the days it scans")
+    known = None if question.days is None else question.over(question.days)
+
+    async def run() -> _Answer | None:
+        with _progress() as progress:
+            async with open_engine(source, known, progress) as engine:
+                if known is not None:
+                    return await ask(engine, known, progress)
+                days = await ranges.whole_lake(engine)
+                return None if days is None else await ask(engine, question.over(days), progress)
+
+    return anyio.run(run)
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """Show how far a query is, to a person alone: a file gets nothing."""
+    with messages.status("") as status:
+        yield lambda line: status.update(Text(line, style="dim"))
+
+
+def _tell(result: QueryResult) -> None:
+    """What is worth knowing besides the rows."""
+    for note in result.notes:
+        messages.print(note, style="yellow", markup=False, soft_wrap=True)
+    cost = f", {result.scanned_bytes:,} bytes scanned" if result.scanned_bytes is not None else ""
+    messages.print(f"{len(result.rows):,} row(s) in {result.seconds:.2f} s{cost}", style="dim")
+
+
+def _table(result: QueryResult) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in result.columns:
+        is_figure = column.type in {ColumnType.BIGINT, ColumnType.DOUBLE}
+        table.add_column(column.name, justify="right" if is_figure else "left", overflow="fold")
+    for row in result.rows:
+        table.add_row(*(text_of(value) for value in row))
+    return table
