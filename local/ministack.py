@@ -51,13 +51,15 @@ async def running(
     *,
     region: str = DEFAULT_REGION,
     ready_within_s: float = 30.0,
+    python: Path | None = None,
 ) -> AsyncIterator[Emulator]:
     """Run the embedded AWS until the block ends, on 127.0.0.1 and a free port.
 
     `directory` takes its log and its scratch files (default: a temporary one, removed at the end).
-    The first use installs MiniStack. Raises LocalError.
+    `python` is the interpreter of an environment that has MiniStack; by default the first use
+    makes one. Raises LocalError.
     """
-    python = await ministack_environment.ensure_python()
+    python = python or await ministack_environment.ensure_python()
     async with AsyncExitStack() as cleanup:
         if directory is None:
             directory = Path(
