@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, Unpack
 
 import anyio
 
-from config.settings import CommonSettings
+from config.settings import AwsSettings
 
 if TYPE_CHECKING:
     from aws.client import Connection
@@ -14,12 +14,12 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-def run_async(function: Callable[[Unpack[Ts]], Awaitable[T]], *arguments: Unpack[Ts]) -> T:
+def run_async(function: Callable[[Unpack[Ts]], Awaitable[T]], *arguments: *Ts) -> T:
     """Run to the end and return the result."""
     return anyio.run(function, *arguments, backend_options={"use_uvloop": True})
 
 
-def connection_of(settings: CommonSettings) -> "Connection":
+def connection_of(settings: AwsSettings) -> "Connection":
     """Where AWS is, by the settings; credentials come from the SDK's own chain."""
     from aws.client import Connection
 

@@ -23,8 +23,8 @@ class SettingsError(Exception):
     """The environment holds wrong values; the text names each of them and what is allowed."""
 
 
-class CommonSettings(BaseSettings):
-    """What every program needs to find AWS and to log."""
+class AwsSettings(BaseSettings):
+    """What every command needs to find AWS and the table, and to log."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, extra="ignore")
 
@@ -38,6 +38,16 @@ class CommonSettings(BaseSettings):
     )
     log_format: Literal["json", "console"] = Field("json", description="form of the log lines")
     table_name: str = Field("AsyncEventTable", description="DynamoDB table", min_length=3)
+
+    @field_validator("log_level", "log_format", mode="before")
+    @classmethod
+    def _in_lower_case(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+
+class CommonSettings(AwsSettings):
+    """What the worker and ingest share: the queues and the bus."""
+
     queue_url: str = Field(description="URL of the main queue", min_length=1)
     dlq_url: str = Field(description="URL of the dead-letter queue", min_length=1)
     event_bus_name: str = Field("default", description="EventBridge bus", min_length=1)
@@ -56,11 +66,6 @@ class CommonSettings(BaseSettings):
     publish_max_attempts: int = Field(
         1, ge=1, le=10, description="tries to publish an event (retries are G2: 1 by default)"
     )
-
-    @field_validator("log_level", "log_format", mode="before")
-    @classmethod
-    def _in_lower_case(cls, value: object) -> object:
-        return value.lower() if isinstance(value, str) else value
 
 
 class WorkerSettings(CommonSettings):

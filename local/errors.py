@@ -17,3 +17,11 @@ def unwrapped() -> Iterator[None]:
         if len(group.exceptions) == 1:
             raise group.exceptions[0] from None
         raise
+
+
+def leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:
+    """The errors of a group and of the groups within it."""
+    found: list[Exception] = []
+    for error in group.exceptions:
+        found.extend(leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return found
