@@ -1,0 +1,116 @@
+"""The form of the results: sections of tables, shown in the terminal, as Markdown and as JSON."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+import orjson
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+
+RESULTS_JSON: Final = Path(__file__).with_name("results.json")
+RESULTS_MD: Final = Path(__file__).with_name("RESULTS.md")
+_ORDER: Final = ("worker", "ingest", "schema", "lake")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Cells as text; the first column names the row."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """One benchmark's results. Texts are Markdown paragraphs; `data` holds every single run."""
+
+    name: str
+    title: str
+    text: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+    closing: Sequence[str] = ()
+    data: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+
+
+def spread(values: Sequence[float], digits: int = 0) -> str:
+    """The median, and the least and the greatest where there are several."""
+    middle = f"{median(values):,.{digits}f}"
+    low, high = f"{min(values):,.{digits}f}", f"{max(values):,.{digits}f}"
+    return middle if low == high else f"{middle} ({low}–{high})"  # noqa: RUF001 - a range
+
+
+def show(section: Section, console: Console) -> None:
+    """Print a section's tables."""
+    for table in section.tables:
+        shown = RichTable(title=table.title, box=box.SIMPLE_HEAD, title_justify="left")
+        for index, column in enumerate(table.columns):
+            shown.add_column(column, justify="left" if index == 0 else "right")
+        for row in table.rows:
+            shown.add_row(*row)
+        console.print(shown)
+    for line in section.closing:
+        console.print(line.replace("**", "").replace("### ", ""), markup=False)
+
+
+def store(
+    sections: Sequence[Section], date: str, machine: Mapping[str, str], versions: Mapping[str, str]
+) -> None:
+    """Write the results, keeping earlier ones of the sections that were not measured now."""
+    kept: dict[str, Any] = {}
+    if RESULTS_JSON.exists():
+        kept = orjson.loads(RESULTS_JSON.read_bytes())["sections"]
+    for section in sections:
+        kept[section.name] = {
+            "date": date,
+            "machine": dict(machine),
+            "versions": dict(versions),
+            **asdict(section),
+        }
+    names = sorted(kept, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
+    document = {"sections": {name: kept[name] for name in names}}
+    RESULTS_JSON.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
+    RESULTS_MD.write_text(markdown(document["sections"]))
+
+
+def markdown(sections: Mapping[str, Mapping[str, Any]]) -> str:
+    """The stored sections as one page."""
+    blocks = [
+        "# Benchmark results",
+        (
+            "Written by `make bench-full`; every single run is in `results.json`. Figures are "
+            "medians, with the least and the greatest in brackets. Ratios are taken run by run, "
+            "contestants in turns, so that a slow moment of the machine hits both sides."
+        ),
+    ]
+    for section in sections.values():
+        blocks.append(f"## {section['title']}")
+        told = ", ".join(f"{key} {value}" for key, value in section["machine"].items())
+        blocks.append(f"{section['date']}; {told}.")
+        blocks.append(", ".join(f"{name} {v}" for name, v in section["versions"].items()) + ".")
+        blocks += _paragraphs(section["text"])
+        for table in section["tables"]:
+            blocks += [f"### {table['title']}", _markdown_table(table)]
+        blocks += _paragraphs(section["closing"])
+    return "\n\n".join(blocks) + "\n"
+
+
+def _paragraphs(lines: Sequence[str]) -> list[str]:
+    """Paragraphs, neighbouring list items kept together."""
+    paragraphs: list[str] = []
+    for line in lines:
+        if line.startswith("- ") and paragraphs and paragraphs[-1].startswith("- "):
+            paragraphs[-1] += "\n" + line
+        else:
+            paragraphs.append(line)
+    return paragraphs
+
+
+def _markdown_table(table: Mapping[str, Any]) -> str:
+    alignments = ["---", *("---:" for _ in table["columns"][1:])]
+    lines = [table["columns"], alignments, *table["rows"]]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,98 @@
+"""Measurements of real programs, and the tables made of measurements."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench import worker
+from bench.contestants import FLOOR, FOREIGN_BODY, NAIVE, NO_OPS, OURS, THREADS, Contestant
+from bench.environment import BenchError, Cores
+from bench.measure import Arena, Measurement, Scenario
+from bench.stub_process import Stub
+
+
+def arena(stub: Stub) -> Arena:
+    return Arena(stub, Cores(None, None), Path(sys.executable))
+
+
+def few(contestant: Contestant) -> Contestant:
+    return replace(contestant, messages=60, messages_when_slow=60)
+
+
+def measured(
+    contestant: Contestant, cpu_s: float, lone_ms: float, latency_ms: float = 0.0
+) -> Measurement:
+    return Measurement(
+        contestant=contestant.name,
+        job=contestant.job.value,
+        latency_ms=latency_ms,
+        seats="mixed",
+        batch=50 if contestant.uses_batches else None,
+        messages=1000,
+        cpu_s=cpu_s,
+        wall_s=cpu_s,
+        calls=360,
+        p50_ms=10,
+        p95_ms=20,
+        lone_ms=lone_ms,
+        rss_mib=50,
+        stub_utilisation=0.1,
+    )
+
+
+@pytest.mark.parametrize("contestant", [OURS, FLOOR, NAIVE, THREADS], ids=lambda c: c.name)
+def test_every_program_does_the_whole_job(stub: Stub, contestant: Contestant) -> None:
+    found = arena(stub).measure(few(contestant), Scenario(1.0, "mixed"), batch=25)
+    assert found.messages == 60
+    assert found.cpu_s > 0
+    assert found.lone_ms is not None
+    assert found.lone_ms >= 1
+    calls = {"ours": 0.6, "floor": 0.6, "naive": 5.2, "threads": 5.2}[contestant.name]
+    assert found.calls_per_message == pytest.approx(calls, rel=0.4)
+
+
+def test_our_receive_and_delete_need_two_calls_for_ten_messages(stub: Stub) -> None:
+    found = arena(stub).measure(few(NO_OPS[0]), Scenario(0.0, "mixed"), batch=25)
+    assert 0.2 <= found.calls_per_message <= 0.4
+    assert FOREIGN_BODY.startswith("{")
+
+
+def test_a_program_that_ends_early_is_an_error_not_a_figure(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.measure._START_TIMEOUT_S", 0.5)
+    broken = replace(few(NAIVE), arguments=lambda _batch: ["-c", "raise SystemExit(3)"])
+    with pytest.raises(BenchError, match="ended with code 3"):
+        arena(stub).measure(broken, Scenario(0.0, "mixed"), batch=25)
+
+
+def test_a_program_that_skips_work_is_an_error_not_a_figure(stub: Stub) -> None:
+    lazy = replace(few(NAIVE), arguments=lambda _batch: ["-m", "bench.peers.ours_no_op"])
+    with pytest.raises(BenchError, match="decided 0 of 70 requests"):
+        arena(stub).measure(lazy, Scenario(0.0, "mixed"), batch=25)
+
+
+def test_ratios_are_taken_run_by_run() -> None:
+    ours = [measured(OURS, 1.0, 70), measured(OURS, 2.0, 70), measured(OURS, 9.0, 70)]
+    naive = [measured(NAIVE, 10.0, 10), measured(NAIVE, 20.0, 10), measured(NAIVE, 45.0, 10)]
+    assert worker.ratio(ours, naive, lambda m: m.per_core) == "10.00x"
+
+
+def test_the_results_say_where_ours_is_worse() -> None:
+    section = worker.section([measured(OURS, 1.0, 70), measured(NAIVE, 10.0, 10)])
+    assert "- A message that comes alone takes 70 ms in *ours*, 10 in *naive*" in " ".join(
+        section.closing
+    )
+    rows = section.tables[0].rows
+    assert [row[0] for row in rows] == ["ours", "naive"]
+    assert rows[0][2] == "10.00x"
+
+
+def test_contestants_take_turns_within_a_run() -> None:
+    labels = [task.label for task in worker.short_tasks(2)]
+    assert labels[0] == "ours, 0 ms, mixed, batch 50"
+    assert labels.index("naive, 0 ms, mixed") < len(labels) // 2
+    assert labels.count("naive, 0 ms, mixed") == 2
+    assert len({task.label for task in worker.full_tasks(1)}) == len(worker.full_tasks(1))
