@@ -45,16 +45,25 @@ def spread(values: Sequence[float], digits: int = 0) -> str:
 
 
 def show(section: Section, console: Console) -> None:
-    """Print a section's tables."""
+    """Print what a section says, its tables, and what follows from them."""
+    console.print(f"\n{section.title}", style="bold")
+    for line in section.text:
+        console.print(line.replace("*", ""), markup=False)
     for table in section.tables:
-        shown = RichTable(title=table.title, box=box.SIMPLE_HEAD, title_justify="left")
+        shown = RichTable(
+            title=table.title,
+            box=box.SIMPLE_HEAD,
+            title_justify="left",
+            padding=(0, 1, 0, 0),
+            pad_edge=False,
+        )
         for index, column in enumerate(table.columns):
-            shown.add_column(column, justify="left" if index == 0 else "right")
+            shown.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
         for row in table.rows:
             shown.add_row(*row)
         console.print(shown)
     for line in section.closing:
-        console.print(line.replace("**", "").replace("### ", ""), markup=False)
+        console.print(line.replace("*", "").removeprefix("### "), markup=False)
 
 
 def store(

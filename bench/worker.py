@@ -122,11 +122,13 @@ def section(measurements: Sequence[Measurement]) -> Section:
         text=[
             (
                 "Each program runs in a process of its own on one core; AWS's stand-in runs on the "
-                f"other, never more than {most:.0%} busy. Processor time is the whole process's, "
-                "user and system, from the release of the messages to the last confirmed delete. "
-                "p50 and p95 are from a message's receive to its confirmed delete, with the queue "
-                "full; *alone* is the same for a message that comes alone. *mixed*: requests in "
-                "turns for an event with seats and for one that is sold out."
+                f"other, never more than {most:.0%} busy (*stub*). *per core*: messages per second "
+                "of processor time, the whole process's, user and system, from the release of the "
+                "messages to the last confirmed delete; *per wall s*: per second of the clock; "
+                "*CPU µs* and *calls* (AWS calls): per message. *p50* and *p95*: from a message's "
+                "receive to its confirmed delete, with the queue full; *alone*: the same for a "
+                "message that comes alone. *mixed*: requests in turns for an event with seats and "
+                "for one that is sold out."
             ),
             *(f"- **{c.name}**: {c.about}." for c in (*PIPELINES, *NO_OPS)),
         ],
@@ -161,8 +163,8 @@ def _pipeline_table(results: Results, latency_ms: float) -> Table:
                     f"{max(m.stub_utilisation for m in runs):.0%}",
                 ]
             )
-    columns = ["", "messages/s per core", "vs naive", "messages/s (wall)", "CPU µs/message"]
-    columns += ["vs floor", "AWS calls/message", "p50 ms", "p95 ms", "alone ms", "MiB", "stand-in"]
+    columns = ["", "per core", "x naive", "per wall s", "CPU µs", "x floor", "calls", "p50 ms"]
+    columns += ["p95 ms", "alone ms", "MiB", "stub"]
     return Table(
         f"The whole job, AWS calls take {latency_ms:g} ms (mixed, batches of 50)", columns, rows
     )
@@ -187,8 +189,7 @@ def _no_op_table(results: Results, latency_ms: float) -> Table:
                     f"{max(m.stub_utilisation for m in runs):.0%}",
                 ]
             )
-    columns = ["", "messages/s per core", "ours is", "messages/s (wall)", "CPU µs/message"]
-    columns += ["AWS calls/message", "p50 ms", "MiB", "stand-in"]
+    columns = ["", "per core", "ours is", "per wall s", "CPU µs", "calls", "p50 ms", "MiB", "stub"]
     return Table(f"Receive and delete only, AWS calls take {latency_ms:g} ms", columns, rows)
 
 
@@ -218,8 +219,8 @@ def _batch_table(measurements: Sequence[Measurement], results: Results) -> Table
                 spread([m.p95_ms for m in runs]),
             ]
         )
-    columns = ["AWS ms", "seats", "batch", "messages/s per core", "CPU µs/message", "vs floor"]
-    columns += ["AWS calls/message", "p50 ms", "p95 ms"]
+    columns = ["AWS ms", "seats", "batch", "per core", "CPU µs", "x floor", "calls", "p50 ms"]
+    columns += ["p95 ms"]
     return Table("Ours, by seats and batch size", columns, rows)
 
 
