@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from aws.errors import AwsError
 from cli import config, dlq, events, ingest, lake, local, worker
 from config.settings import SettingsError
 
@@ -32,6 +33,9 @@ def main() -> None:
     except SettingsError as error:
         sys.stderr.write(f"participation: {error}\n")
         sys.exit(2)
+    except AwsError as error:
+        sys.stderr.write(f"participation: {error}\n")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

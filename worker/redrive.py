@@ -1,0 +1,149 @@
+"""Looks at the dead-letter queue, and brings its messages back to the main queue."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from aws.queue import Delivery, OutgoingMessage, Queue, VisibilityChange
+from config.limits import SQS_BATCH_ENTRIES, SQS_MESSAGE_ATTRIBUTES
+from schema import names
+
+RETRIES_EXHAUSTED: Final = "RETRIES_EXHAUSTED"
+"""The reason of a message that SQS itself moved, after maxReceiveCount: it carries none."""
+_HOLD_S: Final = 120
+_OURS: Final = frozenset(
+    {
+        names.REASON_CODE_ATTRIBUTE,
+        names.SOURCE_MESSAGE_ID_ATTRIBUTE,
+        names.ATTEMPT_ATTRIBUTE,
+        names.REDRIVEN_AT_ATTRIBUTE,
+    }
+)
+
+log = structlog.get_logger("redrive")
+
+
+def reason_of(delivery: Delivery) -> str:
+    """Why a message lies in the DLQ."""
+    return delivery.attributes.get(names.REASON_CODE_ATTRIBUTE, RETRIES_EXHAUSTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which messages are meant."""
+
+    reason: str | None = None
+    """None: all."""
+    limit: int | None = None
+    sent_before_ms: int | None = None
+    """Leaves out what enters the DLQ later, so that a message that fails again can't circle."""
+
+    def takes(self, delivery: Delivery) -> bool:
+        """Whether a message is meant."""
+        return (self.reason is None or reason_of(delivery) == self.reason) and (
+            self.sent_before_ms is None or delivery.sent_at_ms < self.sent_before_ms
+        )
+
+
+@dataclass(slots=True)
+class Redriven:
+    """What a redrive did."""
+
+    moved: int = 0
+    failed: int = 0
+    """Left in the DLQ for an error; run the redrive again."""
+    twice: int = 0
+    """Sent, but not deleted from the DLQ: they may come twice, which the worker settles."""
+    by_reason: Counter[str] = field(default_factory=Counter)
+
+
+@asynccontextmanager
+async def browse(dlq: Queue) -> AsyncIterator[AsyncIterator[list[Delivery]]]:
+    """Go through the DLQ, each message once; all of them are visible again at the end.
+
+    SQS offers no look without a receive: the messages are hidden from others for as long as
+    the block lasts, two minutes at most.
+    """
+    held: dict[str, Delivery] = {}
+
+    async def batches() -> AsyncIterator[list[Delivery]]:
+        while True:
+            received = await dlq.receive(SQS_BATCH_ENTRIES, 0, _HOLD_S)
+            fresh = [delivery for delivery in received if delivery.message_id not in held]
+            held.update((delivery.message_id, delivery) for delivery in received)
+            if not fresh:
+                return
+            yield fresh
+
+    try:
+        async with aclosing(batches()) as found:
+            yield found
+    finally:
+        await _show_again(dlq, list(held.values()))
+
+
+async def redrive(
+    main: Queue,
+    dlq: Queue,
+    selection: Selection,
+    at_ms: int,
+    advanced: Callable[[int], None] = lambda _count: None,
+) -> Redriven:
+    """Send the selected messages to the main queue, then delete them from the DLQ.
+
+    In this order nothing is lost if the process is killed in between; the message then exists
+    twice, and its request is still decided once. A second run goes on where the first ended.
+    """
+    result = Redriven()
+    async with browse(dlq) as batches:
+        async for batch in batches:
+            chosen = [delivery for delivery in batch if selection.takes(delivery)]
+            if selection.limit is not None:
+                chosen = chosen[: selection.limit - result.moved]
+            await _move(main, dlq, chosen, at_ms, result)
+            advanced(len(batch))
+            if selection.limit is not None and result.moved >= selection.limit:
+                break
+    return result
+
+
+async def _move(
+    main: Queue, dlq: Queue, chosen: Sequence[Delivery], at_ms: int, result: Redriven
+) -> None:
+    if not chosen:
+        return
+    sent: list[Delivery] = []
+    answers = await main.send([_copy(delivery, at_ms) for delivery in chosen])
+    for delivery, answer in zip(chosen, answers, strict=True):
+        if isinstance(answer, Exception):
+            result.failed += 1
+            log.warning("redrive_failed", message_id=delivery.message_id, error=str(answer))
+        else:
+            sent.append(delivery)
+    if not sent:
+        return
+    errors = await dlq.delete([delivery.receipt_handle for delivery in sent])
+    for delivery, error in zip(sent, errors, strict=True):
+        result.moved += 1
+        result.by_reason[reason_of(delivery)] += 1
+        if error is not None:
+            result.twice += 1
+            log.warning("redriven_not_deleted", message_id=delivery.message_id, error=str(error))
+
+
+def _copy(delivery: Delivery, at_ms: int) -> OutgoingMessage:
+    """The same body and the producer's attributes; ours give way to the mark of the redrive."""
+    attributes = {k: v for k, v in delivery.attributes.items() if k not in _OURS}
+    kept = dict(list(attributes.items())[: SQS_MESSAGE_ATTRIBUTES - 1])
+    return OutgoingMessage(delivery.body, kept | {names.REDRIVEN_AT_ATTRIBUTE: str(at_ms)})
+
+
+async def _show_again(dlq: Queue, held: Sequence[Delivery]) -> None:
+    for start in range(0, len(held), SQS_BATCH_ENTRIES):
+        chunk = held[start : start + SQS_BATCH_ENTRIES]
+        # What was moved is gone, and its receipt with it: that error says nothing new.
+        await dlq.change_visibility([VisibilityChange(d.receipt_handle, 0) for d in chunk])
