@@ -3,6 +3,7 @@
 import signal
 import sys
 
+import anyio
 import pytest
 
 from tests.faults.actions import THROTTLE, Fault
@@ -54,6 +55,9 @@ async def test_a_program_killed_before_its_call_takes_effect_leaves_no_effect(
     assert ended.exit_code == -signal.SIGKILL
     assert ended.logs == [{"event": "sending"}]
     assert "not a log line" in ended.output
+    with anyio.fail_after(5):
+        while call.outcome == "open":  # noqa: ASYNC110 - an outcome wakes nobody
+            await anyio.sleep(0.01)
     assert not call.took_effect
     assert await world.bodies() == []
 
