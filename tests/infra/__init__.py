@@ -1,0 +1,1 @@
+"""Tests that tie the templates to the code."""
