@@ -106,7 +106,7 @@ def ratio(
 ) -> str:
     """How many times one figure is the other: the median of the ratios run by run."""
     ratios = [value(a) / value(b) for a, b in zip(over, under, strict=False)]
-    return f"{median(ratios):.2f}x" if ratios else ""
+    return f"{median(ratios):.2f}" if ratios else ""
 
 
 def section(measurements: Sequence[Measurement]) -> Section:
@@ -132,7 +132,7 @@ def section(measurements: Sequence[Measurement]) -> Section:
             ),
             *(f"- **{c.name}**: {c.about}." for c in (*PIPELINES, *NO_OPS)),
         ],
-        tables=tables,
+        tables=[table for table in tables if table.rows],
         closing=_where_ours_is_worse(results),
         data=[
             asdict(m) | {"perCore": m.per_core, "cpuUs": m.cpu_us, "rate": m.rate}
