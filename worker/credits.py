@@ -22,7 +22,9 @@ class Credits:
     async def take(self, most: int) -> int:
         """Take what is free, up to `most`; waits only while nothing is."""
         while not self._free:
-            self._returned = anyio.Event()
+            # All who wait share one event: a second one would leave the first unwoken for ever.
+            if self._returned.is_set():
+                self._returned = anyio.Event()
             await self._returned.wait()
         taken = min(most, self._free)
         self._free -= taken
