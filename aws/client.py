@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
 import aioboto3
+import aiobotocore
 from aiobotocore.config import AioConfig
 from botocore import xform_name
 
@@ -13,6 +14,8 @@ from aws import errors
 from aws.protocol import CallObserver, Client, ClientOptions, Connection
 
 __all__ = ["CallObserver", "Client", "ClientOptions", "Connection", "SdkClient", "open_client"]
+
+_USER_AGENT: Final = f"participation-pipeline aiobotocore/{aiobotocore.__version__}"
 
 
 class _Unobserved:
@@ -68,6 +71,8 @@ async def open_client(
         read_timeout=options.read_timeout_s,
         retries={"total_max_attempts": 1, "mode": "standard"},
         parameter_validation=False,
+        # Else botocore composes the same text anew for each call, twice: 4% of a call's cost.
+        user_agent=_USER_AGENT,
         s3={"addressing_style": "path"} if connection.endpoint_url else {},
     )
     session = aioboto3.Session(

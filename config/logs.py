@@ -2,11 +2,13 @@
 
 import logging
 import sys
-from typing import Literal
+from typing import Final, Literal
 
 import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+_CHATTY: Final = ("aiobotocore", "aiohttp", "asyncio", "boto3", "botocore", "httpx", "urllib3")
 
 
 def configure(level: str, form: Literal["json", "console"]) -> None:
@@ -38,8 +40,8 @@ def configure(level: str, form: Literal["json", "console"]) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(threshold)
-    # The SDK's own lines tell each connection and each signature: not ours to repeat.
-    for name in ("aiobotocore", "boto3", "botocore", "aiohttp", "urllib3", "asyncio"):
+    # Libraries' own lines tell each connection and each call: not ours to repeat.
+    for name in _CHATTY:
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
 
 

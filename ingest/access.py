@@ -55,6 +55,8 @@ class AccessLayer:
         self._app = app
         self._metrics = metrics
         self._write_line = write_line
+        self._in_flight = 0
+        metrics.in_flight.set_function(lambda: self._in_flight)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -69,7 +71,7 @@ class AccessLayer:
                 access.status = message["status"]
             await send(message)
 
-        self._metrics.in_flight.inc()
+        self._in_flight += 1
         try:
             await self._app(scope, receive, note_status)
         except Problem as problem:
@@ -79,7 +81,7 @@ class AccessLayer:
             if not access.status:
                 await internal_error().response()(scope, receive, note_status)
         finally:
-            self._metrics.in_flight.dec()
+            self._in_flight -= 1
             seconds = perf_counter() - began
             self._metrics.answered(access.route, access.status, seconds)
             self._write_line(scope["method"], access, seconds)

@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from ingest.accept import Acceptor, Refused
 from ingest.cursors import Cursors, InvalidCursor
 from ingest.event_cache import EventCache
 from ingest.gateway import Gateway, Position, Unavailable
-from ingest.http import Call, is_possible_id, json_response
+from ingest.http import Call, JsonAnswer, is_possible_id
 from ingest.problems import Problem, bad_request, not_found, unauthorized, unavailable
 from ingest.tokens import Authenticator, Identity, InvalidToken
 from schema.items import EventConfig, RequestItem
@@ -52,21 +52,21 @@ class Endpoints:
         self._clock_ms = clock_ms
         self._in_flight = 0
 
-    async def participate(self, call: Call) -> Response:
+    async def participate(self, call: Call) -> ASGIApp:
         """Take a click (domain §5)."""
         return await self._bounded(call, self._participate)
 
-    async def request(self, call: Call) -> Response:
+    async def request(self, call: Call) -> ASGIApp:
         """Show a request to its owner; to anybody else it does not exist."""
         return await self._bounded(call, self._request)
 
-    async def participations(self, call: Call) -> Response:
+    async def participations(self, call: Call) -> ASGIApp:
         """List the caller's requests, newest first."""
         return await self._bounded(call, self._participations)
 
     async def _bounded(
-        self, call: Call, handle: Callable[[Call, Identity], Awaitable[Response]]
-    ) -> Response:
+        self, call: Call, handle: Callable[[Call, Identity], Awaitable[ASGIApp]]
+    ) -> ASGIApp:
         """Answer for the token's user, or 503 at once where too many are being answered."""
         if self._in_flight >= self._rules.max_in_flight:
             raise unavailable("too many requests are waiting", _RETRY_SOON_S)
@@ -82,7 +82,7 @@ class Endpoints:
         finally:
             self._in_flight -= 1
 
-    async def _participate(self, call: Call, identity: Identity) -> Response:
+    async def _participate(self, call: Call, identity: Identity) -> ASGIApp:
         event_id = call.path("event_id")
         if not is_possible_id(event_id):
             raise bad_request("this cannot be the id of an event")
@@ -99,19 +99,19 @@ class Endpoints:
                 max(_RETRY_SOON_S, math.ceil(self._rules.requeue_after_s)),
                 outcome.request_id,
             )
-        return json_response(
+        return JsonAnswer(
             {"requestId": outcome.request_id, "isDuplicate": outcome.is_duplicate}, 202
         )
 
-    async def _request(self, call: Call, identity: Identity) -> Response:
+    async def _request(self, call: Call, identity: Identity) -> ASGIApp:
         request_id = call.path("request_id")
         request = await self._gateway.request(request_id) if is_possible_id(request_id) else None
         if request is None or request.user_id != identity.user_id:
             raise not_found("request")
         call.access.request_id = request.request_id
-        return json_response(_shown(request))
+        return JsonAnswer(_shown(request))
 
-    async def _participations(self, call: Call, identity: Identity) -> Response:
+    async def _participations(self, call: Call, identity: Identity) -> ASGIApp:
         query = call.query("limit", "cursor")
         limit = _limit(query.get("limit"))
         after: Position | None = None
@@ -122,7 +122,7 @@ class Endpoints:
                 raise bad_request(str(error)) from error
         page = await self._gateway.user_requests(identity.user_id, limit, after)
         following = page.next
-        return json_response(
+        return JsonAnswer(
             {
                 "items": [_shown(request) for request in page.requests],
                 "nextCursor": None

@@ -6,8 +6,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 import orjson
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ingest.access import SCOPE_KEY, Access
 from ingest.problems import Problem, bad_request, unauthorized
@@ -15,6 +14,10 @@ from schema.message import MAX_ID_BYTES
 
 JSON: Final = "application/json"
 _BEARER: Final = "bearer "
+_JSON_HEADERS: Final = (
+    (b"content-type", JSON.encode()),
+    (b"cache-control", b"no-store"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class Endpoint:
     """One route's ASGI app: checks the method and that no body comes, then answers."""
 
     def __init__(
-        self, name: str, method: str, handle: Callable[[Call], Awaitable[Response]]
+        self, name: str, method: str, handle: Callable[[Call], Awaitable[ASGIApp]]
     ) -> None:
         self._name = name
         self._methods = ("GET", "HEAD") if method == "GET" else (method,)
@@ -85,11 +88,26 @@ async def no_such_route(_scope: Scope, _receive: Receive, _send: Send) -> None:
     raise Problem(404, "not-found", "There is nothing at this path")
 
 
-def json_response(document: Any, status: int = 200) -> Response:
-    """A JSON answer, which nobody may keep."""
-    return Response(
-        orjson.dumps(document), status, media_type=JSON, headers={"Cache-Control": "no-store"}
-    )
+class JsonAnswer:
+    """A JSON answer, which nobody may keep; leaner than Starlette's, of which it makes a third."""
+
+    __slots__ = ("_body", "_status")
+
+    def __init__(self, document: Any, status: int = 200) -> None:
+        self._body = orjson.dumps(document)
+        self._status = status
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """Send it."""
+        length = str(len(self._body)).encode()
+        await send(
+            {
+                "type": "http.response.start",
+                "status": self._status,
+                "headers": [*_JSON_HEADERS, (b"content-length", length)],
+            }
+        )
+        await send({"type": "http.response.body", "body": self._body})
 
 
 def is_possible_id(text: str) -> bool:

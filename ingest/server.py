@@ -1,5 +1,6 @@
 """The running service: clients, gateway, app and HTTP server, and the drain at the end."""
 
+import gc
 import logging
 import os
 import signal
@@ -39,6 +40,7 @@ _TABLE_CONNECTIONS: Final = 4 * CALLS_PER_STAGE + 64
 _BACKLOG: Final = 2_048
 _KEEP_ALIVE_S: Final = 75
 """Longer than a load balancer keeps idle connections (60 s), so that it closes them, not we."""
+_COLLECT_AFTER_OBJECTS: Final = 50_000
 _CLOSING_S: Final = 5.0
 """What the batchers and the publisher may need after the last answer."""
 
@@ -123,6 +125,7 @@ async def serve(
 
 async def run(settings: IngestSettings, connection: Connection) -> ExitCode:
     """Serve until SIGTERM or SIGINT, and drain; a second signal ends the process at once."""
+    _tune_collector()
     stop = anyio.Event()
     try:
         async with anyio.create_task_group() as tasks:
@@ -134,6 +137,16 @@ async def run(settings: IngestSettings, connection: Connection) -> ExitCode:
             log.error("cannot_run", error=str(error))  # noqa: TRY400 - the sentence says it all
         code = ExitCode.CANNOT_RUN
     return code
+
+
+def _tune_collector() -> None:
+    """Look for cyclic garbage less often: we make little of it, and much that is no garbage.
+
+    With Python's own thresholds the collector takes 15% of the time under load.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER_OBJECTS, 20, 50)
 
 
 async def _stop_on_signal(stop: anyio.Event) -> None:

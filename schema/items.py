@@ -1,6 +1,7 @@
 """The table's items as values, and the change from one state of a request to the next."""
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final, Self
 
 from schema import attributes, keys, names
@@ -80,9 +81,9 @@ class RequestItem:
 
     def attributes(self) -> dict[str, str | int | bool | None]:
         """All attributes but the table's own key, by their stored names."""
-        values: dict[str, str | int | bool | None] = {
-            attribute: getattr(self, field) for field, attribute in _ATTRIBUTES.items()
-        }
+        values: dict[str, str | int | bool | None] = dict(
+            zip(_STORED_NAMES, _values(self), strict=True)
+        )
         # Index keys exist from the QUEUED transition on and never change (domain §3).
         if self.queued_at_ms is not None and self.status is not Status.RECEIVED:
             sort_key = keys.index_sk(self.queued_at_ms, self.request_id)
@@ -115,6 +116,9 @@ _ATTRIBUTES: Final = {
     "worker_id": "workerId",
     "ttl_s": names.TTL_ATTRIBUTE,
 }
+# One lookup of all fields together: this runs several times for each request.
+_values: Final = attrgetter(*_ATTRIBUTES)
+_STORED_NAMES: Final = tuple(_ATTRIBUTES.values())
 
 
 @dataclass(frozen=True, slots=True)
