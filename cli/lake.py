@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analytics import ranges, statements, synthetic
+from analytics import contract, ranges, statements, synthetic
 from analytics.engine import Engine, LakeError, Progress
 from analytics.parameters import ParameterError, Parameters
 from analytics.report import write_report
@@ -29,6 +29,7 @@ app = typer.Typer(
 
 _VIOLATION: Final = 1
 _PIPED_WIDTH: Final = 1_000
+_NAMED_LINES: Final = 20
 
 _Answer = TypeVar("_Answer")
 _results = Console(highlight=False)
@@ -118,8 +119,16 @@ def query(
 
 @app.command()
 @with_options
-def validate(source: Source, question: Question) -> None:
+def validate(
+    source: Source,
+    question: Question,
+    lines: Annotated[
+        bool, typer.Option("--lines", help="hold each line of --lake-dir to its JSON Schema, too")
+    ] = False,
+) -> None:
     """Check the lake (g1 §11): exit code 1 on a violation, or where nothing arrived."""
+    if lines and source.lake_dir is None:
+        raise LakeError("--lines reads files: give --lake-dir")
 
     async def ask(engine: Engine, parameters: Parameters, progress: Progress) -> Validation:
         return await run_checks(engine, parameters, progress)
@@ -133,7 +142,8 @@ def validate(source: Source, question: Question) -> None:
         mark = "[green]pass[/]" if check.passed else "[red]FAIL[/]"
         _results.print(f"{mark}  {check.name}: {check.violations:,} {check.detail}", soft_wrap=True)
     _results.print(f"{validation.line_count:,} line(s) checked")
-    if not validation.passed:
+    broken = _broken_lines(source.lake_dir) if lines and source.lake_dir else 0
+    if broken or not validation.passed:
         raise typer.Exit(_VIOLATION)
 
 
@@ -178,6 +188,17 @@ def generate(
     typer.echo(
         f"{summary.lines:,} lines, {summary.bytes:,} bytes, {summary.files:,} files in {out}"
     )
+
+
+def _broken_lines(lake_dir: Path) -> int:
+    """Name the first lines that do not fit their JSON Schema, and count all."""
+    count = 0
+    for count, violation in enumerate(contract.line_violations(lake_dir), start=1):
+        if count <= _NAMED_LINES:
+            place = f"{violation.path}:{violation.line_number}"
+            _results.print(f"{place}: {violation.reason}", markup=False, soft_wrap=True)
+    _results.print(f"{count:,} line(s) do not fit their JSON Schema")
+    return count
 
 
 def _ask(
