@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
+from ingest import openapi
 from ingest.accept import Acceptor, AcceptRules
 from ingest.access import AccessLayer, LineWriter, write_line
 from ingest.cursors import Cursors
@@ -98,6 +99,7 @@ def create_app(
                 ),
                 ("/requests/{request_id}", "request", "GET", endpoints.request),
                 ("/me/participations", "participations", "GET", endpoints.participations),
+                ("/openapi.json", "openapi", "GET", operations.openapi),
                 ("/healthz", "healthz", "GET", operations.healthz),
                 ("/readyz", "readyz", "GET", operations.readyz),
                 ("/metrics", "metrics", "GET", operations.metrics),
@@ -115,6 +117,11 @@ class Operations:
     def __init__(self, registry: CollectorRegistry, health: Health) -> None:
         self._registry = registry
         self._health = health
+        self._openapi = orjson.dumps(openapi.document())
+
+    async def openapi(self, _call: Call) -> Response:
+        """The description of this service."""
+        return Response(self._openapi, media_type=JSON)
 
     async def healthz(self, _call: Call) -> Response:
         """Whether the process answers at all."""

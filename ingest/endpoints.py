@@ -12,12 +12,11 @@ from ingest.cursors import Cursors, InvalidCursor
 from ingest.event_cache import EventCache
 from ingest.gateway import Gateway, Position, Unavailable
 from ingest.http import Call, JsonAnswer, is_possible_id
+from ingest.openapi import DEFAULT_LIMIT, MAX_LIMIT
 from ingest.problems import Problem, bad_request, not_found, unauthorized, unavailable
 from ingest.tokens import Authenticator, Identity, InvalidToken
 from schema.items import EventConfig, RequestItem
 
-DEFAULT_LIMIT: Final = 20
-MAX_LIMIT: Final = 100
 _RETRY_SOON_S: Final = 1
 
 
