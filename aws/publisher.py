@@ -18,7 +18,6 @@ from schema.events import AnalyticsEvent, ParticipationRequested, RequestFailed
 
 _RETRY_BASE_S: Final = 0.05
 _RETRY_MAX_S: Final = 1.0
-_BUS_CHECK_INTERVAL_S: Final = 30.0
 
 log = structlog.get_logger("publisher")
 
@@ -70,7 +69,7 @@ class PublishPolicy:
     linger_s: float
     timeout_s: float
     max_attempts: int
-    bus_check_interval_s: float = _BUS_CHECK_INTERVAL_S
+    bus_check_interval_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +105,7 @@ class Publisher:
                 max_bytes=EVENTBRIDGE_BATCH_BYTES,
                 linger_s=min(policy.linger_s, policy.timeout_s / 2),
                 concurrency=policy.concurrency,
+                eager=True,
             ),
             stage="publish",
             size_of=lambda outgoing: outgoing.entry.size,

@@ -66,6 +66,12 @@ class CommonSettings(AwsSettings):
     publish_max_attempts: int = Field(
         1, ge=1, le=10, description="tries to publish an event (retries are G2: 1 by default)"
     )
+    bus_check_interval_s: float = Field(
+        30,
+        gt=0,
+        le=3_600,
+        description="how often to look whether the bus exists: PutEvents to a missing one succeeds",
+    )
 
 
 class WorkerSettings(CommonSettings):

@@ -278,6 +278,7 @@ def _policy(settings: IngestSettings) -> PublishPolicy:
         linger_s=settings.publish_linger_ms / 1000,
         timeout_s=settings.publish_timeout_s,
         max_attempts=settings.publish_max_attempts,
+        bus_check_interval_s=settings.bus_check_interval_s,
     )
 
 

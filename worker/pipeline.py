@@ -71,6 +71,7 @@ async def _channel(parts: Parts, queue: Queue) -> AsyncIterator[Channel]:
         max_items=SQS_BATCH_ENTRIES,
         linger_s=parts.settings.delete_linger_ms / 1000,
         concurrency=_DELETE_CONCURRENCY,
+        eager=True,
     )
     # One call at a time keeps the order: no extension may overtake a hand-back.
     visibility = BatchLimits(max_items=SQS_BATCH_ENTRIES, concurrency=1)

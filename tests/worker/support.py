@@ -1,5 +1,6 @@
 """What the worker's tests share: seeded requests, a running worker, and what it left behind."""
 
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from schema import keys
 from schema.items import Capacity, EventConfig, RequestItem
 from schema.message import ParticipationMessage
 from schema.states import EventType, Status
+from tests.faults.program import Program, started
 from worker import daemon, pipeline
 from worker.parts import Parts
 
@@ -179,6 +181,33 @@ class World:
                     yield parts
                 finally:
                     parts.stop.request()
+
+    @asynccontextmanager
+    async def program(
+        self, *, endpoint_url: str | None = None, **variables: str
+    ) -> AsyncIterator[Program]:
+        """A worker in a process of its own; it is killed at the end of the block."""
+        environment = {
+            "AWS_REGION": self.connection.region,
+            "AWS_ENDPOINT_URL": endpoint_url or self.connection.endpoint_url or "",
+            "AWS_ACCESS_KEY_ID": self.connection.access_key_id or "",
+            "AWS_SECRET_ACCESS_KEY": self.connection.secret_access_key or "",
+            "TABLE_NAME": self.stack.table_name,
+            "QUEUE_URL": self.stack.queue_url,
+            "DLQ_URL": self.stack.dlq_url,
+            "EVENT_BUS_NAME": self.stack.event_bus_name,
+            "RECEIVE_WAIT_S": "1",
+            "VISIBILITY_TIMEOUT_S": "2",
+            "RETRY_BACKOFF_BASE_S": "0.5",
+            "RETRY_BACKOFF_MAX_S": "1",
+            "SHUTDOWN_TIMEOUT_S": "10",
+            "HTTP_HOST": "127.0.0.1",
+            "HTTP_PORT": "0",
+            "WORKER_ID": "worker-1",
+            **variables,
+        }
+        async with started([sys.executable, "-m", "cli.main", "worker"], environment) as worker:
+            yield worker
 
 
 def figure(registry: CollectorRegistry, name: str, **labels: str) -> float:

@@ -34,9 +34,7 @@ async def test_a_burst_is_decided_published_and_acknowledged(world: World) -> No
     assert Counter(len(variants) for variants in lines.values()) == {1: 150}
     registry = parts.metrics.registry
     settled = {
-        outcome: figure(
-            registry, "worker_messages_settled_total", queue="main", outcome=outcome
-        )
+        outcome: figure(registry, "worker_messages_settled_total", queue="main", outcome=outcome)
         for outcome in ("succeeded", "rejected", "duplicate", "retried")
     }
     assert settled == {"succeeded": 60, "rejected": 90, "duplicate": 10, "retried": 0}

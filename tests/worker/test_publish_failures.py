@@ -1,0 +1,117 @@
+"""Whatever EventBridge does, results and acknowledgements stay the same (g1 §7.1)."""
+
+from contextlib import ExitStack
+
+import pytest
+
+from aws.client import open_client
+from tests.faults.actions import SERVER_ERROR, THROTTLE, Action, FailEntries, Fault, Hang, Refuse
+from tests.faults.proxy import FaultProxy
+from tests.worker.support import World, figure, request
+
+REQUESTS = 100
+SEATS = 40
+LOST_POSITIONS = (1, 4, 9)
+
+FAULTS: dict[str, tuple[Action, str]] = {
+    "refused": (Refuse(), "connection"),
+    "hanging": (Hang(), "timeout"),
+    "throttling": (THROTTLE, "throttled"),
+    "500": (SERVER_ERROR, "server_error"),
+    "3 of 10 entries": (
+        FailEntries(positions=LOST_POSITIONS, code="InternalFailure"),
+        "server_error",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_failing_bus_changes_neither_results_nor_acknowledgements(
+    world: World, proxy: FaultProxy, fault: str
+) -> None:
+    action, reason = FAULTS[fault]
+    await _burst(world)
+
+    async with world.worker(endpoint_url=proxy.endpoint_url, publish_timeout_s=1) as parts:
+        with ExitStack() as faults:
+            faults.enter_context(proxy.add(Fault("PutEvents", action)))
+            await world.until_decided("E1", REQUESTS)
+            await world.until_empty()
+
+    await _assert_like_a_healthy_run(world)
+    registry = parts.metrics.registry
+    failures = figure(registry, "worker_publish_failures_total", reason=reason)
+    total = sum(
+        sample.value
+        for family in registry.collect()
+        for sample in family.samples
+        if sample.name == "worker_publish_failures_total"
+    )
+    if fault == "3 of 10 entries":
+        # A batch that lingered may be shorter than ten, and lose fewer than three.
+        batches = [call.request["Entries"] for call in proxy.calls_of("PutEvents")]
+        expected = sum(
+            sum(position < len(entries) for position in LOST_POSITIONS) for entries in batches
+        )
+    else:
+        expected = REQUESTS
+    assert failures == total == expected
+    published = figure(registry, "worker_publish_events_total")
+    assert published == REQUESTS - expected == len(await world.published())
+
+
+async def test_a_bus_that_disappears_is_noticed_and_every_lost_event_counted(
+    world: World, proxy: FaultProxy
+) -> None:
+    async with world.worker(endpoint_url=proxy.endpoint_url, bus_check_interval_s=0.1) as parts:
+        await _delete_bus(world)
+        proxy.forget()
+        await proxy.reached("DescribeEventBus", "answered", count=2)
+        await _burst(world)
+        await world.until_decided("E1", REQUESTS)
+        await world.until_empty()
+
+    await _assert_like_a_healthy_run(world)
+    registry = parts.metrics.registry
+    assert figure(registry, "worker_publish_failures_total", reason="bus_missing") == REQUESTS
+    assert figure(registry, "worker_publish_events_total") == 0
+    assert proxy.calls_of("PutEvents") == []
+
+
+async def test_an_event_bus_that_never_existed_keeps_the_worker_from_starting(
+    world: World,
+) -> None:
+    async with world.program(EVENT_BUS_NAME="no-such-bus", TABLE_NAME="no-such-table") as worker:
+        ended = await worker.ended()
+
+    assert ended.exit_code == 2
+    (line,) = [entry for entry in ended.logs if entry["event"] == "cannot_run"]
+    assert "EVENT_BUS_NAME=no-such-bus" in line["error"]
+    assert "TABLE_NAME=no-such-table" in line["error"]
+
+
+async def _delete_bus(world: World) -> None:
+    name = world.stack.event_bus_name
+    async with open_client("events", world.connection) as events:
+        for rule in (await events.call("ListRules", EventBusName=name))["Rules"]:
+            on = {"Rule": rule["Name"], "EventBusName": name}
+            targets = (await events.call("ListTargetsByRule", **on))["Targets"]
+            if targets:
+                await events.call("RemoveTargets", Ids=[t["Id"] for t in targets], **on)
+            await events.call("DeleteRule", Name=rule["Name"], EventBusName=name)
+        await events.call("DeleteEventBus", Name=name)
+
+
+async def _burst(world: World) -> None:
+    await world.create_event("E1", SEATS)
+    requests = [
+        request("E1", f"user-{n}", queued_at_ms=1_700_000_000_000 + n) for n in range(REQUESTS)
+    ]
+    await world.enqueue(requests)
+
+
+async def _assert_like_a_healthy_run(world: World) -> None:
+    assert await world.statuses("E1") == {"SUCCEEDED": SEATS, "REJECTED": REQUESTS - SEATS}
+    assert (await world.seats("E1")).remaining == 0
+    assert await world.dead_letters() == []
+    assert {item.attempt for item in (await world.items("E1")).values()} == {1}
