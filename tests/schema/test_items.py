@@ -1,0 +1,168 @@
+"""Stored items to and from values, and the steps from one state to the next."""
+
+from dataclasses import replace
+
+import pytest
+
+from schema.attributes import ItemError
+from schema.items import Capacity, Change, EventConfig, RequestItem
+from schema.states import Status
+
+QUEUED = RequestItem(
+    request_id="r1",
+    event_id="e1",
+    user_id="u1",
+    event_type="FIRST_COME",
+    status=Status.QUEUED,
+    requested_at_ms=1_704_289_999_990,
+    queued_at_ms=1_704_290_000_000,
+    ttl_s=1_712_066_000,
+)
+INDEX_KEYS = {"GSI1PK", "GSI1SK", "GSI2PK", "GSI2SK"}
+
+
+def test_a_request_is_stored_as_the_table_s_contract_says() -> None:
+    decided = replace(
+        QUEUED,
+        status=Status.FAILED_FINAL,
+        result_code="FAILED_WORKER",
+        started_at_ms=1_704_290_000_100,
+        finished_at_ms=1_704_290_000_250,
+        attempt=3,
+        is_dlq=True,
+        failure_class="RETRYABLE",
+        error_code="TIMEOUT",
+        error_message="too late",
+        dlq_at_ms=1_704_290_000_050,
+        worker_id="w1",
+    )
+
+    assert decided.to_item() == {
+        "PK": {"S": "REQ#r1"},
+        "SK": {"S": "META"},
+        "requestId": {"S": "r1"},
+        "eventId": {"S": "e1"},
+        "userId": {"S": "u1"},
+        "eventType": {"S": "FIRST_COME"},
+        "status": {"S": "FAILED_FINAL"},
+        "requestedAt": {"N": "1704289999990"},
+        "queuedAt": {"N": "1704290000000"},
+        "startedAt": {"N": "1704290000100"},
+        "finishedAt": {"N": "1704290000250"},
+        "resultCode": {"S": "FAILED_WORKER"},
+        "attempt": {"N": "3"},
+        "isDlq": {"BOOL": True},
+        "failureClass": {"S": "RETRYABLE"},
+        "errorCode": {"S": "TIMEOUT"},
+        "errorMessage": {"S": "too late"},
+        "dlqAt": {"N": "1704290000050"},
+        "workerId": {"S": "w1"},
+        "ttl": {"N": "1712066000"},
+        "GSI1PK": {"S": "USER#u1"},
+        "GSI1SK": {"S": "QAT#1704290000000#REQ#r1"},
+        "GSI2PK": {"S": "EVENT#e1"},
+        "GSI2SK": {"S": "QAT#1704290000000#REQ#r1"},
+    }
+
+
+@pytest.mark.parametrize("queued_at_ms", [None, 1_704_290_000_000])
+def test_a_received_request_stands_in_no_index(queued_at_ms: int | None) -> None:
+    received = replace(QUEUED, status=Status.RECEIVED, queued_at_ms=queued_at_ms)
+
+    assert received.to_item().keys() & INDEX_KEYS == set()
+
+
+@pytest.mark.parametrize("status", [s for s in Status if s is not Status.RECEIVED])
+def test_the_status_is_part_of_no_key(status: Status) -> None:
+    item = replace(QUEUED, status=status).to_item()
+
+    assert {name: item[name] for name in ("PK", "SK", *INDEX_KEYS)} == {
+        name: QUEUED.to_item()[name] for name in ("PK", "SK", *INDEX_KEYS)
+    }
+
+
+def test_an_unknown_status_is_an_error_that_names_it() -> None:
+    item = QUEUED.to_item() | {"status": {"S": "WAITING"}}
+
+    with pytest.raises(ItemError, match="'WAITING'"):
+        RequestItem.from_item(item)
+
+
+@pytest.mark.parametrize("name", ["requestId", "eventId", "userId", "eventType", "status"])
+def test_an_item_without_a_required_attribute_is_an_error_that_names_it(name: str) -> None:
+    item = QUEUED.to_item()
+    del item[name]
+
+    with pytest.raises(ItemError, match=name):
+        RequestItem.from_item(item)
+
+
+def test_a_step_from_received_sets_queued_at_and_the_index_keys_in_the_same_write() -> None:
+    received = replace(QUEUED, status=Status.RECEIVED, queued_at_ms=None)
+
+    assert Change(received, QUEUED).assignments() == {
+        "status": "QUEUED",
+        "queuedAt": 1_704_290_000_000,
+        "GSI1PK": "USER#u1",
+        "GSI1SK": "QAT#1704290000000#REQ#r1",
+        "GSI2PK": "EVENT#e1",
+        "GSI2SK": "QAT#1704290000000#REQ#r1",
+    }
+
+
+def test_a_step_from_queued_leaves_the_index_keys_alone() -> None:
+    decided = replace(QUEUED, status=Status.SUCCEEDED, result_code="SUCCESS", is_dlq=False)
+
+    assert Change(QUEUED, decided).assignments() == {
+        "status": "SUCCEEDED",
+        "resultCode": "SUCCESS",
+        "isDlq": False,
+    }
+
+
+def test_a_step_never_clears_a_value() -> None:
+    stamped = replace(QUEUED, dlq_at_ms=1)
+    decided = replace(QUEUED, status=Status.REJECTED, dlq_at_ms=None)
+
+    assert "dlqAt" not in Change(stamped, decided).assignments()
+
+
+@pytest.mark.parametrize("after", [Status.RECEIVED, Status.QUEUED, Status.PROCESSING])
+def test_a_forbidden_step_cannot_even_be_made(after: Status) -> None:
+    with pytest.raises(ValueError, match="may not go from QUEUED"):
+        Change(QUEUED, replace(QUEUED, status=after))
+
+
+def test_an_event_is_stored_in_two_items() -> None:
+    config = EventConfig(event_id="e1", event_type="LOTTERY", opens_at_ms=1, closes_at_ms=2)
+    capacity = Capacity(event_id="e1", total=10, remaining=7, updated_at_ms=3)
+
+    assert config.to_item() == {
+        "PK": {"S": "EVENT#e1"},
+        "SK": {"S": "CONFIG"},
+        "eventType": {"S": "LOTTERY"},
+        "opensAt": {"N": "1"},
+        "closesAt": {"N": "2"},
+    }
+    assert capacity.to_item() == {
+        "PK": {"S": "EVENT#e1"},
+        "SK": {"S": "CAPACITY"},
+        "capacityTotal": {"N": "10"},
+        "capacityRemaining": {"N": "7"},
+        "updatedAt": {"N": "3"},
+    }
+
+
+def test_opening_times_may_be_absent() -> None:
+    config = EventConfig(event_id="e1", event_type="FIRST_COME")
+
+    assert config.to_item().keys() == {"PK", "SK", "eventType"}
+    assert EventConfig.from_item("e1", config.to_item()) == config
+
+
+def test_a_capacity_without_its_count_is_an_error() -> None:
+    item = Capacity(event_id="e1", total=10, remaining=7).to_item()
+    del item["capacityRemaining"]
+
+    with pytest.raises(ItemError, match="capacityRemaining"):
+        Capacity.from_item("e1", item)

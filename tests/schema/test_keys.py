@@ -1,0 +1,49 @@
+"""Key strings, and the name of a request."""
+
+from uuid import UUID
+
+import pytest
+
+from schema import keys
+
+
+def test_keys_are_spelled_as_the_table_s_contract_says() -> None:
+    assert keys.request_pk("r1") == "REQ#r1"
+    assert keys.event_pk("e1") == "EVENT#e1"
+    assert keys.user_index_pk("u1") == "USER#u1"
+    assert keys.event_index_pk("e1") == "EVENT#e1"
+    assert (keys.REQUEST_SORT_KEY, keys.CONFIG_SORT_KEY, keys.CAPACITY_SORT_KEY) == (
+        "META",
+        "CONFIG",
+        "CAPACITY",
+    )
+
+
+def test_an_index_sort_key_pads_the_time_to_13_digits() -> None:
+    assert keys.index_sk(42, "r1") == "QAT#0000000000042#REQ#r1"
+    assert keys.index_sk(1_704_290_000_000, "r1") == "QAT#1704290000000#REQ#r1"
+
+
+@pytest.mark.parametrize("time_ms", [-1, 10_000_000_000_000])
+def test_a_time_that_would_sort_wrongly_is_refused(time_ms: int) -> None:
+    with pytest.raises(ValueError, match="not an epoch time in milliseconds"):
+        keys.index_sk(time_ms, "r1")
+
+
+@pytest.mark.parametrize("time_ms", [0, keys.MAX_TIME_MS])
+def test_the_outermost_times_are_accepted(time_ms: int) -> None:
+    assert len(keys.index_sk(time_ms, "")) == len("QAT#") + 13 + len("#REQ#")
+
+
+def test_the_same_click_always_has_the_same_name() -> None:
+    # A changed name would let every user of a running event in a second time.
+    assert keys.request_id("event-123", "user-1") == "1d892c1a-67d1-50a3-a533-d03915a76a3a"
+
+
+def test_the_name_is_a_name_based_uuid() -> None:
+    assert UUID(keys.request_id("event-123", "user-1")).version == 5
+
+
+def test_a_separator_within_an_id_does_not_mix_two_clicks_up() -> None:
+    assert keys.request_id("a", "b:c") != keys.request_id("a:b", "c")
+    assert keys.request_id("1:a", "b") != keys.request_id("1", "a:b")
