@@ -110,10 +110,9 @@ async def serve(
                     async with _app(settings, connection, health) as app:
                         server = _Server(app, settings.shutdown_timeout_s)
                         drain.server = server
-                        health.not_ready = None
-                        url = _url(listener)
-                        log.info("ingest_started", url=url)
-                        code = await server.answer(listener, lambda: task_status.started(url))
+                        code = await server.answer(
+                            listener, lambda: _started(listener, health, task_status)
+                        )
                 except StartError as error:
                     failure = error  # raised past the task group, which would wrap it
             watch.cancel_scope.cancel()
@@ -121,6 +120,14 @@ async def serve(
         raise failure
     log.info("ingest_stopped", exit_code=int(code))
     return code
+
+
+def _started(listener: socket.socket, health: Health, task_status: TaskStatus[str]) -> None:
+    """Tell that connections are taken from now on."""
+    health.not_ready = None
+    url = _url(listener)
+    log.info("ingest_started", url=url)
+    task_status.started(url)
 
 
 async def run(settings: IngestSettings, connection: Connection) -> ExitCode:
