@@ -1,0 +1,6 @@
+"""How the property tests run: a slow machine is no failure."""
+
+from hypothesis import settings
+
+settings.register_profile("pipeline", deadline=None, print_blob=True)
+settings.load_profile("pipeline")
