@@ -116,7 +116,7 @@ class Acceptor:
                 stored = await self._gateway.request(request_id)
                 if stored is None:
                     return Refused(request_id)  # it expired in between
-                is_duplicate = stored.requested_at_ms != now_ms
+                is_duplicate = not (insertion.was_retried and stored.requested_at_ms == now_ms)
                 request = stored
             must_queue = (
                 insertion.is_new
