@@ -1,11 +1,9 @@
 """Athena's answers as results: its column types, its timestamps, its texts for every value."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
-
-import sqlglot
-from sqlglot import exp
 
 from analytics.engine import LakeError
 from analytics.results import Column, ColumnType, Row, Value
@@ -33,7 +31,8 @@ def columns(metadata: Mapping[str, Any], sql: str) -> tuple[Column, ...]:
 
     Athena answers in lower case; the embedded engine does not, and both must agree.
     """
-    spelled = {name.lower(): name for name in _output_names(sql)}
+    # Keywords are in capitals; no statement spells a name in two ways.
+    spelled = {word.lower(): word for word in re.findall(r"\w+", sql) if not word.isupper()}
     return tuple(
         Column(
             spelled.get(str(info["Name"]).lower(), str(info["Name"])),
@@ -57,11 +56,6 @@ def literal(value: str | int) -> str:
         return str(value)
     doubled = value.replace("'", "''")
     return f"'{doubled}'"
-
-
-def _output_names(sql: str) -> list[str]:
-    tree = sqlglot.parse_one(sql, read="athena")
-    return tree.named_selects if isinstance(tree, exp.Query) else []
 
 
 def _type_of(athena_type: str) -> ColumnType:

@@ -12,7 +12,6 @@ from typing import Final
 from analytics.athena_engine import AthenaEngine
 from analytics.athena_execution import Place
 from analytics.engine import Engine, LakeError, Progress
-from analytics.local_engine import LocalEngine
 from analytics.parameters import Parameters
 from aws.client import ClientOptions, Connection, open_client
 from aws.objects import download_lake
@@ -69,6 +68,9 @@ async def open_engine(
         if source.bucket is not None:
             lake_dir.mkdir(parents=True, exist_ok=True)
             await _fetch(source.connection(), source.bucket, lake_dir, parameters, progress)
+        # Only here: an image that asks Athena alone comes without the embedded engine.
+        from analytics.local_engine import LocalEngine  # noqa: PLC0415
+
         yield await stack.enter_async_context(LocalEngine(lake_dir))
 
 

@@ -13,10 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analytics import contract, ranges, statements, synthetic
+from analytics import ranges, statements, synthetic
 from analytics.engine import Engine, LakeError, Progress
 from analytics.parameters import ParameterError, Parameters
-from analytics.report import write_report
 from analytics.results import ColumnType, QueryResult, text_of, to_csv, to_json
 from analytics.sources import EngineName, Source, open_athena, open_engine
 from analytics.validation import Validation
@@ -155,6 +154,7 @@ def report(
     out: Annotated[Path, typer.Option(help="folder for the page, the CSV and the SQL files")],
 ) -> None:
     """Write the evidence report: one HTML page, with every result and statement beside it."""
+    from analytics.report import write_report
 
     async def ask(engine: Engine, parameters: Parameters, progress: Progress) -> Path:
         return (await write_report(engine, out, parameters, progress)).page
@@ -192,6 +192,8 @@ def generate(
 
 def _broken_lines(lake_dir: Path) -> int:
     """Name the first lines that do not fit their JSON Schema, and count all."""
+    from analytics import contract
+
     count = 0
     for count, violation in enumerate(contract.line_violations(lake_dir), start=1):
         if count <= _NAMED_LINES:

@@ -1,12 +1,16 @@
 """The command line: mounts one group of commands a module; heavy imports wait for their command."""
 
 import sys
+from typing import Final
 
 import typer
 
 from aws.errors import AwsError
 from cli import config, dlq, events, ingest, lake, local, worker
 from config.settings import SettingsError
+
+_LOCAL_EXTRA: Final = frozenset({"duckdb", "jinja2", "jsonschema", "pytz", "sqlglot"})
+"""What the image on AWS goes without: the embedded lake engine, the report, the demo."""
 
 app = typer.Typer(
     name="participation",
@@ -36,6 +40,14 @@ def main() -> None:
     except AwsError as error:
         sys.stderr.write(f"participation: {error}\n")
         sys.exit(1)
+    except ModuleNotFoundError as error:
+        if error.name not in _LOCAL_EXTRA:
+            raise
+        sys.stderr.write(
+            f"participation: this command needs {error.name}: "
+            "pip install 'participation-pipeline[local]'\n"
+        )
+        sys.exit(2)
 
 
 if __name__ == "__main__":
