@@ -22,6 +22,6 @@ def worker_id(configured: str | None) -> str:
         try:
             with urllib.request.urlopen(f"{metadata_url}/task", timeout=_TIMEOUT_S) as answer:  # noqa: S310 - the scheme was checked
                 return str(json.load(answer)["TaskARN"]).rsplit("/", 1)[-1]
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             pass
     return socket.gethostname()

@@ -1,0 +1,298 @@
+"""The settings: defaults, limits, and one message that lists every error."""
+
+from collections.abc import Mapping
+
+import pytest
+from pydantic_settings import BaseSettings
+
+from config import limits
+from config.settings import (
+    AwsSettings,
+    CommonSettings,
+    IngestSettings,
+    SettingsError,
+    TokenSettings,
+    WorkerSettings,
+    effective,
+    load,
+)
+
+REQUIRED = {
+    "AWS_REGION": "ap-northeast-2",
+    "QUEUE_URL": "http://queue",
+    "DLQ_URL": "http://dlq",
+}
+SECRET = "0123456789abcdef0123456789abcdef"
+COMMON_DEFAULTS: dict[str, object] = {
+    "AWS_ENDPOINT_URL": None,
+    "ENVIRONMENT": "dev",
+    "LOG_LEVEL": "info",
+    "LOG_FORMAT": "json",
+    "TABLE_NAME": "AsyncEventTable",
+    "EVENT_BUS_NAME": "default",
+}
+WORKER_DEFAULTS = COMMON_DEFAULTS | {
+    "POLLERS": 4,
+    "MAX_IN_FLIGHT": 500,
+    "PROCESSORS": 4,
+    "BATCH_MAX_MESSAGES": 50,
+    "BATCH_LINGER_MS": 20,
+    "RECEIVE_WAIT_S": 10,
+    "VISIBILITY_TIMEOUT_S": 60,
+    "DLQ_POLLERS": 0,
+    "PUBLISH_CONCURRENCY": 4,
+    "PUBLISH_LINGER_MS": 20,
+    "PUBLISH_TIMEOUT_S": 5,
+    "PUBLISH_MAX_ATTEMPTS": 1,
+    "DELETE_LINGER_MS": 20,
+    "RETRY_BACKOFF_BASE_S": 2,
+    "RETRY_BACKOFF_MAX_S": 60,
+    "SHUTDOWN_TIMEOUT_S": 25,
+    "HTTP_PORT": 9000,
+    "WORKER_ID": None,
+}
+INGEST_DEFAULTS = COMMON_DEFAULTS | {
+    "HTTP_PORT": 8080,
+    "JWKS_URL": None,
+    "JWT_AUDIENCE": None,
+    "JWT_ISSUER": None,
+    "PUBLISH_REQUESTED_EVENTS": False,
+    "REQUEUE_AFTER_S": 10,
+    "EVENT_CACHE_TTL_S": 5,
+    "COALESCE_LINGER_MS": 3,
+}
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment that holds what must be set, and nothing else that a program reads."""
+    for kind in (WorkerSettings, IngestSettings):
+        for name in kind.model_fields:
+            monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in REQUIRED.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def errors_of(kind: type[BaseSettings]) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        load(kind)
+    first, *lines = str(caught.value).splitlines()
+    assert first == "wrong settings:"
+    return [line.strip() for line in lines]
+
+
+def defaults(settings: BaseSettings, names: Mapping[str, object]) -> dict[str, object]:
+    return {name: getattr(settings, name.lower()) for name in names}
+
+
+def test_the_worker_has_every_variable_with_its_stated_default() -> None:
+    assert defaults(load(WorkerSettings), WORKER_DEFAULTS) == WORKER_DEFAULTS
+
+
+def test_ingest_has_every_variable_with_its_stated_default(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    environment.setenv("JWT_SECRET", SECRET)
+
+    assert defaults(load(IngestSettings), INGEST_DEFAULTS) == INGEST_DEFAULTS
+
+
+@pytest.mark.parametrize("kind", [WorkerSettings, IngestSettings, TokenSettings])
+def test_every_variable_says_what_it_is_for(kind: type[BaseSettings]) -> None:
+    silent = [name for name, field in kind.model_fields.items() if not field.description]
+
+    assert silent == []
+
+
+def test_the_environment_goes_before_the_default(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("POLLERS", "8")
+    environment.setenv("TABLE_NAME", "Other")
+
+    settings = load(WorkerSettings)
+
+    assert (settings.pollers, settings.table_name) == (8, "Other")
+
+
+def test_an_override_goes_before_the_environment(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("POLLERS", "8")
+
+    assert load(WorkerSettings, pollers=3).pollers == 3
+
+
+def test_an_empty_variable_counts_as_unset(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("POLLERS", "")
+    environment.setenv("AWS_ENDPOINT_URL", "")
+
+    settings = load(WorkerSettings)
+
+    assert (settings.pollers, settings.aws_endpoint_url) == (4, None)
+
+
+def test_the_log_level_may_be_written_in_capitals(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("LOG_LEVEL", "WARNING")
+    environment.setenv("LOG_FORMAT", "Console")
+
+    settings = load(WorkerSettings)
+
+    assert (settings.log_level, settings.log_format) == ("warning", "console")
+
+
+def test_what_is_not_set_is_named_with_what_it_is_for(environment: pytest.MonkeyPatch) -> None:
+    for name in REQUIRED:
+        environment.delenv(name)
+
+    assert errors_of(WorkerSettings) == [
+        "AWS_REGION is not set (AWS region, such as ap-northeast-2)",
+        "QUEUE_URL is not set (URL of the main queue)",
+        "DLQ_URL is not set (URL of the dead-letter queue)",
+    ]
+
+
+def test_all_errors_are_told_at_once(environment: pytest.MonkeyPatch) -> None:
+    environment.delenv("QUEUE_URL")
+    environment.setenv("POLLERS", "many")
+    environment.setenv("BATCH_MAX_MESSAGES", "100")
+    environment.setenv("LOG_FORMAT", "xml")
+
+    lines = errors_of(WorkerSettings)
+
+    assert len(lines) == 4
+    assert [line.partition("=")[0].partition(" ")[0] for line in sorted(lines)] == [
+        "BATCH_MAX_MESSAGES",
+        "LOG_FORMAT",
+        "POLLERS",
+        "QUEUE_URL",
+    ]
+    assert any(line.startswith("POLLERS='many': ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [
+        ("BATCH_MAX_MESSAGES", 99),
+        ("RECEIVE_WAIT_S", 20),
+        ("VISIBILITY_TIMEOUT_S", 43_200),
+        ("MAX_IN_FLIGHT", 120_000),
+        ("SHUTDOWN_TIMEOUT_S", 120),
+        ("RETRY_BACKOFF_MAX_S", 43_200),
+        ("HTTP_PORT", 65_535),
+    ],
+)
+def test_a_value_above_an_aws_limit_is_refused(
+    environment: pytest.MonkeyPatch, name: str, most: int
+) -> None:
+    environment.setenv("SHUTDOWN_TIMEOUT_S", "120")
+    environment.setenv(name, str(most))
+    load(WorkerSettings)
+
+    environment.setenv(name, str(most + 1))
+    (line,) = errors_of(WorkerSettings)
+
+    assert line.startswith(f"{name}=")
+    assert f"less than or equal to {most}" in line
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "POLLERS",
+        "MAX_IN_FLIGHT",
+        "PROCESSORS",
+        "BATCH_MAX_MESSAGES",
+        "VISIBILITY_TIMEOUT_S",
+        "PUBLISH_CONCURRENCY",
+        "PUBLISH_TIMEOUT_S",
+        "PUBLISH_MAX_ATTEMPTS",
+        "RETRY_BACKOFF_BASE_S",
+    ],
+)
+def test_zero_is_refused_where_nothing_could_work(
+    environment: pytest.MonkeyPatch, name: str
+) -> None:
+    environment.setenv(name, "0")
+
+    (line,) = errors_of(WorkerSettings)
+
+    assert line.startswith(f"{name}='0': ")
+
+
+def test_the_longest_backoff_is_not_below_the_first(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("RETRY_BACKOFF_BASE_S", "30")
+    environment.setenv("RETRY_BACKOFF_MAX_S", "29")
+
+    (line,) = errors_of(WorkerSettings)
+
+    assert line.startswith("RETRY_BACKOFF_MAX_S='29': must not be below RETRY_BACKOFF_BASE_S (30)")
+
+
+def test_a_drain_must_be_longer_than_a_poll(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("RECEIVE_WAIT_S", "20")
+    environment.setenv("SHUTDOWN_TIMEOUT_S", "20")
+
+    (line,) = errors_of(WorkerSettings)
+
+    assert line.startswith("SHUTDOWN_TIMEOUT_S='20': must be above RECEIVE_WAIT_S (20)")
+
+
+@pytest.mark.parametrize("given", [{}, {"JWT_SECRET": SECRET, "JWKS_URL": "https://keys"}])
+def test_ingest_refuses_to_start_without_exactly_one_way_to_check_tokens(
+    environment: pytest.MonkeyPatch, given: dict[str, str]
+) -> None:
+    for name, value in given.items():
+        environment.setenv(name, value)
+
+    (line,) = errors_of(IngestSettings)
+
+    assert line == "set exactly one of JWT_SECRET and JWKS_URL: they name the users"
+
+
+@pytest.mark.parametrize("kind", [IngestSettings, TokenSettings])
+def test_a_short_secret_is_refused_and_never_shown(
+    environment: pytest.MonkeyPatch, kind: type[BaseSettings]
+) -> None:
+    environment.setenv("JWT_SECRET", "guess-me")
+
+    with pytest.raises(SettingsError, match=r"JWT_SECRET=.*at least 32 bytes") as caught:
+        load(kind)
+
+    assert "guess-me" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+def test_the_effective_settings_mask_secrets(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("JWT_SECRET", SECRET)
+
+    shown = effective(load(IngestSettings))
+
+    assert shown["JWT_SECRET"] == "**********"
+    assert SECRET not in str(shown)
+    assert shown["HTTP_PORT"] == "8080"
+    assert shown["AWS_ENDPOINT_URL"] == ""
+    assert shown.keys() == {name.upper() for name in IngestSettings.model_fields}
+
+
+def test_a_secret_is_not_in_the_settings_own_text(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("JWT_SECRET", SECRET)
+
+    assert SECRET not in repr(load(IngestSettings))
+
+
+def test_settings_cannot_be_changed_later() -> None:
+    settings = load(WorkerSettings)
+
+    with pytest.raises(ValueError, match="frozen"):
+        settings.pollers = 9
+
+
+def test_a_tool_needs_no_queue(environment: pytest.MonkeyPatch) -> None:
+    environment.delenv("QUEUE_URL")
+    environment.delenv("DLQ_URL")
+
+    assert load(AwsSettings).table_name == "AsyncEventTable"
+    assert len(errors_of(CommonSettings)) == 2
+
+
+def test_the_seats_of_a_transaction_leave_room_for_the_capacity() -> None:
+    assert limits.SEATS_PER_TRANSACTION + 1 == limits.DYNAMODB_TRANSACT_ACTIONS == 100
