@@ -72,11 +72,12 @@ class Athena:
         A caller who is cancelled stops the query on Athena too, so that it costs nothing more.
         """
         began = perf_counter()
-        query_id = await self._start(name, sql, arguments)
+        start = self._start_request(sql, arguments)
         try:
+            query_id = await self._start(name, sql, start)
             outcome = await self._wait(name, sql, query_id, began, progress)
         except anyio.get_cancelled_exc_class():
-            await self._stop(query_id)
+            await self._stop(start)
             raise
         statistics = outcome.get("Statistics", {})
         columns: tuple[Column, ...] = ()
@@ -91,7 +92,7 @@ class Athena:
             seconds=perf_counter() - began,
         )
 
-    async def _start(self, name: str, sql: str, arguments: Sequence[str | int]) -> str:
+    def _start_request(self, sql: str, arguments: Sequence[str | int]) -> Mapping[str, Any]:
         request: dict[str, Any] = {
             "QueryString": sql,
             # A repeated start with the same token does not start a second query.
@@ -103,8 +104,11 @@ class Athena:
             request["ResultConfiguration"] = {"OutputLocation": self.place.output_location}
         if arguments:
             request["ExecutionParameters"] = [athena_results.literal(v) for v in arguments]
+        return request
+
+    async def _start(self, name: str, sql: str, start: Mapping[str, Any]) -> str:
         try:
-            answer = await self._call("StartQueryExecution", **request)
+            answer = await self._call("StartQueryExecution", **start)
         except AwsError as error:
             raise QueryFailed(name, error.message or str(error), sql) from error
         return str(answer["QueryExecutionId"])
@@ -151,13 +155,18 @@ class Athena:
                 return columns, tuple(rows)
             page = {"NextToken": answer["NextToken"]}
 
-    async def _stop(self, query_id: str) -> None:
+    async def _stop(self, start: Mapping[str, Any]) -> None:
+        """Stop the query that was started so, even where the answer to the start was not awaited.
+
+        The same start again, with its token, starts nothing and tells the query's id.
+        """
         with (
             anyio.move_on_after(_STOP_WITHIN_S, shield=True),
             # Whether or not it can be stopped, the caller's cancellation goes on.
             suppress(AwsError, LakeError),
         ):
-            await self._call("StopQueryExecution", QueryExecutionId=query_id)
+            answer = await self._call("StartQueryExecution", **start)
+            await self._call("StopQueryExecution", QueryExecutionId=answer["QueryExecutionId"])
 
     async def _call(self, operation: str, **request: Any) -> dict[str, Any]:
         return await call(self.client, operation, request, self.patience)
