@@ -93,11 +93,11 @@ def up(
     WORKER_HTTP_PORT and INGEST_HTTP_PORT choose the ports; every other setting of the programs
     passes through (POLLERS=8 participation local up).
     """
-    import anyio
     from rich.console import Console
 
     from config import logs
     from local import pipeline_stack
+    from local.programs import until_interrupted
 
     logs.configure("warning", "console")
     console = Console()
@@ -116,7 +116,8 @@ def up(
         ) as stack:
             await _create_first_event(stack)
             _tell_where(console, stack, _FIRST_EVENT)
-            await anyio.sleep_forever()
+            await until_interrupted()
+            console.print("stopping: ingest answers, the worker drains, the lake gets the rest …")
         return True
 
     _run(main)

@@ -21,6 +21,7 @@ from local.burst import BurstResult
 from local.errors import LocalError
 from local.findings import Findings, Measured, TableState, find
 from local.pipeline_stack import PipelineStack
+from local.programs import until_interrupted
 from local.scrape import Samples, cpu_seconds, scrape
 from schema.items import Capacity, EventConfig
 from schema.names import LAKE_ROOT
@@ -67,13 +68,13 @@ async def run(
 ) -> Findings:
     """Run the demo; `done` shows the findings while the stack is still up.
 
-    With `keep` the stack stays up until cancelled. Raises LocalError.
+    With `keep` the stack stays up until Ctrl-C. Raises LocalError.
     """
     async with pipeline_stack.running(plan.directory, told=progress.step) as stack:
         findings = await _main_job(plan, stack, progress)
         done(findings, stack)
         if keep:
-            await anyio.sleep_forever()
+            await until_interrupted()
     return findings
 
 

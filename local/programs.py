@@ -1,6 +1,7 @@
 """The worker and ingest as programs of their own, the way they run in production."""
 
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -78,6 +79,13 @@ async def running(
         finally:
             with anyio.CancelScope(shield=True):
                 await program.stop()
+
+
+async def until_interrupted() -> None:
+    """Wait for Ctrl-C or SIGTERM, and return: the blocks around then end in their order."""
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            return
 
 
 async def _end(program: Program) -> None:

@@ -1,17 +1,14 @@
 """The one bound on deliveries that are received and not yet settled."""
 
-from collections.abc import Callable
-
 import anyio
 
 
 class Credits:
     """Counts free places; taken before a receive, given back when a delete is confirmed."""
 
-    def __init__(self, limit: int, changed: Callable[[int], None] = lambda _used: None) -> None:
+    def __init__(self, limit: int) -> None:
         self.limit = limit
         self._free = limit
-        self._changed = changed
         self._returned = anyio.Event()
 
     @property
@@ -28,7 +25,6 @@ class Credits:
             await self._returned.wait()
         taken = min(most, self._free)
         self._free -= taken
-        self._changed(self.used)
         return taken
 
     def give_back(self, count: int) -> None:
@@ -36,6 +32,5 @@ class Credits:
         if count > self.used:
             raise ValueError(f"{count} credits given back, only {self.used} were taken")
         self._free += count
-        self._changed(self.used)
         if count:
             self._returned.set()

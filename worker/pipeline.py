@@ -28,7 +28,7 @@ _DELETE_CONCURRENCY = 8
 async def run(parts: Parts) -> None:
     """Run until the stop is requested, then drain; raises Fatal (in a group)."""
     settings, metrics = parts.settings, parts.metrics
-    credits = Credits(settings.max_in_flight, metrics.in_flight.set)
+    credits = Credits(settings.max_in_flight)
     metrics.in_flight_limit.set(settings.max_in_flight)
     send, receive = anyio.create_memory_object_stream[list[Delivery]](settings.max_in_flight)
     metrics.stream_depth.set_function(lambda: receive.statistics().current_buffer_used)

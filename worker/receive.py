@@ -91,6 +91,7 @@ class Receiver:
             self.credits.give_back(taken - len(received))
         if received:
             self._busy.set()
+            self.parts.metrics.in_flight.inc(len(received))
             self.leases.hold(received, anyio.current_time())
             self.parts.metrics.received[queue_name(is_dlq=self.queue.is_dlq)].inc(len(received))
         elif self._busy.is_set():

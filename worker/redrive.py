@@ -1,7 +1,7 @@
 """Looks at the dead-letter queue, and brings its messages back to the main queue."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -70,7 +70,7 @@ async def browse(dlq: Queue) -> AsyncIterator[AsyncIterator[list[Delivery]]]:
     """
     held: dict[str, Delivery] = {}
 
-    async def batches() -> AsyncIterator[list[Delivery]]:
+    async def batches() -> AsyncGenerator[list[Delivery], None]:
         while True:
             received = await dlq.receive(SQS_BATCH_ENTRIES, 0, _HOLD_S)
             fresh = [delivery for delivery in received if delivery.message_id not in held]

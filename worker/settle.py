@@ -240,7 +240,7 @@ class Settler:
                 # Without it the message comes again when its visibility timeout ends.
                 if error is not None:
                     log.warning("hand_back_failed", error=str(error))
-        self._credits.give_back(len(deliveries))
+        self._free(len(deliveries))
         if outcome is Outcome.RETURNED:
             self._tally.returned += len(deliveries)
         else:
@@ -249,7 +249,11 @@ class Settler:
     def _let_go(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
             self._channel(delivery).leases.release(delivery)
-        self._credits.give_back(len(deliveries))
+        self._free(len(deliveries))
+
+    def _free(self, places: int) -> None:
+        self._metrics.in_flight.dec(places)
+        self._credits.give_back(places)
 
     def _channel(self, delivery: Delivery) -> Channel:
         return self._dlq if delivery.from_dlq else self._main

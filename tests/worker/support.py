@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from time import time_ns
@@ -65,6 +65,13 @@ def message_of(item: RequestItem) -> OutgoingMessage:
     return OutgoingMessage(body.encode())
 
 
+async def until(holds: Callable[[], Awaitable[bool]], timeout_s: float = 60) -> None:
+    """Wait until something outside of this process holds, which can't wake us; TimeoutError."""
+    with anyio.fail_after(timeout_s):
+        while not await holds():  # noqa: ASYNC110
+            await anyio.sleep(0.05)
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """A deployed stack, seen past every fault that a test injects."""
@@ -76,6 +83,7 @@ class World:
     dlq: Queue
     tap: Queue
     dynamodb: Client
+    sqs: Client
 
     async def create_event(
         self, event_id: str, capacity: int, event_type: str = EventType.FIRST_COME
@@ -139,18 +147,20 @@ class World:
 
     async def until_decided(self, event_id: str, count: int, timeout_s: float = 60) -> None:
         """Wait until as many of an event's requests are final."""
-        with anyio.fail_after(timeout_s):
-            while True:
-                items = (await self.items(event_id)).values()
-                if sum(item.status.is_final for item in items) >= count:
-                    return
-                await anyio.sleep(0.05)
+
+        async def decided() -> bool:
+            items = (await self.items(event_id)).values()
+            return sum(item.status.is_final for item in items) >= count
+
+        await until(decided, timeout_s)
 
     async def until_empty(self, timeout_s: float = 60) -> None:
         """Wait until the main queue holds nothing, in flight or not."""
-        with anyio.fail_after(timeout_s):
-            while (await self.queue.describe()).approximate_messages:
-                await anyio.sleep(0.05)
+
+        async def empty() -> bool:
+            return not (await self.queue.describe()).approximate_messages
+
+        await until(empty, timeout_s)
 
     def settings(self, **changes: Any) -> WorkerSettings:
         """A worker's settings for this stack."""
@@ -174,13 +184,22 @@ class World:
         connection = self.connection
         if endpoint_url is not None:
             connection = replace(connection, endpoint_url=endpoint_url)
-        async with daemon.assemble(self.settings(**changes), connection) as parts:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(pipeline.run, parts)
-                try:
-                    yield parts
-                finally:
-                    parts.stop.request()
+        async with (
+            daemon.assemble(self.settings(**changes), connection) as parts,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(pipeline.run, parts)
+            try:
+                yield parts
+            finally:
+                parts.stop.request()
+
+    @asynccontextmanager
+    async def through(self, endpoint_url: str) -> AsyncIterator[tuple[Queue, Queue]]:
+        """The main queue and the DLQ by another way than the direct one."""
+        connection = replace(self.connection, endpoint_url=endpoint_url)
+        async with open_client("sqs", connection) as sqs:
+            yield Queue(sqs, self.stack.queue_url), Queue(sqs, self.stack.dlq_url, is_dlq=True)
 
     @asynccontextmanager
     async def program(
@@ -246,4 +265,5 @@ async def world_of(stack: StackOutputs, connection: Connection) -> AsyncIterator
             dlq=Queue(sqs, stack.dlq_url, is_dlq=True),
             tap=tap,
             dynamodb=dynamodb,
+            sqs=sqs,
         )

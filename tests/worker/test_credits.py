@@ -88,15 +88,3 @@ async def test_a_cancelled_waiter_takes_nothing() -> None:
 def test_giving_back_more_than_was_taken_is_refused() -> None:
     with pytest.raises(ValueError, match="1 credits given back, only 0 were taken"):
         Credits(10).give_back(1)
-
-
-@virtual_time
-async def test_the_figure_follows_every_change() -> None:
-    figures: list[int] = []
-    credits = Credits(10, figures.append)
-
-    await credits.take(10)
-    credits.give_back(4)
-    await credits.take(1)
-
-    assert figures == [10, 6, 7]

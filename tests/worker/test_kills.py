@@ -1,5 +1,6 @@
 """SIGKILL between any two steps; a restarted worker finishes what was begun."""
 
+import orjson
 import pytest
 
 from schema.events import encode, participation_processed
@@ -49,14 +50,8 @@ async def test_a_restarted_worker_finishes_what_a_killed_one_began(
     lines: dict[str, set[bytes]] = {}
     for envelope in await world.published():
         detail = envelope["detail"]
-        lines.setdefault(detail["requestId"], set()).add(_bytes(detail))
+        lines.setdefault(detail["requestId"], set()).add(orjson.dumps(detail))
     assert lines == {
         request_id: {encode(participation_processed(item, env="dev"))}
         for request_id, item in items.items()
     }
-
-
-def _bytes(detail: object) -> bytes:
-    import orjson
-
-    return orjson.dumps(detail)

@@ -6,7 +6,7 @@ import jsonschema
 import orjson
 
 from schema import json_schemas
-from tests.worker.support import World, figure, message_of, request
+from tests.worker.support import World, figure, request
 
 
 async def test_a_burst_is_decided_published_and_acknowledged(world: World) -> None:
