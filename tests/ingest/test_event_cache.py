@@ -1,0 +1,153 @@
+"""The event cache: one read for a burst, forgotten in time, and no failure remembered."""
+
+import anyio
+import pytest
+
+from ingest import event_cache
+from ingest.event_cache import EventCache
+from schema.items import EventConfig
+from tests.ingest.support import EVENT
+from tests.virtual_time import virtual_time
+
+
+class Source:
+    """Reads events, slowly, and counts how often."""
+
+    def __init__(self) -> None:
+        self.reads: list[str] = []
+        self.found: EventConfig | None = EVENT
+        self.error: Exception | None = None
+        self.wait_s = 0.0
+
+    async def read(self, event_id: str) -> EventConfig | None:
+        self.reads.append(event_id)
+        await anyio.sleep(self.wait_s)
+        if self.error is not None:
+            raise self.error
+        return self.found
+
+
+@pytest.fixture
+def source() -> Source:
+    return Source()
+
+
+def cache_of(source: Source, ttl_s: float) -> EventCache:
+    return EventCache(source.read, ttl_s, anyio.current_time)
+
+
+@virtual_time
+async def test_an_event_is_read_once_a_lifetime() -> None:
+    source = Source()
+    cache = cache_of(source, ttl_s=5)
+
+    for _ in range(3):
+        assert await cache.get("event-1") is EVENT
+    await anyio.sleep(4.9)
+    await cache.get("event-1")
+    assert len(source.reads) == 1
+    await anyio.sleep(0.2)
+    await cache.get("event-1")
+    assert len(source.reads) == 2
+
+
+@virtual_time
+async def test_that_an_event_does_not_exist_is_remembered_until_it_does() -> None:
+    source = Source()
+    source.found = None
+    cache = cache_of(source, ttl_s=5)
+
+    assert await cache.get("event-1") is None
+    assert await cache.get("event-1") is None
+    assert len(source.reads) == 1
+    source.found = EVENT
+    await anyio.sleep(5)
+    assert await cache.get("event-1") is EVENT
+
+
+async def ask_together(cache: EventCache, count: int) -> list[EventConfig | Exception | None]:
+    answers: list[EventConfig | Exception | None] = []
+
+    async def ask() -> None:
+        try:
+            answers.append(await cache.get("event-1"))
+        except LookupError as error:
+            answers.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(count):
+            tasks.start_soon(ask)
+    return answers
+
+
+@pytest.mark.parametrize("ttl_s", [0.0, 5.0])
+def test_a_burst_shares_one_read(ttl_s: float) -> None:
+    @virtual_time
+    async def main() -> None:
+        source = Source()
+        source.wait_s = 1
+        cache = cache_of(source, ttl_s)
+
+        assert await ask_together(cache, 100) == [EVENT] * 100
+        assert len(source.reads) == 1
+
+    main()
+
+
+@virtual_time
+async def test_with_no_lifetime_each_request_reads_anew() -> None:
+    source = Source()
+    cache = cache_of(source, ttl_s=0)
+
+    await cache.get("event-1")
+    await cache.get("event-1")
+
+    assert len(source.reads) == 2
+
+
+@virtual_time
+async def test_a_failed_read_fails_its_reader_alone_and_is_not_remembered() -> None:
+    source = Source()
+    source.wait_s = 1
+    source.error = LookupError("away")
+    cache = cache_of(source, ttl_s=5)
+
+    answers = await ask_together(cache, 3)
+    assert [type(answer) for answer in answers] == [LookupError] * 3
+    assert len(source.reads) == 3
+    source.error = None
+    assert await cache.get("event-1") is EVENT
+
+
+@virtual_time
+async def test_a_reader_that_is_cancelled_leaves_the_reading_to_another() -> None:
+    source = Source()
+    source.wait_s = 1
+    cache = cache_of(source, ttl_s=5)
+    answers: list[EventConfig | None] = []
+
+    async def ask() -> None:
+        answers.append(await cache.get("event-1"))
+
+    async with anyio.create_task_group() as tasks:
+        with anyio.move_on_after(0.5):
+            async with anyio.create_task_group() as first:
+                first.start_soon(cache.get, "event-1")
+                await anyio.sleep(0.1)
+                tasks.start_soon(ask)
+    assert answers == [EVENT]
+    assert len(source.reads) == 2
+
+
+async def test_what_is_remembered_is_bounded(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_cache, "_MAX_EVENTS", 3)
+    cache = cache_of(source, ttl_s=60)
+
+    for number in range(4):
+        await cache.get(f"event-{number}")
+    await cache.get("event-3")
+    assert len(source.reads) == 4
+    await cache.get("event-0")
+    assert len(source.reads) == 5
