@@ -67,6 +67,10 @@ class Leases:
         if lease is not None:
             lease.live.pop(delivery.receipt_handle, None)
 
+    def holds(self, delivery: Delivery) -> bool:
+        """Whether a delivery is kept."""
+        return delivery.receipt_handle in self._by_handle
+
     @property
     def held(self) -> list[Delivery]:
         """All deliveries that are kept at the moment."""

@@ -10,7 +10,7 @@ import structlog
 
 from aws import backoff
 from aws.batcher import Batcher
-from aws.publisher import Publisher
+from aws.publisher import LossReason, Publisher
 from aws.queue import Delivery, OutgoingMessage, VisibilityChange, is_lost_handle
 from config.limits import SQS_VISIBILITY_TIMEOUT_SECONDS
 from schema import events, names
@@ -68,12 +68,18 @@ class Settler:
 
     async def settle(self, result: BatchResult) -> None:
         """Publish and acknowledge one batch, and hand back what was not decided."""
-        async with anyio.create_task_group() as tasks:
-            for defective in result.defective:
-                tasks.start_soon(self._settle_defective, defective, result)
-            for undecided in result.undecided:
-                tasks.start_soon(self._hand_back_later, undecided)
-            await self._settle_decided(result.decided)
+        try:
+            async with anyio.create_task_group() as tasks:
+                for defective in result.defective:
+                    tasks.start_soon(self._settle_defective, defective, result)
+                for undecided in result.undecided:
+                    tasks.start_soon(self._hand_back_later, undecided)
+                await self._settle_decided(result.decided)
+        except Exception:
+            # Unforeseen, so retryable (domain §6): whatever is still leased goes back.
+            log.exception("settling_failed")
+            held = [d for d in result.deliveries if self._channel(d).leases.holds(d)]
+            await self._hand_back(held, [self._backoff_s(d) for d in held], Outcome.RETRIED)
 
     async def return_unstarted(self, deliveries: Sequence[Delivery]) -> None:
         """Make deliveries that were not started visible to others at once."""
@@ -82,15 +88,23 @@ class Settler:
     async def _settle_decided(self, decided: Sequence[Decided]) -> None:
         if not decided:
             return
-        await self._publisher.publish(
-            [
-                events.participation_processed(entry.item, env=self._parts.settings.environment)
-                for entry in decided
-            ]
-        )
+        await self._publisher.publish(self._events_of(decided))
         await self._delete([delivery for entry in decided for delivery in entry.deliveries])
         for entry in decided:
             self._count(entry)
+
+    def _events_of(self, decided: Sequence[Decided]) -> list[AnalyticsEvent]:
+        """The events of decided requests; one that an older writer left without times has none."""
+        made: list[AnalyticsEvent] = []
+        for entry in decided:
+            try:
+                made.append(
+                    events.participation_processed(entry.item, env=self._parts.settings.environment)
+                )
+            except ValueError as error:
+                self._metrics.lost(LossReason.UNENCODABLE, 1)
+                log.warning("publish_failed", error=str(error), request_ids=[entry.item.request_id])
+        return made
 
     def _count(self, entry: Decided) -> None:
         first, *others = entry.deliveries

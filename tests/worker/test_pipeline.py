@@ -6,6 +6,7 @@ import jsonschema
 import orjson
 
 from schema import json_schemas
+from schema.states import Status
 from tests.worker.support import World, figure, request
 
 
@@ -40,3 +41,19 @@ async def test_a_burst_is_decided_published_and_acknowledged(world: World) -> No
     assert settled == {"succeeded": 60, "rejected": 90, "duplicate": 10, "retried": 0}
     assert figure(registry, "worker_in_flight_messages") == 0
     assert figure(registry, "worker_publish_events_total") == len(envelopes)
+
+
+async def test_a_request_decided_without_times_by_an_older_writer_is_acknowledged_all_the_same(
+    world: World,
+) -> None:
+    await world.create_event("E1", capacity=1)
+    old = request("E1", "user-1", status=Status.SUCCEEDED, result_code="SUCCESS")
+    await world.enqueue([old])
+
+    async with world.worker() as parts:
+        await world.until_empty()
+
+    assert await world.published() == []
+    lost = figure(parts.metrics.registry, "worker_publish_failures_total", reason="unencodable")
+    assert lost == 1
+    assert await world.item(old.request_id) == old
