@@ -43,7 +43,7 @@ class Call:
         return token
 
     def query(self, *names: str) -> Mapping[str, str]:
-        """Some parameters of the query, those that are there; raises Problem 400 on repetition."""
+        """The parameters of the query; raises Problem 400 for a repeated or an unknown one."""
         try:
             given = parse_qs(
                 self.scope["query_string"].decode("latin-1"),
@@ -52,10 +52,12 @@ class Call:
             )
         except ValueError:
             raise bad_request("the query has too many parameters") from None
-        for name in names:
-            if len(given.get(name, ())) > 1:
+        if not given.keys() <= set(names):
+            raise bad_request(f"the only parameters are {' and '.join(names)}")
+        for name, values in given.items():
+            if len(values) > 1:
                 raise bad_request(f"{name} is given more than once")
-        return {name: given[name][0] for name in names if name in given}
+        return {name: values[0] for name, values in given.items()}
 
 
 class Endpoint:

@@ -207,13 +207,16 @@ async def test_a_limit_out_of_range_is_400(service: Service, limit: str) -> None
     assert service.gateway.operations == []
 
 
-async def test_a_parameter_given_twice_is_400(service: Service) -> None:
+async def test_a_parameter_that_is_repeated_or_unknown_is_400(service: Service) -> None:
     async with service.client() as http:
         answer = await http.get(f"{LIST}?limit=1&limit=2", headers=bearer("user-1"))
         flood = await http.get(f"{LIST}?{'a&' * 50}", headers=bearer("user-1"))
 
+        unknown = await http.get(f"{LIST}?Limit=1", headers=bearer("user-1"))
+
     assert_problem(answer, 400, "bad-request")
     assert_problem(flood, 400, "bad-request")
+    assert_problem(unknown, 400, "bad-request")
 
 
 async def test_cursors_that_are_cut_changed_or_anothers_are_400(service: Service) -> None:
