@@ -84,6 +84,19 @@ def peaks(values: Figures, before: TimeAxis, after: TimeAxis) -> Figures:
     )
 
 
+def at_the_busiest(values: Figures, counts: Figures, before: TimeAxis, after: TimeAxis) -> Figures:
+    """The value of the step with the highest count in each joined column.
+
+    A percentile of a few lines is chance: the highest of many such says nothing.
+    """
+    joined = after.step_s // before.step_s
+    chosen: list[float | None] = []
+    for at in range(0, len(values), joined):
+        busiest = max(range(at, min(at + joined, len(values))), key=lambda n: counts[n] or 0.0)
+        chosen.append(values[busiest])
+    return tuple(chosen)
+
+
 def _instants_s(result: QueryResult) -> list[int]:
     times = result.column(result.columns[0].name)
     return [int(time.timestamp()) for time in times if isinstance(time, datetime)]

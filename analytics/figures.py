@@ -11,6 +11,7 @@ from analytics.evidence import Evidence
 from analytics.results import QueryResult
 
 _MOST_COLUMNS: Final = {charts.WIDE: 340, charts.NARROW: 140}
+_SECOND_MS: Final = 1_000
 _LOG_FROM: Final = 40
 """A peak this many times the median makes a linear axis show the peak alone."""
 
@@ -42,6 +43,8 @@ class _Lines:
     is_log: bool = False
     areas: Sequence[str] = ()
     """The styles of the series that are tinted."""
+    weights: Figures | None = None
+    """What tells the busiest step of a joined column; None: the highest value stands for it."""
 
 
 def draw_all(evidence: Evidence) -> list[Figure]:
@@ -119,6 +122,7 @@ def _delays(evidence: Evidence, axis: TimeAxis, delay: str, title: str) -> _Line
         tick_text=scales.short_duration,
         value_text=scales.duration_text,
         marks=(Mark(overall, f"p95 {scales.duration_text(overall)}", "s2"),),
+        weights=courses.figures(result, "line_count", axis, Gap.NOTHING_HAPPENED),
         is_log=is_log,
     )
 
@@ -127,7 +131,9 @@ def _draw(lines: _Lines, axis: TimeAxis) -> Figure:
     joined = courses.thinned(axis, _MOST_COLUMNS[charts.WIDE])
     note = ""
     if joined.step_s > axis.step_s:
-        note = f" Each column is the peak of {scales.duration_text(joined.step_s * 1000)}."
+        step = "second" if axis.step_s == 1 else "minute"
+        which = "peak" if lines.weights is None else f"busiest {step}"
+        note = f" Each column is the {which} of {scales.duration_text(joined.step_s * 1000)}."
     return Figure(
         title=lines.title,
         caption=lines.caption + note,
@@ -140,11 +146,17 @@ def _draw(lines: _Lines, axis: TimeAxis) -> Figure:
 
 def _draw_lines(lines: _Lines, axis: TimeAxis, size: Size) -> str:
     joined = courses.thinned(axis, _MOST_COLUMNS[size])
+
+    def thin(values: Figures) -> Figures:
+        if lines.weights is None:
+            return courses.peaks(values, axis, joined)
+        return courses.at_the_busiest(values, lines.weights, axis, joined)
+
     chart = LineChart(
         label=f"{lines.title}. {lines.caption}",
         axis=joined,
         series=[
-            Series(name, style, courses.peaks(values, axis, joined), is_area=style in lines.areas)
+            Series(name, style, thin(values), is_area=style in lines.areas)
             for (name, style), values in zip(lines.names, lines.values, strict=True)
         ],
         tick_text=lines.tick_text,
@@ -165,14 +177,14 @@ def _histogram(evidence: Evidence) -> Figure:
     starts = _bucket_starts(sorted({bucket for _, bucket in counts}))
     overall = evidence.results["p95_delay_overall"]
     marks = [
-        Mark(_position(starts, overall.count(f"p95_{delay}_delay_ms")), f"p95 {name}", style)
-        for delay, name, style in (("queue", "queue", "s1"), ("e2e", "end to end", "s2"))
+        _p95_mark(starts, overall.count(f"p95_{delay}_delay_ms"), name, style)
+        for delay, name, style in (("queue", "queue", "s1"), ("e2e", "E2E", "s2"))
     ]
     title = "Histogram of both delays"
     caption = "Lines by delay; each bucket reaches to the next label. Dashed: the p95 of each."
     chart = BarChart(
         label=f"{title}. {caption}",
-        buckets=["< 0" if start < 0 else scales.short_duration(start) for start in starts],
+        buckets=[_bucket_text(start) for start in starts],
         series=[
             Series(name, style, tuple(counts.get((delay, start), 0.0) for start in starts))
             for delay, name, style in (("queue", "Queue delay", "s1"), ("e2e", "E2E delay", "s2"))
@@ -189,6 +201,16 @@ def _histogram(evidence: Evidence) -> Figure:
         legend=[(series.name, series.style) for series in chart.series],
         csv=(result.name,),
     )
+
+
+def _p95_mark(starts: Sequence[int], value: int, name: str, style: str) -> Mark:
+    return Mark(_position(starts, value), f"p95 {name} {scales.duration_text(value)}", style)
+
+
+def _bucket_text(start_ms: int) -> str:
+    if start_ms < 0:
+        return "< 0"
+    return f"{start_ms} ms" if start_ms < _SECOND_MS else f"{start_ms // _SECOND_MS} s"
 
 
 def _bucket_starts(found: Sequence[int]) -> list[int]:

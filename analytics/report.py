@@ -143,7 +143,7 @@ def shares(distribution: QueryResult) -> list[Share]:
         return Share(name, style, count, count * 100 / whole if whole else 0.0)
 
     outcomes = [share(name, style, prefix) for name, style, prefix in _OUTCOMES]
-    unreadable = share("No result code", "warn", "")
+    unreadable = share("Malformed", "warn", "")
     return [*outcomes, unreadable] if unreadable.count else outcomes
 
 
