@@ -1,0 +1,337 @@
+"""The table adapter: what it asks for, and how it reads partial answers."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from aws.errors import Fatal, Rejected, Transient
+from aws.table import SeatsCancelled, Table, is_condition_failed, is_duplicate
+from schema.items import Capacity, Change, EventConfig, RequestItem
+from schema.states import Status
+from tests.aws.scripted import ScriptedClient
+
+QUEUED = RequestItem(
+    request_id="r1",
+    event_id="e1",
+    user_id="u1",
+    event_type="FIRST_COME",
+    status=Status.QUEUED,
+    queued_at_ms=1_704_290_000_000,
+)
+SEATED = Change(QUEUED, replace(QUEUED, status=Status.SUCCEEDED, result_code="SUCCESS"))
+CONFIG = EventConfig(event_id="e1", event_type="FIRST_COME")
+CAPACITY = Capacity(event_id="e1", total=10, remaining=3)
+
+
+def answering(*answers: dict[str, Any] | Exception) -> tuple[ScriptedClient, Table]:
+    client = ScriptedClient(list(answers))
+    return client, Table(client, "T")
+
+
+def found(*items: object) -> dict[str, Any]:
+    return {"Responses": {"T": list(items)}, "UnprocessedKeys": {}}
+
+
+async def test_requests_and_events_are_read_together_and_strongly_consistently() -> None:
+    client, table = answering(found(QUEUED.to_item(), CONFIG.to_item(), CAPACITY.to_item()))
+
+    loaded = await table.load(["r1", "r2"], ["e1", "e2"])
+
+    assert loaded.requests == {"r1": QUEUED}
+    assert loaded.events["e1"].config == CONFIG
+    assert loaded.events["e1"].capacity == CAPACITY
+    assert not loaded.events["e2"].exists
+    asked = client.parameters["RequestItems"]["T"]
+    assert asked["ConsistentRead"] is True
+    assert asked["Keys"] == [
+        {"PK": {"S": "REQ#r1"}, "SK": {"S": "META"}},
+        {"PK": {"S": "REQ#r2"}, "SK": {"S": "META"}},
+        {"PK": {"S": "EVENT#e1"}, "SK": {"S": "CONFIG"}},
+        {"PK": {"S": "EVENT#e1"}, "SK": {"S": "CAPACITY"}},
+        {"PK": {"S": "EVENT#e2"}, "SK": {"S": "CONFIG"}},
+        {"PK": {"S": "EVENT#e2"}, "SK": {"S": "CAPACITY"}},
+    ]
+
+
+async def test_a_key_is_asked_for_once_however_often_it_is_named() -> None:
+    client, table = answering(found())
+
+    await table.load(["r1", "r1"], ["e1", "e1"])
+
+    assert len(client.parameters["RequestItems"]["T"]["Keys"]) == 3
+
+
+async def test_more_than_a_hundred_keys_take_more_calls() -> None:
+    client, table = answering(found())
+
+    await table.load([f"r{n}" for n in range(199)], ["e1"])
+
+    sizes = [len(p["RequestItems"]["T"]["Keys"]) for _, p in client.calls]
+    assert sizes == [100, 100, 1]
+
+
+async def test_nothing_wanted_makes_no_call() -> None:
+    client, table = answering(found())
+
+    await table.load([])
+
+    assert client.calls == []
+
+
+async def test_unprocessed_keys_are_asked_for_again() -> None:
+    rest = {"T": {"Keys": [{"PK": {"S": "REQ#r1"}, "SK": {"S": "META"}}], "ConsistentRead": True}}
+    client, table = answering(
+        {"Responses": {"T": [CONFIG.to_item()]}, "UnprocessedKeys": rest}, found(QUEUED.to_item())
+    )
+
+    loaded = await table.load(["r1"], ["e1"])
+
+    assert loaded.requests == {"r1": QUEUED}
+    assert loaded.events["e1"].config == CONFIG
+    assert client.calls[1][1] == {"RequestItems": rest}
+
+
+async def test_keys_left_unprocessed_twice_are_never_taken_for_absent() -> None:
+    _, table = answering({"Responses": {}, "UnprocessedKeys": {"T": {"Keys": []}}})
+
+    with pytest.raises(Transient, match="unprocessed twice"):
+        await table.load(["r1"])
+
+
+async def test_an_item_that_breaks_the_contract_is_told_apart_from_an_absent_one() -> None:
+    _, table = answering(found(QUEUED.to_item() | {"queuedAt": {"S": "soon"}}))
+
+    loaded = await table.load(["r1", "r2"])
+
+    assert loaded.requests == {}
+    assert loaded.unreadable == {"r1": "attribute 'queuedAt' is not a whole number: {'S': 'soon'}"}
+
+
+async def test_an_event_item_that_breaks_the_contract_is_a_defect_of_the_event() -> None:
+    broken = CAPACITY.to_item() | {"capacityRemaining": {"S": "many"}}
+    _, table = answering(found(CONFIG.to_item(), broken))
+
+    state = (await table.load([], ["e1"])).events["e1"]
+
+    assert state.defect is not None
+    assert "capacityRemaining" in state.defect
+
+
+async def test_seats_are_taken_by_one_decrement_and_an_update_for_each_winner() -> None:
+    client, table = answering({})
+    other = replace(QUEUED, request_id="r2")
+    changes = [SEATED, Change(other, replace(other, status=Status.SUCCEEDED))]
+
+    await table.take_seats("e1", changes, 1_704_290_000_250, "token")
+
+    parameters = client.parameters
+    assert parameters["ClientRequestToken"] == "token"
+    seats, *updates = (action["Update"] for action in parameters["TransactItems"])
+    assert seats == {
+        "TableName": "T",
+        "Key": {"PK": {"S": "EVENT#e1"}, "SK": {"S": "CAPACITY"}},
+        "UpdateExpression": "SET capacityRemaining = capacityRemaining - :seats, updatedAt = :at",
+        "ConditionExpression": "capacityRemaining >= :seats",
+        "ExpressionAttributeValues": {":seats": {"N": "2"}, ":at": {"N": "1704290000250"}},
+    }
+    assert [update["Key"]["PK"] for update in updates] == [{"S": "REQ#r1"}, {"S": "REQ#r2"}]
+    for update in updates:
+        assert update["ConditionExpression"] == "#status = :read"
+        assert update["ExpressionAttributeNames"]["#status"] == "status"
+        assert update["ExpressionAttributeValues"][":read"] == {"S": "QUEUED"}
+
+
+@pytest.mark.parametrize(
+    ("reasons", "contention"),
+    [
+        (["TransactionConflict", "None"], True),
+        (["None", "ThrottlingError"], True),
+        (["ConditionalCheckFailed", "None"], False),
+        (["TransactionConflict", "ConditionalCheckFailed"], False),
+    ],
+)
+async def test_a_cancelled_transaction_tells_what_got_in_its_way(
+    reasons: list[str], *, contention: bool
+) -> None:
+    _, table = answering(
+        Rejected(
+            "dynamodb",
+            "TransactWriteItems",
+            "TransactionCanceledException",
+            "cancelled",
+            {"CancellationReasons": [{"Code": reason} for reason in reasons]},
+        )
+    )
+
+    with pytest.raises(SeatsCancelled) as caught:
+        await table.take_seats("e1", [SEATED], 1, "token")
+
+    assert caught.value.reasons == tuple(reasons)
+    assert caught.value.is_contention is contention
+
+
+async def test_a_transaction_refused_for_another_reason_is_no_cancellation() -> None:
+    refused = Rejected("dynamodb", "TransactWriteItems", "ValidationException", "no")
+    _, table = answering(refused)
+
+    with pytest.raises(Rejected) as caught:
+        await table.take_seats("e1", [SEATED], 1, "token")
+
+    assert caught.value is refused
+
+
+async def test_a_write_is_an_update_on_condition_of_the_status_read() -> None:
+    client, table = answering({"Responses": [{}]})
+
+    assert await table.write([SEATED]) == [None]
+    assert client.calls == [
+        (
+            "BatchExecuteStatement",
+            {
+                "Statements": [
+                    {
+                        "Statement": (
+                            'UPDATE "T" SET "status"=? SET "resultCode"=? '
+                            'WHERE "PK"=? AND "SK"=? AND "status"=?'
+                        ),
+                        "Parameters": [
+                            {"S": "SUCCEEDED"},
+                            {"S": "SUCCESS"},
+                            {"S": "REQ#r1"},
+                            {"S": "META"},
+                            {"S": "QUEUED"},
+                        ],
+                    }
+                ]
+            },
+        )
+    ]
+
+
+async def test_each_statement_has_its_own_result() -> None:
+    _, table = answering(
+        {
+            "Responses": [
+                {},
+                {"Error": {"Code": "ConditionalCheckFailed", "Message": "no"}},
+                {"Error": {"Code": "ThrottlingError"}},
+                {"Error": {"Code": "DuplicateItem"}},
+                {"Error": {"Code": "AccessDenied"}},
+            ]
+        }
+    )
+
+    results = await table.write([SEATED] * 6)
+
+    assert results[0] is None
+    assert isinstance(results[1], Rejected)
+    assert is_condition_failed(results[1])
+    assert isinstance(results[2], Transient)
+    assert isinstance(results[3], Rejected)
+    assert is_duplicate(results[3])
+    assert isinstance(results[4], Fatal)
+    # The answer leaves the sixth statement out: whether it was done is unknown.
+    assert isinstance(results[5], Transient)
+
+
+async def test_an_insert_writes_the_whole_item() -> None:
+    client, table = answering({"Responses": [{}]})
+
+    await table.insert([QUEUED])
+
+    (statement,) = client.parameters["Statements"]
+    assert statement["Statement"].startswith("""INSERT INTO "T" VALUE {'PK':?, 'SK':?, """)
+    assert statement["Statement"].count("?") == len(statement["Parameters"])
+    assert statement["Parameters"] == list(QUEUED.to_item().values())
+
+
+async def test_stamping_a_decided_request_is_no_error() -> None:
+    condition = Rejected("dynamodb", "UpdateItem", "ConditionalCheckFailedException", "no")
+    _, table = answering(condition)
+
+    await table.stamp_dlq("r1", 1)
+
+
+async def test_stamping_that_was_refused_otherwise_is_an_error() -> None:
+    _, table = answering(Rejected("dynamodb", "UpdateItem", "ValidationException", "no"))
+
+    with pytest.raises(Rejected):
+        await table.stamp_dlq("r1", 1)
+
+
+async def test_creating_an_event_that_exists_changes_nothing() -> None:
+    cancelled = Rejected("dynamodb", "TransactWriteItems", "TransactionCanceledException", "no")
+    client, table = answering(cancelled)
+
+    assert await table.create_event(CONFIG, CAPACITY) is False
+    puts = [action["Put"] for action in client.parameters["TransactItems"]]
+    assert {put["ConditionExpression"] for put in puts} == {"attribute_not_exists(PK)"}
+
+
+async def test_a_user_s_requests_are_queried_newest_first() -> None:
+    client, table = answering({"Items": [QUEUED.to_item()]})
+
+    page = await table.user_requests("u1", 20)
+
+    assert (page.requests, page.last) == ([QUEUED], None)
+    assert client.calls == [
+        (
+            "Query",
+            {
+                "TableName": "T",
+                "IndexName": "GSI1",
+                "KeyConditionExpression": "GSI1PK = :user",
+                "ExpressionAttributeValues": {":user": {"S": "USER#u1"}},
+                "ScanIndexForward": False,
+                "Limit": 20,
+            },
+        )
+    ]
+
+
+async def test_a_page_starts_after_the_last_request_seen() -> None:
+    client, table = answering({"Items": [QUEUED.to_item()], "LastEvaluatedKey": {"PK": {"S": "x"}}})
+
+    page = await table.user_requests("u1", 20, (1_704_290_000_005, "r9"))
+
+    assert page.last == QUEUED
+    assert client.parameters["ExclusiveStartKey"] == {
+        "PK": {"S": "REQ#r9"},
+        "SK": {"S": "META"},
+        "GSI1PK": {"S": "USER#u1"},
+        "GSI1SK": {"S": "QAT#1704290000005#REQ#r9"},
+    }
+
+
+async def test_all_pages_of_an_event_s_requests_are_read() -> None:
+    other = replace(QUEUED, request_id="r2")
+    key = {"PK": {"S": "REQ#r1"}}
+    client, table = answering(
+        {"Items": [QUEUED.to_item()], "LastEvaluatedKey": key}, {"Items": [other.to_item()]}
+    )
+
+    assert [item async for item in table.event_requests("e1")] == [QUEUED, other]
+    assert client.operations == ["Query", "Query"]
+    assert client.calls[1][1]["ExclusiveStartKey"] == key
+
+
+@pytest.mark.parametrize(
+    ("indexes", "missing"),
+    [([], "GSI1, GSI2"), (["GSI1"], "GSI2"), (["GSI2", "Other"], "GSI1")],
+)
+async def test_a_missing_index_is_named(indexes: list[str], missing: str) -> None:
+    described = {"Table": {"GlobalSecondaryIndexes": [{"IndexName": name} for name in indexes]}}
+    _, table = answering(described)
+
+    with pytest.raises(Fatal, match=f"table T has no index {missing}"):
+        await table.check()
+
+
+async def test_a_table_with_both_indexes_is_sound() -> None:
+    described = {"Table": {"GlobalSecondaryIndexes": [{"IndexName": n} for n in ("GSI1", "GSI2")]}}
+    client, table = answering(described)
+
+    await table.check()
+
+    assert client.operations == ["DescribeTable"]
