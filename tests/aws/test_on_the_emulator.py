@@ -1,0 +1,339 @@
+"""The adapters against the embedded AWS: what only a real answer can show."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+
+from aws.bus import Bus, BusEntry
+from aws.client import Client, Connection, open_client
+from aws.errors import Fatal, Rejected
+from aws.queue import OutgoingMessage, Queue, VisibilityChange, is_lost_handle
+from aws.table import SeatsCancelled, Table, is_condition_failed, is_duplicate
+from local.stack import StackOutputs
+from schema.items import Capacity, Change, EventConfig, RequestItem
+from schema.states import Status
+
+RECEIVED = RequestItem(
+    request_id="r1",
+    event_id="e1",
+    user_id="u1",
+    event_type="FIRST_COME",
+    status=Status.RECEIVED,
+    requested_at_ms=1_704_289_999_990,
+    ttl_s=1_712_066_000,
+)
+QUEUED = replace(RECEIVED, status=Status.QUEUED, queued_at_ms=1_704_290_000_000)
+DECISION = {
+    "result_code": "SUCCESS",
+    "queued_at_ms": 1_704_290_000_000,
+    "started_at_ms": 1_704_290_000_100,
+    "finished_at_ms": 1_704_290_000_250,
+    "attempt": 1,
+    "is_dlq": False,
+    "worker_id": "w1",
+}
+
+
+def request(user: str, status: Status = Status.QUEUED) -> RequestItem:
+    return replace(QUEUED, request_id=f"r-{user}", user_id=user, status=status)
+
+
+def seated(item: RequestItem) -> Change:
+    return Change(item, replace(item, status=Status.SUCCEEDED, **DECISION))  # type: ignore[arg-type]
+
+
+def rejected(item: RequestItem) -> Change:
+    return Change(item, replace(item, status=Status.REJECTED, **DECISION))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def dynamodb(connection: Connection) -> AsyncIterator[Client]:
+    async with open_client("dynamodb", connection) as client:
+        yield client
+
+
+@pytest.fixture
+async def table(dynamodb: Client) -> Table:
+    """An empty table of its own: a tenth of the time that deploying the template takes."""
+    name = f"table-{uuid4().hex}"
+    keys = ("PK", "SK", *(f"{index}{key}" for index in ("GSI1", "GSI2") for key in ("PK", "SK")))
+    await dynamodb.call(
+        "CreateTable",
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+        KeySchema=key_schema(""),
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": index,
+                "KeySchema": key_schema(index),
+                "Projection": {"ProjectionType": "ALL"},
+            }
+            for index in ("GSI1", "GSI2")
+        ],
+    )
+    return Table(dynamodb, name)
+
+
+def key_schema(prefix: str) -> list[dict[str, str]]:
+    return [
+        {"AttributeName": f"{prefix}PK", "KeyType": "HASH"},
+        {"AttributeName": f"{prefix}SK", "KeyType": "RANGE"},
+    ]
+
+
+@pytest.fixture
+async def queue(connection: Connection) -> AsyncIterator[Queue]:
+    """An empty queue of its own."""
+    async with open_client("sqs", connection) as client:
+        created = await client.call("CreateQueue", QueueName=f"queue-{uuid4().hex}")
+        yield Queue(client, created["QueueUrl"])
+
+
+async def with_event(table: Table, seats: int) -> None:
+    assert await table.create_event(
+        EventConfig(event_id="e1", event_type="FIRST_COME"),
+        Capacity(event_id="e1", total=seats, remaining=seats),
+    )
+
+
+async def seats_left(table: Table) -> int:
+    capacity = (await table.load([], ["e1"])).events["e1"].capacity
+    assert capacity is not None
+    return capacity.remaining
+
+
+async def test_what_is_inserted_is_loaded(table: Table) -> None:
+    requests = [request(f"u{n}") for n in range(25)]
+
+    assert await table.insert(requests) == [None] * 25
+
+    loaded = await table.load([item.request_id for item in requests])
+    assert loaded.requests == {item.request_id: item for item in requests}
+
+
+async def test_an_insert_over_an_existing_request_fails_alone_and_changes_nothing(
+    table: Table,
+) -> None:
+    first = request("u1")
+    await table.insert([first])
+
+    taken, free = await table.insert([replace(first, event_type="LOTTERY"), request("u2")])
+
+    assert taken is not None
+    assert is_duplicate(taken)
+    assert free is None
+    assert (await table.load(["r-u1"])).requests["r-u1"] == first
+
+
+async def test_a_step_is_stored_with_its_index_keys(table: Table, dynamodb: Client) -> None:
+    await table.insert([RECEIVED])
+    step = seated(RECEIVED)
+
+    assert await table.write([step]) == [None]
+
+    answer = await dynamodb.call(
+        "GetItem", TableName=table.name, Key={"PK": {"S": "REQ#r1"}, "SK": {"S": "META"}}
+    )
+    assert answer["Item"] == step.after.to_item()
+
+
+async def test_a_step_from_another_status_than_stored_fails_alone(table: Table) -> None:
+    one, other = request("u1"), request("u2")
+    await table.insert([one, other])
+    await table.write([seated(one)])
+
+    failed, done = await table.write([rejected(one), rejected(other)])
+
+    assert failed is not None
+    assert is_condition_failed(failed)
+    assert done is None
+    loaded = (await table.load(["r-u1", "r-u2"])).requests
+    assert [loaded[name].status for name in ("r-u1", "r-u2")] == ["SUCCEEDED", "REJECTED"]
+
+
+async def test_winners_and_their_seats_are_committed_together(table: Table) -> None:
+    await with_event(table, seats=5)
+    winners = [request("u1"), request("u2", Status.PROCESSING), request("u3")]
+    await table.insert(winners)
+
+    await table.take_seats("e1", [seated(item) for item in winners], 7, str(uuid4()))
+
+    assert await seats_left(table) == 2
+    loaded = (await table.load([item.request_id for item in winners])).requests
+    assert loaded == {item.request_id: seated(item).after for item in winners}
+
+
+async def test_99_winners_fit_in_one_transaction(table: Table) -> None:
+    await with_event(table, seats=99)
+    winners = [request(f"u{n}") for n in range(99)]
+    for start in range(0, 99, 25):
+        await table.insert(winners[start : start + 25])
+
+    await table.take_seats("e1", [seated(item) for item in winners], 7, str(uuid4()))
+
+    assert await seats_left(table) == 0
+
+
+async def test_too_few_seats_cancel_the_whole_transaction(table: Table) -> None:
+    await with_event(table, seats=1)
+    winners = [request("u1"), request("u2")]
+    await table.insert(winners)
+
+    with pytest.raises(SeatsCancelled) as caught:
+        await table.take_seats("e1", [seated(item) for item in winners], 7, str(uuid4()))
+
+    assert caught.value.reasons == ("ConditionalCheckFailed", "None", "None")
+    assert not caught.value.is_contention
+    assert await seats_left(table) == 1
+    loaded = (await table.load(["r-u1", "r-u2"])).requests
+    assert {item.status for item in loaded.values()} == {Status.QUEUED}
+
+
+async def test_a_winner_decided_meanwhile_cancels_the_whole_transaction(table: Table) -> None:
+    await with_event(table, seats=5)
+    winners = [request("u1"), request("u2")]
+    await table.insert(winners)
+    await table.write([rejected(winners[1])])
+
+    with pytest.raises(SeatsCancelled) as caught:
+        await table.take_seats("e1", [seated(item) for item in winners], 7, str(uuid4()))
+
+    assert caught.value.reasons == ("None", "None", "ConditionalCheckFailed")
+    assert await seats_left(table) == 5
+
+
+async def test_the_same_token_takes_the_seats_once(table: Table) -> None:
+    await with_event(table, seats=5)
+    winner = request("u1")
+    await table.insert([winner])
+    token = str(uuid4())
+
+    for _ in range(2):
+        await table.take_seats("e1", [seated(winner)], 7, token)
+
+    assert await seats_left(table) == 4
+
+
+async def test_a_token_with_other_winners_is_refused(table: Table) -> None:
+    await with_event(table, seats=5)
+    await table.insert([request("u1"), request("u2")])
+    token = str(uuid4())
+    await table.take_seats("e1", [seated(request("u1"))], 7, token)
+
+    with pytest.raises(Rejected, match="IdempotentParameterMismatch"):
+        await table.take_seats("e1", [seated(request("u2"))], 7, token)
+
+
+@pytest.mark.parametrize("status", list(Status))
+async def test_the_dlq_stamp_is_for_undecided_requests(table: Table, status: Status) -> None:
+    await table.insert([request("u1", status)])
+
+    await table.stamp_dlq("r-u1", 1_704_290_000_500)
+
+    stored = (await table.load(["r-u1"])).requests["r-u1"]
+    assert stored.dlq_at_ms == (None if status.is_final else 1_704_290_000_500)
+
+
+async def test_the_dlq_stamp_makes_no_request(table: Table) -> None:
+    await table.stamp_dlq("r-none", 1)
+
+    assert (await table.load(["r-none"])).requests == {}
+
+
+async def test_an_event_is_created_once(table: Table) -> None:
+    await with_event(table, seats=5)
+
+    config = EventConfig(event_id="e1", event_type="LOTTERY")
+    assert not await table.create_event(config, Capacity(event_id="e1", total=9, remaining=9))
+
+    state = (await table.load([], ["e1"])).events["e1"]
+    assert state.config is not None
+    assert (state.config.event_type, await seats_left(table)) == ("FIRST_COME", 5)
+
+
+async def test_a_received_request_is_in_no_listing(table: Table) -> None:
+    await table.insert([RECEIVED, request("u2")])
+
+    assert [item.request_id async for item in table.event_requests("e1")] == ["r-u2"]
+    assert (await table.user_requests("u1", 10)).requests == []
+
+
+async def test_a_user_s_pages_are_newest_first_and_join_without_gap(table: Table) -> None:
+    requests = [
+        replace(QUEUED, request_id=f"r{n}", queued_at_ms=1_704_290_000_000 + n // 2)
+        for n in range(7)
+    ]
+    await table.insert(requests)
+
+    seen: list[str] = []
+    after = None
+    while True:
+        page = await table.user_requests("u1", 3, after)
+        seen += [item.request_id for item in page.requests]
+        if page.last is None:
+            break
+        assert page.last.queued_at_ms is not None
+        after = (page.last.queued_at_ms, page.last.request_id)
+
+    assert seen == ["r6", "r5", "r4", "r3", "r2", "r1", "r0"]
+
+
+async def test_the_deployed_table_is_sound_and_another_is_missed(
+    stack: StackOutputs, dynamodb: Client
+) -> None:
+    await Table(dynamodb, stack.table_name).check()
+
+    with pytest.raises(Fatal):
+        await Table(dynamodb, "no-such-table").check()
+
+
+async def test_a_message_comes_back_with_its_attributes_and_its_attempt(queue: Queue) -> None:
+    (message_id,) = await queue.send([OutgoingMessage("body", {"redrivenAt": "17"})])
+
+    (first,) = await queue.receive(10, 1, 30)
+    assert await queue.change_visibility([VisibilityChange(first.receipt_handle, 0)]) == [None]
+    (second,) = await queue.receive(10, 1, 30)
+
+    assert (first.message_id, first.body, first.attempt) == (message_id, "body", 1)
+    assert first.attributes == {"redrivenAt": "17"}
+    assert not first.from_dlq
+    assert (second.message_id, second.attempt) == (message_id, 2)
+    assert second.sent_at_ms == first.sent_at_ms > 1_600_000_000_000
+    assert await queue.delete([second.receipt_handle]) == [None]
+    assert (await queue.describe()).approximate_messages == 0
+
+
+async def test_one_unknown_receipt_fails_alone(queue: Queue) -> None:
+    await queue.send([OutgoingMessage("body")])
+    (delivery,) = await queue.receive(10, 1, 30)
+
+    deleted, unknown = await queue.delete([delivery.receipt_handle, "no-such-receipt"])
+
+    assert deleted is None
+    assert unknown is not None
+    assert is_lost_handle(unknown)
+
+
+async def test_a_missing_queue_is_fatal(queue: Queue, connection: Connection) -> None:
+    async with open_client("sqs", connection) as client:
+        missing = Queue(client, queue.url + "-missing")
+
+        with pytest.raises(Fatal):
+            await missing.describe()
+        with pytest.raises(Fatal):
+            await missing.receive(1, 0, 30)
+
+
+async def test_the_deployed_bus_is_found_and_another_is_missed(
+    connection: Connection, stack: StackOutputs
+) -> None:
+    async with open_client("events", connection) as client:
+        bus = Bus(client, stack.event_bus_name)
+        await bus.check()
+        assert await bus.put([BusEntry("s", "t", "{}", 1_704_290_000_000)]) == [None]
+
+        with pytest.raises(Fatal):
+            await Bus(client, "no-such-bus").check()
