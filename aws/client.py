@@ -8,9 +8,10 @@ from typing import Any, Final
 import aioboto3
 import aiobotocore
 from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
 from botocore import xform_name
 
-from aws import errors
+from aws import errors, lean
 from aws.protocol import CallObserver, Client, ClientOptions, Connection
 
 __all__ = ["CallObserver", "Client", "ClientOptions", "Connection", "SdkClient", "open_client"]
@@ -53,19 +54,55 @@ class SdkClient:
             self._observer.observe(self._service, operation, perf_counter() - began, code)
 
 
+class _Transport:
+    """Stands in for the SDK's HTTP session class, to learn the settings it would be made with."""
+
+    def __init__(self) -> None:
+        self.settings: dict[str, Any] = {}
+
+    def __call__(self, **settings: Any) -> AIOHTTPSession:
+        self.settings = settings
+        return AIOHTTPSession(**settings)
+
+
 @asynccontextmanager
 async def open_client(
     service: str,
     connection: Connection,
     options: ClientOptions | None = None,
     observer: CallObserver | None = None,
-) -> AsyncIterator[SdkClient]:
+) -> AsyncIterator[Client]:
     """Open a client of one service (`sqs`, `dynamodb`, `events`, `s3`, …) and close it at the end.
 
     Raises Fatal where the SDK cannot even be set up (no region, an incomplete profile).
     """
-    options = options or ClientOptions()
-    config = AioConfig(
+    options, observer = options or ClientOptions(), observer or _Unobserved()
+    session = aioboto3.Session(
+        aws_access_key_id=connection.access_key_id,
+        aws_secret_access_key=connection.secret_access_key,
+        region_name=connection.region,
+    )
+    transport = _Transport()
+    sdk = session.client(
+        service,
+        endpoint_url=options.endpoint_url or connection.endpoint_url,
+        config=_config(connection, options, transport),
+    )
+    async with sdk as sdk_client:
+        wants_lean = connection.client == "lean" and service in lean.SERVICES
+        if wants_lean and lean.can_reach(sdk_client, transport.settings):
+            credentials = await session.get_credentials()
+            async with lean.open_lean(
+                sdk_client, credentials, transport.settings, options, observer
+            ) as client:
+                yield client
+        else:
+            yield SdkClient(service, sdk_client, observer)
+
+
+def _config(connection: Connection, options: ClientOptions, transport: _Transport) -> AioConfig:
+    return AioConfig(
+        http_session_cls=transport,
         max_pool_connections=options.max_connections,
         connect_timeout=options.connect_timeout_s,
         read_timeout=options.read_timeout_s,
@@ -75,14 +112,3 @@ async def open_client(
         user_agent=_USER_AGENT,
         s3={"addressing_style": "path"} if connection.endpoint_url else {},
     )
-    session = aioboto3.Session(
-        aws_access_key_id=connection.access_key_id,
-        aws_secret_access_key=connection.secret_access_key,
-        region_name=connection.region,
-    )
-    async with session.client(
-        service,
-        endpoint_url=options.endpoint_url or connection.endpoint_url,
-        config=config,
-    ) as sdk_client:
-        yield SdkClient(service, sdk_client, observer or _Unobserved())

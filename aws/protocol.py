@@ -1,7 +1,9 @@
 """What a client is and how one is set up, without the SDK: adapters need no more than this."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
+
+ClientKind = Literal["lean", "aioboto3"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +14,8 @@ class Connection:
     endpoint_url: str | None = None
     access_key_id: str | None = None
     secret_access_key: str | None = None
+    client: ClientKind = "lean"
+    """Whose calls: `lean` makes those to SQS, DynamoDB and EventBridge without the SDK."""
 
 
 @dataclass(frozen=True, slots=True)

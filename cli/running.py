@@ -23,4 +23,4 @@ def connection_of(settings: AwsSettings) -> "Connection":
     """Where AWS is, by the settings; credentials come from the SDK's own chain."""
     from aws.client import Connection
 
-    return Connection(settings.aws_region, settings.aws_endpoint_url)
+    return Connection(settings.aws_region, settings.aws_endpoint_url, client=settings.aws_client)

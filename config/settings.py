@@ -32,6 +32,10 @@ class AwsSettings(BaseSettings):
     aws_endpoint_url: str | None = Field(
         None, description="another endpoint than AWS's own, for the embedded AWS"
     )
+    aws_client: Literal["lean", "aioboto3"] = Field(
+        "lean",
+        description="who calls SQS, DynamoDB and EventBridge: our own lean client, or aioboto3",
+    )
     environment: str = Field("dev", description="the analytics events' env", min_length=1)
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe log line that is written"

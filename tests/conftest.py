@@ -1,12 +1,16 @@
 """Fixtures that tests of every package share: the embedded AWS, and a fresh stack in it."""
 
+import os
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import cast, get_args
 from uuid import uuid4
 
 import pytest
 from anyio.from_thread import start_blocking_portal
 
 from aws.client import Connection
+from aws.protocol import ClientKind
 from local import ministack
 from local import stack as stacks
 from local.ministack import Emulator
@@ -29,8 +33,10 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 @pytest.fixture
 def connection(emulator: Emulator) -> Connection:
-    """How to reach the embedded AWS."""
-    return emulator.connection
+    """How to reach the embedded AWS; PARTICIPATION_TEST_CLIENT=aioboto3 runs tests on the SDK."""
+    kind = os.environ.get("PARTICIPATION_TEST_CLIENT", emulator.connection.client)
+    assert kind in get_args(ClientKind)
+    return replace(emulator.connection, client=cast("ClientKind", kind))
 
 
 @pytest.fixture

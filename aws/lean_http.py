@@ -1,0 +1,240 @@
+"""Keep-alive HTTP/1.1 connections to one endpoint: what a POST to AWS needs, and no more."""
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, cast
+
+import anyio
+import httptools
+from botocore.exceptions import (
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    HTTPClientError,
+    ReadTimeoutError,
+    SSLError,
+)
+
+MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
+"""Four times what any of the services may answer (DynamoDB: 16 MB)."""
+_IDLE_S: Final = 12.0
+"""How long a connection may lie idle: the SDK's own limit, below AWS's."""
+_CLOSING_S: Final = 1.0
+_FIRST_FINAL_STATUS: Final = 200
+_LENGTH_HEADERS: Final = frozenset({b"content-length", b"transfer-encoding"})
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where an endpoint is and how to speak to it."""
+
+    url: str
+    host: str
+    port: int
+    tls: ssl.SSLContext | None
+    connect_timeout_s: float
+    read_timeout_s: float
+    """How long the service may say nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP response, its headers as they came."""
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        """A header's value; `name` is in lower case."""
+        wanted = name.encode()
+        return next((v.decode("latin-1") for n, v in self.headers if n.lower() == wanted), None)
+
+
+class Pool:
+    """At most so many connections, used again while they are warm.
+
+    A connection that the service closes under a request is an error, as with the SDK: only the
+    caller knows whether its request may be repeated. Errors are the SDK's own classes.
+    """
+
+    def __init__(self, endpoint: Endpoint, max_connections: int) -> None:
+        self._endpoint = endpoint
+        self._slots = asyncio.Semaphore(max_connections)
+        self._idle: list[_Connection] = []
+        self._open: set[_Connection] = set()
+
+    async def post(self, request: bytes) -> Answer:
+        """Send one whole request, and return the whole answer."""
+        async with self._slots:
+            connection = self._warm() or await self._connect()
+            try:
+                return await connection.exchange(request)
+            finally:
+                if connection.usable:
+                    self._idle.append(connection)
+
+    async def aclose(self) -> None:
+        """Close every connection, and wait until they are closed."""
+        remaining = list(self._open)
+        for connection in remaining:
+            connection.close()
+        with anyio.move_on_after(_CLOSING_S, shield=True):
+            for connection in remaining:
+                await connection.lost.wait()
+        for connection in self._open:
+            connection.abort()
+
+    def _warm(self) -> "_Connection | None":
+        # The one used last comes first, so that those a quieter hour does not need grow cold.
+        oldest_s = asyncio.get_running_loop().time() - _IDLE_S
+        while self._idle and self._idle[0].heard_at < oldest_s:
+            self._idle.pop(0).close()
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable:
+                return connection
+        return None
+
+    async def _connect(self) -> "_Connection":
+        endpoint = self._endpoint
+        try:
+            with anyio.fail_after(endpoint.connect_timeout_s):
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    lambda: _Connection(endpoint.url, endpoint.read_timeout_s, self._open),
+                    endpoint.host,
+                    endpoint.port,
+                    ssl=endpoint.tls,
+                )
+        except TimeoutError as error:
+            raise ConnectTimeoutError(endpoint_url=endpoint.url, error=error) from error
+        except ssl.SSLError as error:
+            raise SSLError(endpoint_url=endpoint.url, error=error) from error
+        except OSError as error:
+            raise EndpointConnectionError(endpoint_url=endpoint.url, error=error) from error
+        return connection
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, with at most one exchange under way; knows itself in `registry`."""
+
+    def __init__(self, url: str, read_timeout_s: float, registry: "set[_Connection]") -> None:
+        self._loop = asyncio.get_running_loop()
+        self._url = url
+        self._read_timeout_s = read_timeout_s
+        self._registry = registry
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._answer: asyncio.Future[Answer] | None = None
+        self._silence: asyncio.TimerHandle | None = None
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._in_body = False
+        self.heard_at = 0.0
+        self.usable = False
+        """Whether the next request may be sent on it."""
+        self.lost = asyncio.Event()
+
+    async def exchange(self, request: bytes) -> Answer:
+        """Send a request and wait for its answer; unless all goes well the connection closes."""
+        if self._transport is None or not self.usable:
+            raise ConnectionClosedError(endpoint_url=self._url)
+        self._forget()
+        self.usable = False
+        self.heard_at = self._loop.time()
+        answer: asyncio.Future[Answer] = self._loop.create_future()
+        self._answer = answer
+        self._silence = self._loop.call_later(self._read_timeout_s, self._check_silence)
+        try:
+            self._transport.write(request)
+            return await answer
+        finally:
+            self._answer = None
+            self._silence.cancel()
+            if not self.usable:
+                self.close()
+
+    def close(self) -> None:
+        """Close it, whatever is under way."""
+        self.usable = False
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Drop it, where closing takes too long."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _forget(self) -> None:
+        self._headers, self._body, self._body_bytes, self._in_body = [], [], 0, False
+
+    def _check_silence(self) -> None:
+        due_s = self.heard_at + self._read_timeout_s - self._loop.time()
+        if due_s > 0:
+            self._silence = self._loop.call_later(due_s, self._check_silence)
+        else:
+            self._fail(ReadTimeoutError(endpoint_url=self._url))
+
+    def _fail(self, error: Exception) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self.usable = True
+        self._registry.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._answer is None:
+            self.close()  # nobody asked
+            return
+        self.heard_at = self._loop.time()
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self.usable = False
+            self._fail(HTTPClientError(error=error))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self.usable = False
+        self._registry.discard(self)
+        self.lost.set()
+        if exc is not None:
+            kind = SSLError if isinstance(exc, ssl.SSLError) else EndpointConnectionError
+            self._fail(kind(endpoint_url=self._url, error=exc))
+        elif self._in_body and not any(n.lower() in _LENGTH_HEADERS for n, _ in self._headers):
+            self._complete()  # its end is the body's end (RFC 9112 §6.3)
+        else:
+            self._fail(ConnectionClosedError(endpoint_url=self._url))
+
+    # What the parser calls.
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        self._in_body = True
+
+    def on_body(self, body: bytes) -> None:
+        self._body.append(body)
+        self._body_bytes += len(body)
+        if self._body_bytes > MAX_ANSWER_BYTES:
+            self._fail(HTTPClientError(error=f"an answer of over {MAX_ANSWER_BYTES} bytes"))
+
+    def on_message_complete(self) -> None:
+        if self._parser.get_status_code() < _FIRST_FINAL_STATUS:
+            self._forget()  # "100 Continue" and its like precede the answer
+            return
+        self.usable = self._parser.should_keep_alive()
+        self._complete()
+
+    def _complete(self) -> None:
+        if self._answer is not None and not self._answer.done():
+            status = self._parser.get_status_code()
+            self._answer.set_result(Answer(status, self._headers, b"".join(self._body)))
