@@ -1,0 +1,200 @@
+"""The gateway on the embedded AWS: calls are shared, and each caller gets his own result."""
+
+import re
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import anyio
+import pytest
+from structlog.testing import capture_logs
+
+from aws.errors import Rejected
+from ingest.aws_gateway import RetryPolicy
+from ingest.gateway import Insertion, Position, Unavailable
+from schema.items import Change, RequestItem
+from schema.message import ParticipationMessage
+from schema.states import Status
+from tests.faults.actions import THROTTLE, DropAnswer, FailEntries, Fault, Hang, Refuse
+from tests.ingest.live import Live
+from tests.ingest.support import many, stored
+
+WRITES = "BatchExecuteStatement"
+FAST = RetryPolicy(max_attempts=3, base_s=0.001, max_s=0.002, window_s=10)
+
+
+def received(count: int) -> list[RequestItem]:
+    """As many users' requests, as the first step stores them."""
+    return [stored(f"user-{n:03d}", None, requested_at_ms=5) for n in range(count)]
+
+
+async def together(
+    operation: Callable[[Any], Awaitable[Any]], arguments: Sequence[Any]
+) -> list[Any]:
+    """Call an operation for each argument at the same time: its results, or errors, in order."""
+    results: list[Any] = [None] * len(arguments)
+
+    async def call(index: int, argument: Any) -> None:
+        try:
+            results[index] = await operation(argument)
+        except (Unavailable, Rejected) as error:
+            results[index] = error
+
+    async with anyio.create_task_group() as tasks:
+        for index, argument in enumerate(arguments):
+            tasks.start_soon(call, index, argument)
+    return results
+
+
+async def test_two_hundred_clicks_take_each_step_in_shared_calls(live: Live) -> None:
+    requests = received(200)
+    async with live.gateway() as gateway:
+        insertions = await together(gateway.insert, requests)
+        inserts = live.proxy.count(WRITES)
+        await together(
+            gateway.send,
+            [ParticipationMessage(r.request_id, r.event_id, r.user_id) for r in requests],
+        )
+        changes = [
+            Change(r, replace(r, status=Status.QUEUED, queued_at_ms=n))
+            for n, r in enumerate(requests)
+        ]
+        marked = await together(gateway.mark_queued, changes)
+
+    assert insertions == [Insertion(is_new=True)] * 200
+    assert inserts == 8
+    assert live.proxy.count("SendMessageBatch") == 20
+    assert live.proxy.count(WRITES) - inserts == 8
+    assert marked == [True] * 200
+    assert {m.request_id for m in await live.messages()} == {r.request_id for r in requests}
+    stored_times = {i.queued_at_ms for i in (await live.world.items("event-1")).values()}
+    assert stored_times == set(range(200))
+
+
+async def test_each_caller_learns_whether_his_own_request_is_new(live: Live) -> None:
+    requests = received(25)
+    await live.world.store(requests[::3])
+    async with live.gateway() as gateway:
+        insertions = await together(gateway.insert, requests)
+
+    assert [insertion.is_new for insertion in insertions] == [n % 3 != 0 for n in range(25)]
+    assert live.proxy.count(WRITES) == 1
+
+
+async def test_a_request_that_is_decided_already_stays_as_it_is(live: Live) -> None:
+    requests = received(5)
+    decided = replace(
+        requests[2], status=Status.REJECTED, queued_at_ms=7, result_code="REJECTED_CAPACITY"
+    )
+    await live.world.store([*requests[:2], decided, *requests[3:]])
+    async with live.gateway() as gateway:
+        marked = await together(
+            gateway.mark_queued,
+            [Change(r, replace(r, status=Status.QUEUED, queued_at_ms=9)) for r in requests],
+        )
+
+    assert marked == [True, True, False, True, True]
+    assert await live.world.item(decided.request_id) == decided
+
+
+async def test_an_entry_that_fails_is_tried_again_by_itself(live: Live) -> None:
+    live.proxy.add(Fault(WRITES, FailEntries(positions=[3], code="ThrottlingError"), times=1))
+    async with live.gateway(FAST) as gateway:
+        with capture_logs() as logs:
+            insertions = await together(gateway.insert, received(10))
+
+    assert [insertion.is_new for insertion in insertions] == [True] * 10
+    sizes = [len(call.request["Statements"]) for call in live.proxy.calls_of(WRITES)]
+    assert sizes == [10, 1]
+    [line] = logs
+    assert (line["event"], line["stage"], line["items"]) == ("entries_failed", "insert", 1)
+
+
+async def test_an_insert_that_took_effect_unseen_says_that_it_was_tried_again(
+    live: Live,
+) -> None:
+    live.proxy.add(Fault(WRITES, DropAnswer(), times=1))
+    async with live.gateway(FAST) as gateway:
+        [insertion] = await together(gateway.insert, received(1))
+
+    assert insertion == Insertion(is_new=False, was_retried=True)
+
+
+@pytest.mark.parametrize(
+    "action", [Refuse(), THROTTLE, Hang()], ids=["refused", "throttled", "hung"]
+)
+async def test_what_fails_each_time_is_unavailable_after_a_bounded_number_of_tries(
+    live: Live, action: Any
+) -> None:
+    live.proxy.add(Fault("SendMessageBatch", action))
+    async with live.gateway(FAST) as gateway:
+        with capture_logs() as logs:
+            [error] = await together(gateway.send, [ParticipationMessage("r", "e", "u")])
+
+    assert isinstance(error, Unavailable)
+    assert error.step == "send"
+    assert live.proxy.count("SendMessageBatch") == 3
+    assert [line["event"] for line in logs] == ["call_failed"] * 3
+    assert await live.messages() == []
+
+
+async def test_no_try_begins_after_the_window(live: Live) -> None:
+    live.proxy.add(Fault("SendMessageBatch", Refuse()))
+    async with live.gateway(RetryPolicy(max_attempts=9, base_s=0.05, window_s=0)) as gateway:
+        [error] = await together(gateway.send, [ParticipationMessage("r", "e", "u")])
+
+    assert isinstance(error, Unavailable)
+    assert live.proxy.count("SendMessageBatch") == 1
+
+
+async def test_a_missing_queue_is_not_tried_twice(live: Live) -> None:
+    await live.world.queue._client.call("DeleteQueue", QueueUrl=live.world.queue.url)
+    async with live.gateway(FAST) as gateway:
+        [error] = await together(gateway.send, [ParticipationMessage("r", "e", "u")])
+
+    assert isinstance(error, Unavailable)
+    assert live.proxy.count("SendMessageBatch") == 1
+
+
+async def test_reads_at_the_same_time_share_calls(live: Live) -> None:
+    requests = received(100)
+    await live.world.store(requests)
+    async with live.gateway() as gateway:
+        found = await together(gateway.request, [r.request_id for r in requests] + ["nothing"])
+        calls = live.proxy.count("BatchGetItem")
+        events = await together(gateway.event, ["event-1", "nothing", "event-1"])
+
+    assert found == [*requests, None]
+    assert calls == 2
+    assert [event and event.event_id for event in events] == ["event-1", None, "event-1"]
+    assert live.proxy.count("BatchGetItem") == calls + 1
+    for call in live.proxy.calls_of("BatchGetItem"):
+        [keys] = call.request["RequestItems"].values()
+        assert keys["ConsistentRead"] is True
+
+
+async def test_a_users_requests_come_in_pages_and_nobody_elses(live: Live) -> None:
+    mine = many("user-1", 5)
+    await live.world.store([*mine, *many("user-2", 5)])
+    pages: list[list[str]] = []
+    after: Position | None = None
+    async with live.gateway() as gateway:
+        while True:
+            page = await gateway.user_requests("user-1", 2, after)
+            pages.append([request.request_id for request in page.requests])
+            after = page.next
+            if after is None:
+                break
+
+    flat = [request_id for page in pages for request_id in page]
+    assert flat == [request.request_id for request in reversed(mine)]
+    assert Counter(len(page) for page in pages)[2] == 2
+
+
+async def test_after_the_end_everything_is_unavailable_and_nothing_hangs(live: Live) -> None:
+    async with live.gateway() as gateway:
+        pass
+
+    with pytest.raises(Unavailable, match=re.escape("send: closing")):
+        await gateway.send(ParticipationMessage("r", "e", "u"))
