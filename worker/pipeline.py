@@ -58,7 +58,6 @@ async def run(parts: Parts) -> None:
                     parts=parts,
                     credits=credits,
                     leases=leases,
-                    settler=settler,
                 )
                 working.start_soon(receiver.run, send.clone(), name="receive")
 

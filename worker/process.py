@@ -40,6 +40,7 @@ class Processing:
         async with stream, anyio.create_task_group() as tasks:
             for index in range(self.parts.settings.processors):
                 tasks.start_soon(self._process_on, stream, settling, name=f"processor {index}")
+            tasks.start_soon(self._return_unstarted, stream, name="return unstarted")
 
     async def _process_on(
         self, stream: MemoryObjectReceiveStream[list[Delivery]], settling: TaskGroup
@@ -58,6 +59,15 @@ class Processing:
             finally:
                 self.parts.metrics.busy_processors.dec()
             settling.start_soon(self.settler.settle, result)
+
+    async def _return_unstarted(self, stream: MemoryObjectReceiveStream[list[Delivery]]) -> None:
+        """Once a stop is requested, give back what waits, though all processors be busy."""
+        await self.parts.stop.wait()
+        left_over, self._left_over = self._left_over, []
+        if left_over:
+            await self.settler.return_unstarted(left_over)
+        async for deliveries in stream:
+            await self.settler.return_unstarted(deliveries)
 
     async def _fill(self, stream: MemoryObjectReceiveStream[list[Delivery]]) -> list[Delivery]:
         """Take deliveries until the batch is full or the first has lingered; empty at the end.

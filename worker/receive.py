@@ -16,7 +16,6 @@ from worker.credits import Credits
 from worker.leases import Leases
 from worker.metrics import queue_name
 from worker.parts import Parts, Poller
-from worker.settle import Settler
 
 _ERROR_BACKOFF_BASE_S: Final = 1.0
 _ERROR_BACKOFF_MAX_S: Final = 30.0
@@ -33,7 +32,6 @@ class Receiver:
     parts: Parts
     credits: Credits
     leases: Leases
-    settler: Settler
     _busy: anyio.Event = field(default_factory=anyio.Event)
 
     async def run(self, deliveries: MemoryObjectSendStream[list[Delivery]]) -> None:
@@ -63,7 +61,9 @@ class Receiver:
                     log.warning("receive_failed", failures=failures, error=str(error))
                 else:
                     failures = 0
-                    await self._hand_on(received, stream)
+                    # After a stop, too: what processing has not started goes back from there.
+                    if received:
+                        await stream.send(received)
         finally:
             poller.ended = True
 
@@ -97,13 +97,3 @@ class Receiver:
         elif self._busy.is_set():
             self._busy = anyio.Event()
         return received
-
-    async def _hand_on(
-        self, received: list[Delivery], stream: MemoryObjectSendStream[list[Delivery]]
-    ) -> None:
-        if not received:
-            return
-        if self.parts.stop.requested:
-            await self.settler.return_unstarted(received)
-        else:
-            await stream.send(received)

@@ -33,7 +33,7 @@ PIECES = [
 
 def values(chance: random.Random) -> object:
     """A JSON value of any kind, some of them huge or deep."""
-    kinds = [
+    kinds: list[object] = [
         None,
         True,
         chance.randint(-(2**63), 2**64 - 1),

@@ -6,7 +6,7 @@ from time import monotonic
 from tests.faults.actions import Fault, Hang
 from tests.faults.program import Ended, Program
 from tests.faults.proxy import FaultProxy
-from tests.worker.support import World, message_of, request
+from tests.worker.support import World, message_of, request, until
 
 TIMEOUT_S = 6
 
@@ -34,13 +34,43 @@ async def test_under_load_everything_is_settled_or_visible_again_at_once(
     assert (await world.seats("E1")).remaining == 1500 - decided
 
 
+async def test_what_was_not_started_goes_back_while_a_started_batch_is_finished(
+    world: World, proxy: FaultProxy
+) -> None:
+    await world.create_event("E1", capacity=60)
+    await world.enqueue([request("E1", f"user-{n}") for n in range(60)])
+
+    with proxy.hold("BatchGetItem") as gate:
+        async with world.program(
+            endpoint_url=proxy.endpoint_url,
+            VISIBILITY_TIMEOUT_S="600",
+            PROCESSORS="1",
+            BATCH_MAX_MESSAGES="10",
+            MAX_IN_FLIGHT="60",
+        ) as worker:
+            await gate.reached()
+            await proxy.reached("ReceiveMessage", "answered", count=6)
+            worker.send(signal.SIGTERM)
+            await until(lambda: _are_visible(world, 50), timeout_s=5)
+            gate.release()
+            ended = await _ended(worker)
+
+    assert ended.exit_code == 0
+    assert (_closing_line(ended)["settled"], _closing_line(ended)["returned"]) == (10, 50)
+    assert await _visible(world) == (50, 0)
+
+
 async def test_a_hanging_bus_does_not_hold_up_the_drain(world: World, proxy: FaultProxy) -> None:
     await world.create_event("E1", capacity=50)
     await world.enqueue([request("E1", f"user-{n}") for n in range(50)])
     proxy.add(Fault("PutEvents", Hang()))
 
     async with world.program(
-        endpoint_url=proxy.endpoint_url, PUBLISH_TIMEOUT_S="1", SHUTDOWN_TIMEOUT_S=str(TIMEOUT_S)
+        endpoint_url=proxy.endpoint_url,
+        PUBLISH_TIMEOUT_S="1",
+        # One call after the other: each waiting for its own timeout would take too long.
+        PUBLISH_CONCURRENCY="1",
+        SHUTDOWN_TIMEOUT_S=str(TIMEOUT_S),
     ) as worker:
         await proxy.reached("PutEvents")
         ended = await _stop(worker)
@@ -136,3 +166,7 @@ async def _visible(world: World) -> tuple[int, int]:
         int(attributes["ApproximateNumberOfMessages"]),
         int(attributes["ApproximateNumberOfMessagesNotVisible"]),
     )
+
+
+async def _are_visible(world: World, count: int) -> bool:
+    return (await _visible(world))[0] == count
