@@ -1,0 +1,114 @@
+"""What can be said of the container image without building it."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from config.settings import IngestSettings, WorkerSettings
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+LET_IN = [
+    line.removeprefix("!")
+    for line in (ROOT / ".dockerignore").read_text().splitlines()
+    if line.startswith("!")
+]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+EXTRA = [
+    re.split(r"[^\w-]", requirement)[0]
+    for requirement in PROJECT["project"]["optional-dependencies"]["local"]
+]
+
+
+def pins(name: str) -> dict[str, str]:
+    """The versions that a lock file holds."""
+    return dict(re.findall(r"^([\w.-]+)==([^\s;]+)", (ROOT / name).read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "infra/container/build.lock"])
+def test_the_image_gets_the_versions_that_the_tests_ran_with(lock: str) -> None:
+    assert pins(lock).items() <= pins("requirements-dev.lock").items()
+    assert f"-r {Path(lock).name}" in DOCKERFILE
+
+
+def test_every_installation_from_the_index_asks_for_hashes() -> None:
+    commands = DOCKERFILE.replace("\\\n", " ").split("RUN ")[1:]
+    installations = [
+        part
+        for command in commands
+        for part in command.split("&&")
+        if "pip install" in part or "/python install" in part
+    ]
+    assert len(installations) == 3
+    for installation in installations:
+        assert "--require-hashes" in installation or "--no-index" in installation
+
+
+def test_the_base_image_is_the_python_that_the_project_asks_for() -> None:
+    base = re.search(r"python:(\d+\.\d+)-slim", DOCKERFILE)
+    assert base is not None
+    assert PROJECT["project"]["requires-python"] == f">={base[1]}"
+
+
+def test_the_build_is_given_what_the_wheel_holds_and_nothing_of_the_tests() -> None:
+    packages = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    for package in packages:
+        assert package in LET_IN or f"{package}/*.py" in LET_IN
+    assert {path.split("/")[0] for path in LET_IN} - set(packages) == {
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "requirements.lock",
+    }
+
+
+def test_the_programs_get_their_signals_and_no_rights() -> None:
+    assert 'ENTRYPOINT ["participation"]' in DOCKERFILE
+    assert 'CMD ["worker"]' in DOCKERFILE
+    assert re.search(r"^USER [1-9]\d*:[1-9]\d*$", DOCKERFILE, re.MULTILINE)
+
+
+def test_the_ports_are_the_programs_defaults() -> None:
+    ports = {s.model_fields["http_port"].default for s in (WorkerSettings, IngestSettings)}
+    exposed = re.search(r"^EXPOSE (.*)$", DOCKERFILE, re.MULTILINE)
+    assert exposed is not None
+    assert {int(port) for port in exposed[1].split()} == ports
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "cli.main",
+        "worker.daemon",
+        "ingest.server",
+        "analytics.athena_engine",
+        "analytics.validation",
+    ],
+)
+def test_what_runs_in_the_image_needs_none_of_the_extras(module: str) -> None:
+    # aiohttp stays: the AWS SDK brings it along.
+    without = sorted(set(EXTRA) - {"aiohttp"})
+    program = f"import sys; sys.modules.update(dict.fromkeys({without!r})); import {module}"
+    done = subprocess.run(  # noqa: S603 - a program of our own
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_command_that_needs_an_extra_says_so_in_one_sentence() -> None:
+    program = (
+        "import sys; sys.modules['jinja2'] = None; sys.argv = "
+        "['participation', 'lake', 'report', '--lake-dir', '.', '--out', '.'];"
+        "from cli.main import main; main()"
+    )
+    done = subprocess.run(  # noqa: S603 - a program of our own
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "participation: this command needs jinja2: pip install 'participation-pipeline[local]'\n"
+    )
