@@ -1,0 +1,445 @@
+"""Committing decisions: what is certain is recorded, what is not is read again."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import anyio
+import pytest
+
+from aws.errors import Fatal, Rejected
+from schema.items import RequestItem
+from schema.states import Status
+from tests.virtual_time import virtual_time
+from tests.worker.fakes import NOW_MS, Clock, FakeTable, Fault, Requests, parts_of, sample
+from worker.commit import MAX_ROUNDS, Committer, Outcomes
+from worker.decide import Candidate
+from worker.parts import Parts
+
+
+class Scene:
+    """A committer over a table in memory, with requests of one event."""
+
+    def __init__(self, seats: int = 10) -> None:
+        self.table = FakeTable()
+        self.table.create("e1", seats)
+        self.clock = Clock()
+        self.parts: Parts = parts_of(table=self.table, clock=self.clock)
+        self.committer = Committer(self.parts)
+        self.requests = Requests()
+
+    def stored(self, count: int, **changes: object) -> list[RequestItem]:
+        """Store some requests."""
+        items = [self.requests.request(**changes) for _ in range(count)]
+        self.table.requests |= {item.request_id: item for item in items}
+        return items
+
+    def candidates(self, items: Sequence[RequestItem], **changes: object) -> list[Candidate]:
+        """Their deliveries, ready to be decided."""
+        return [self.requests.candidate(item, **changes) for item in items]
+
+    async def decide(self, batch: Sequence[Candidate]) -> Outcomes:
+        """Decide a batch whose processing begins now."""
+        return await self.committer.decide(batch, self.clock())
+
+    def writes(self) -> list[tuple[str, ...]]:
+        """The requests of each write that took effect, in order."""
+        return [names for _, names in self.table.log]
+
+
+def results(outcomes: Outcomes) -> dict[str, tuple[str, bool]]:
+    return {d.item.request_id: (d.item.status.value, d.by_this_worker) for d in outcomes.decided}
+
+
+@virtual_time
+async def test_winners_share_one_transaction_and_everyone_is_decided() -> None:
+    scene = Scene(seats=2)
+    items = scene.stored(3)
+
+    outcomes = await scene.decide(scene.candidates(items))
+
+    assert results(outcomes) == {
+        items[0].request_id: ("SUCCEEDED", True),
+        items[1].request_id: ("SUCCEEDED", True),
+        items[2].request_id: ("REJECTED", True),
+    }
+    assert scene.table.asked == {"load": 1, "take_seats": 1, "write": 1}
+    assert scene.table.seats_left("e1") == 0
+    assert {d.item.request_id: d.item for d in outcomes.decided} == scene.table.requests
+
+
+@virtual_time
+async def test_after_the_sell_out_nothing_touches_the_capacity() -> None:
+    scene = Scene(seats=0)
+
+    await scene.decide(scene.candidates(scene.stored(30)))
+
+    assert scene.table.asked == {"load": 1, "write": 2}
+    assert scene.table.statuses() == {"REJECTED": 30}
+
+
+@virtual_time
+async def test_losers_are_told_only_once_the_last_seat_is_taken_for_certain() -> None:
+    scene = Scene(seats=1)
+    first, second = scene.stored(2)
+    scene.table.faults["take_seats"] = [Fault.CONFLICT, Fault.CONFLICT]
+
+    await scene.decide(scene.candidates([first, second]))
+
+    assert scene.writes() == [(first.request_id,), (second.request_id,)]
+    assert scene.table.log[0][0] == "take_seats"
+
+
+@virtual_time
+async def test_a_loser_gets_the_seat_that_its_rival_could_not_take() -> None:
+    """The winner was decided by somebody else between load and commit: a seat is free after all."""
+    scene = Scene(seats=1)
+    rival, other = scene.stored(2)
+    elsewhere = replace(
+        rival,
+        status=Status.FAILED_FINAL,
+        result_code="FAILED_VALIDATION",
+        started_at_ms=NOW_MS,
+        finished_at_ms=NOW_MS,
+    )
+
+    async def decide_elsewhere() -> None:
+        await anyio.sleep(0.5)
+        scene.table.requests[rival.request_id] = elsewhere
+
+    scene.table.takes_s = 0.3
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(decide_elsewhere)
+        outcomes = await scene.decide(scene.candidates([rival, other]))
+
+    assert results(outcomes) == {
+        rival.request_id: ("FAILED_FINAL", False),
+        other.request_id: ("SUCCEEDED", True),
+    }
+
+
+@virtual_time
+@pytest.mark.parametrize("fault", [Fault.UNSENT, Fault.REFUSED, Fault.UNANSWERED])
+async def test_an_unanswered_transaction_is_repeated_with_the_same_token(fault: Fault) -> None:
+    scene = Scene(seats=5)
+    items = scene.stored(2)
+    scene.table.faults["take_seats"] = [fault]
+
+    outcomes = await scene.decide(scene.candidates(items))
+
+    assert scene.table.asked["take_seats"] == 2
+    assert len(scene.table.tokens) == 1
+    assert set(results(outcomes).values()) == {("SUCCEEDED", True)}
+    assert scene.table.seats_left("e1") == 3
+
+
+@virtual_time
+async def test_a_transaction_that_took_effect_unanswered_is_found_by_reading() -> None:
+    scene = Scene(seats=5)
+    items = scene.stored(2)
+    scene.table.faults["take_seats"] = [Fault.UNANSWERED, Fault.UNANSWERED]
+
+    outcomes = await scene.decide(scene.candidates(items))
+
+    # Ours: what is stored is to the letter what this worker meant to write.
+    assert set(results(outcomes).values()) == {("SUCCEEDED", True)}
+    assert scene.table.asked == {"load": 2, "take_seats": 2}
+    assert scene.table.seats_left("e1") == 3
+
+
+@virtual_time
+async def test_a_transaction_that_takes_effect_later_takes_no_seat_twice() -> None:
+    """Its answer timed out; when it arrives at last, the next round has been committed."""
+    scene = Scene(seats=5)
+    items = scene.stored(2)
+    scene.table.faults["take_seats"] = [Fault.LATE, Fault.LATE]
+    scene.clock.step_ms = 1
+
+    outcomes = await scene.decide(scene.candidates(items))
+    await scene.decide(scene.candidates(items))
+
+    assert {status for status, _ in results(outcomes).values()} == {"SUCCEEDED"}
+    assert {d.item.request_id: d.item for d in outcomes.decided} == scene.table.requests
+    assert scene.table.seats_left("e1") == 3
+
+
+@virtual_time
+async def test_another_payload_never_reuses_a_token() -> None:
+    scene = Scene(seats=5)
+    items = scene.stored(2)
+    scene.table.faults["take_seats"] = [Fault.UNSENT, Fault.UNSENT]
+    scene.clock.step_ms = 1  # so that the second plan differs from the first
+
+    outcomes = await scene.decide(scene.candidates(items))
+
+    assert len(scene.table.tokens) == 2
+    assert set(results(outcomes).values()) == {("SUCCEEDED", True)}
+
+
+@virtual_time
+async def test_a_decision_by_another_worker_is_not_ours() -> None:
+    scene = Scene()
+    (item,) = scene.stored(1)
+    other = Committer(parts_of(table=scene.table, clock=Clock(), worker_id="w2"))
+    await other.decide(scene.candidates([item]), NOW_MS)
+
+    outcomes = await scene.decide(scene.candidates([item]))
+
+    assert results(outcomes) == {item.request_id: ("SUCCEEDED", False)}
+    assert outcomes.decided[0].item.worker_id == "w2"
+    assert scene.table.asked["take_seats"] == 1
+
+
+@virtual_time
+async def test_a_failed_condition_is_planned_again_at_once() -> None:
+    scene = Scene(seats=1)
+    (item,) = scene.stored(1)
+    scene.table.takes_s = 0.1
+
+    async def sell_out() -> None:
+        await anyio.sleep(0.15)
+        winner = scene.requests.request(
+            status=Status.SUCCEEDED,
+            result_code="SUCCESS",
+            started_at_ms=NOW_MS,
+            finished_at_ms=NOW_MS,
+        )
+        state = scene.table.events["e1"]
+        assert state.capacity is not None
+        scene.table.requests[winner.request_id] = winner
+        scene.table.events["e1"] = replace(state, capacity=replace(state.capacity, remaining=0))
+
+    began_s = anyio.current_time()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(sell_out)
+        outcomes = await scene.decide(scene.candidates([item]))
+
+    assert results(outcomes) == {item.request_id: ("REJECTED", True)}
+    # Load 0.2 s, transaction cancelled 0.1 s, load again 0.2 s, write 0.2 s: and no backoff.
+    assert anyio.current_time() - began_s == pytest.approx(0.7, abs=0.01)
+    assert sample(scene.parts, "worker_transaction_conflicts_total") == 0
+
+
+@virtual_time
+async def test_conflicts_wait_are_counted_and_end_well() -> None:
+    scene = Scene()
+    items = scene.stored(3)
+    scene.table.faults["take_seats"] = [Fault.CONFLICT] * 3
+    began_s = anyio.current_time()
+
+    outcomes = await scene.decide(scene.candidates(items))
+
+    assert set(results(outcomes).values()) == {("SUCCEEDED", True)}
+    assert sample(scene.parts, "worker_transaction_conflicts_total") == 3
+    # At least half of 50, 100 and 200 ms.
+    assert anyio.current_time() - began_s >= 0.175
+
+
+@virtual_time
+@pytest.mark.parametrize("operation", ["load", "take_seats"])
+async def test_rounds_are_bounded_and_what_is_left_goes_back(operation: str) -> None:
+    scene = Scene()
+    items = scene.stored(2)
+    scene.table.faults[operation] = [Fault.REFUSED] * 1_000
+    began_s = anyio.current_time()
+
+    outcomes = await scene.decide(scene.candidates(items))
+
+    assert scene.table.asked["load"] == MAX_ROUNDS
+    assert [u.request_id for u in outcomes.undecided] == [item.request_id for item in items]
+    assert "ThrottlingException" in outcomes.undecided[0].reason
+    assert (outcomes.decided, outcomes.defective) == ([], [])
+    assert scene.table.statuses() == {"QUEUED": 2}
+    assert anyio.current_time() - began_s < 5
+
+
+@virtual_time
+async def test_a_statement_that_failed_is_decided_again_and_the_others_are_not() -> None:
+    scene = Scene(seats=0)
+    items = scene.stored(5)
+    scene.table.faults["write"] = [Fault.HALF]
+
+    outcomes = await scene.decide(scene.candidates(items))
+
+    assert len(outcomes.decided) == 5
+    assert scene.table.statuses() == {"REJECTED": 5}
+    assert len(scene.writes()) == 5
+
+
+@virtual_time
+async def test_statements_that_took_effect_unanswered_are_found_by_reading() -> None:
+    scene = Scene(seats=0)
+    items = scene.stored(3)
+    scene.table.faults["write"] = [Fault.UNANSWERED]
+
+    outcomes = await scene.decide(scene.candidates(items))
+
+    assert set(results(outcomes).values()) == {("REJECTED", True)}
+    assert scene.table.asked["write"] == 1
+
+
+@virtual_time
+async def test_one_event_s_trouble_does_not_hold_up_another_event() -> None:
+    scene = Scene()
+    scene.table.create("e2", 5)
+    others = Requests("e2")
+    quiet = others.request()
+    (busy,) = scene.stored(1)
+    scene.table.requests[quiet.request_id] = quiet
+    # Both transactions run at once; the first to be asked for is e1's.
+    scene.table.faults["take_seats"] = [Fault.CONFLICT]
+
+    outcomes = await scene.decide([*scene.candidates([busy]), others.candidate(quiet)])
+
+    assert set(results(outcomes).values()) == {("SUCCEEDED", True)}
+    assert scene.writes()[0] == (quiet.request_id,)
+
+
+@virtual_time
+async def test_one_event_s_transactions_of_a_worker_never_overlap() -> None:
+    scene = Scene(seats=50)
+    batches = [scene.candidates(scene.stored(3)) for _ in range(4)]
+    scene.table.takes_s = 1.0
+
+    async with anyio.create_task_group() as tasks:
+        for batch in batches:
+            tasks.start_soon(scene.decide, batch)
+
+    assert scene.table.most_transactions_under_way == 1
+    assert scene.table.seats_left("e1") == 38
+
+
+@virtual_time
+async def test_deliveries_of_one_request_are_decided_together() -> None:
+    scene = Scene()
+    (item,) = scene.stored(1)
+    (once,) = scene.candidates([item])
+    twice = replace(once, deliveries=(*once.deliveries, scene.requests.delivery(item, attempt=2)))
+
+    outcomes = await scene.decide([twice])
+
+    (decided,) = outcomes.decided
+    assert decided.deliveries == twice.deliveries
+    assert scene.table.seats_left("e1") == 9
+
+
+@virtual_time
+async def test_a_second_message_on_the_same_request_takes_no_second_seat() -> None:
+    scene = Scene()
+    (item,) = scene.stored(1)
+    (first,) = scene.candidates([item])
+    second = replace(first, message=replace(first.message, queued_at_ms=NOW_MS))
+
+    outcomes = await scene.decide([first, second])
+
+    assert [d.item.status for d in outcomes.decided] == [Status.SUCCEEDED, Status.SUCCEEDED]
+    assert outcomes.decided[0].item == outcomes.decided[1].item
+    assert scene.table.seats_left("e1") == 9
+
+
+@virtual_time
+async def test_a_message_without_a_request_is_defective_for_each_delivery() -> None:
+    scene = Scene()
+    unknown = scene.requests.request()
+    (candidate,) = scene.candidates([unknown])
+    both = replace(candidate, deliveries=(*candidate.deliveries, scene.requests.delivery(unknown)))
+
+    outcomes = await scene.decide([both])
+
+    assert [d.delivery for d in outcomes.defective] == list(both.deliveries)
+    assert {d.defect.reason.value for d in outcomes.defective} == {"REQUEST_NOT_FOUND"}
+    assert scene.table.asked == {"load": 1}
+
+
+@virtual_time
+async def test_what_waits_for_an_operator_is_put_off_without_trying() -> None:
+    scene = Scene()
+    items = scene.stored(1)
+    scene.table.events["e1"] = replace(scene.table.events["e1"], defect="capacityTotal is missing")
+
+    outcomes = await scene.decide(scene.candidates(items))
+
+    (undecided,) = outcomes.undecided
+    assert undecided.reason == "capacityTotal is missing"
+    assert scene.table.asked == {"load": 1}
+
+
+@virtual_time
+async def test_a_try_from_the_dlq_that_fails_is_failed_for_good() -> None:
+    scene = Scene()
+    fresh, dead = scene.stored(2)
+    batch = [*scene.candidates([fresh]), *scene.candidates([dead], from_dlq=True, attempt=6)]
+    scene.table.faults["take_seats"] = [Fault.REFUSED] * 1_000
+
+    outcomes = await scene.decide(batch)
+
+    assert [u.request_id for u in outcomes.undecided] == [fresh.request_id]
+    (decided,) = outcomes.decided
+    assert decided.item == scene.table.requests[dead.request_id]
+    assert decided.item.status is Status.FAILED_FINAL
+    assert decided.item.result_code == "FAILED_WORKER"
+    assert decided.item.failure_class == "RETRYABLE"
+    assert decided.item.error_code == "RETRIES_EXHAUSTED"
+    assert decided.item.error_message is not None
+    assert "ThrottlingException" in decided.item.error_message
+    assert (decided.item.is_dlq, decided.item.attempt) == (True, 6)
+    assert scene.table.seats_left("e1") == 10
+
+
+@virtual_time
+async def test_last_words_that_cannot_be_written_are_put_off() -> None:
+    scene = Scene()
+    (dead,) = scene.stored(1)
+    scene.table.faults = {"take_seats": [Fault.REFUSED] * 1_000, "write": [Fault.REFUSED]}
+
+    outcomes = await scene.decide(scene.candidates([dead], from_dlq=True))
+
+    assert outcomes.decided == []
+    assert [u.request_id for u in outcomes.undecided] == [dead.request_id]
+    assert scene.table.statuses() == {"QUEUED": 1}
+
+
+@virtual_time
+async def test_without_a_single_read_even_the_dlq_is_put_off() -> None:
+    scene = Scene()
+    (dead,) = scene.stored(1)
+    scene.table.faults["load"] = [Fault.REFUSED] * 1_000
+
+    outcomes = await scene.decide(scene.candidates([dead], from_dlq=True))
+
+    assert len(outcomes.undecided) == 1
+    assert scene.table.asked == {"load": MAX_ROUNDS}
+
+
+@virtual_time
+@pytest.mark.parametrize("operation", ["load", "take_seats", "write"])
+async def test_an_error_that_only_an_operator_can_mend_ends_it(operation: str) -> None:
+    scene = Scene(seats=0 if operation == "write" else 1)
+    items = scene.stored(1)
+    scene.table.faults[operation] = [Fatal("dynamodb", operation, "AccessDeniedException", "no")]
+
+    with pytest.raises(Fatal):
+        await scene.decide(scene.candidates(items))
+
+
+@virtual_time
+async def test_one_statement_without_permission_ends_it_too() -> None:
+    scene = Scene(seats=0)
+    items = scene.stored(1)
+    scene.table.denied = {items[0].request_id}
+
+    with pytest.raises(Fatal):
+        await scene.decide(scene.candidates(items))
+
+
+@virtual_time
+async def test_a_refusal_of_the_whole_call_is_not_taken_for_a_decision() -> None:
+    scene = Scene()
+    items = scene.stored(1)
+    scene.table.faults["take_seats"] = [
+        Rejected("dynamodb", "TransactWriteItems", "ValidationException", "no")
+    ]
+
+    with pytest.raises(Rejected):
+        await scene.decide(scene.candidates(items))
+
+    assert scene.table.statuses() == {"QUEUED": 1}
