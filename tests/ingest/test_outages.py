@@ -1,0 +1,146 @@
+"""Ingest while AWS fails on the wire: honest refusals, and the next click heals them."""
+
+import anyio
+import pytest
+from structlog.testing import capture_logs
+
+from schema import keys
+from schema.states import Status
+from tests.faults.actions import DropAnswer, FailEntries, Fault, Refuse
+from tests.ingest.live import Live, click
+from tests.ingest.support import bearer
+
+REQUEST = keys.request_id("event-1", "user-1")
+
+
+async def test_while_sqs_is_down_clicks_are_503_and_the_next_one_after_it_is_accepted_and_decided(
+    live: Live,
+) -> None:
+    async with live.ingest() as http:
+        with live.proxy.add(Fault("SendMessageBatch", Refuse())):
+            refused = await click(http, "user-1")
+            while_down = await click(http, "user-1")
+        item = await live.world.item(REQUEST)
+        accepted = await click(http, "user-1")
+
+    for answer in (refused, while_down):
+        assert answer.status_code == 503
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["retry-after"] == "10"
+        assert answer.json()["requestId"] == REQUEST
+    assert item.status is Status.RECEIVED
+    assert accepted.status_code == 202
+    assert accepted.json() == {"requestId": REQUEST, "isDuplicate": True}
+    async with live.world.worker():
+        await live.world.until_decided("event-1", 1)
+    assert (await live.world.item(REQUEST)).status is Status.SUCCEEDED
+
+
+async def test_another_process_heals_it_once_the_request_is_old_enough(live: Live) -> None:
+    async with live.ingest(requeue_after_s=1) as http:
+        with live.proxy.add(Fault("SendMessageBatch", Refuse())):
+            refused = await click(http, "user-1")
+    assert refused.headers["retry-after"] == "1"
+    async with live.ingest(requeue_after_s=1) as http:
+        await anyio.sleep(1)
+        answer = await click(http, "user-1")
+
+    assert answer.status_code == 202
+    assert [message.request_id for message in await live.messages()] == [REQUEST]
+
+
+async def test_of_clicks_in_one_call_only_those_whose_message_failed_are_refused(
+    live: Live,
+) -> None:
+    users = [f"user-{n}" for n in range(40)]
+    unlucky = {keys.request_id("event-1", user) for user in users[::4]}
+    live.proxy.add(
+        Fault(
+            "SendMessageBatch",
+            FailEntries(where=lambda entry: any(i in entry["MessageBody"] for i in unlucky)),
+        )
+    )
+    statuses: dict[str, int] = {}
+
+    async with live.ingest() as http:
+
+        async def one(user: str) -> None:
+            statuses[keys.request_id("event-1", user)] = (await click(http, user)).status_code
+
+        async with anyio.create_task_group() as tasks:
+            for user in users:
+                tasks.start_soon(one, user)
+
+    assert {name for name, status in statuses.items() if status == 503} == unlucky
+    assert {name for name, status in statuses.items() if status == 202} == set(statuses) - unlucky
+    assert {m.request_id for m in await live.messages()} == set(statuses) - unlucky
+
+
+@pytest.mark.parametrize("operation", ["BatchExecuteStatement", "SendMessageBatch"])
+async def test_a_lost_answer_is_made_good_without_the_user_noticing(
+    live: Live, operation: str
+) -> None:
+    live.proxy.add(Fault(operation, DropAnswer(), times=1))
+    async with live.ingest() as http:
+        answer = await click(http, "user-1")
+
+    assert answer.status_code == 202
+    assert answer.json() == {"requestId": REQUEST, "isDuplicate": False}
+    assert (await live.world.item(REQUEST)).status is Status.QUEUED
+    assert {message.request_id for message in await live.messages()} == {REQUEST}
+
+
+async def test_a_table_that_is_away_makes_every_answer_503_and_none_500(live: Live) -> None:
+    async with live.ingest(event_cache_ttl_s=0) as http:
+        live.proxy.add(Fault("*", Refuse()))
+        answers = [
+            await click(http, "user-1"),
+            await http.get(f"/requests/{REQUEST}", headers=bearer("user-1")),
+            await http.get("/me/participations", headers=bearer("user-1")),
+        ]
+        healthy = await http.get("/healthz")
+
+    for answer in answers:
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) >= 1
+    assert healthy.status_code == 200
+
+
+async def test_requested_events_carry_the_stored_queued_at(live: Live) -> None:
+    async with live.ingest(publish_requested_events=True, publish_linger_ms=1) as http:
+        for user in ("user-1", "user-2", "user-1"):
+            await click(http, user)
+
+    envelopes = await live.world.published()
+    items = await live.world.items("event-1")
+    assert {envelope["source"] for envelope in envelopes} == {"kr.ac.dongduk.ingest"}
+    assert {envelope["detail-type"] for envelope in envelopes} == {"ParticipationRequested"}
+    assert sorted(
+        (envelope["detail"]["requestId"], envelope["detail"]["queuedAt"]) for envelope in envelopes
+    ) == sorted((item.request_id, item.queued_at_ms) for item in items.values())
+
+
+async def test_a_bus_that_fails_neither_fails_nor_delays_the_answer(live: Live) -> None:
+    live.proxy.add(Fault("PutEvents", Refuse()))
+    async with live.ingest(publish_requested_events=True, publish_linger_ms=1) as http:
+        with live.proxy.hold("PutEvents") as gate:
+            answer = await click(http, "user-1")
+            await gate.reached()
+        figures = ""
+        with anyio.fail_after(10):
+            while 'ingest_publish_failures_total{reason="connection"} 1.0' not in figures:
+                figures = (await http.get("/metrics")).text
+                await anyio.sleep(0.02)
+
+    assert answer.status_code == 202
+    assert "ingest_publish_events_total 0.0" in figures.splitlines()
+
+
+async def test_a_failed_call_is_one_log_line_that_names_its_step(live: Live) -> None:
+    async with live.ingest() as http:
+        live.proxy.add(Fault("SendMessageBatch", Refuse(), times=1))
+        with capture_logs() as logs:
+            await click(http, "user-1")
+
+    [line] = [line for line in logs if line["log_level"] == "warning"]
+    assert (line["event"], line["stage"], line["items"]) == ("call_failed", "send", 1)
