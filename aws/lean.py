@@ -48,7 +48,7 @@ class LeanClient:
         self._service: str = self._model.service_name
         self._credentials = credentials
         self._pool = pool
-        self._host = host_header(meta.endpoint_url)
+        self.url: str = meta.endpoint_url
         self._user_agent = user_agent
         self._signer = Signer(Scope(meta.region_name, self._model.signing_name))
         self._observer = observer
@@ -98,7 +98,7 @@ class LeanClient:
             # SQS then tells the codes that it had before it spoke JSON.
             signed["x-amzn-query-mode"] = "true"
         unsigned = {"accept-encoding": "identity", "user-agent": self._user_agent}
-        head = self._heads[operation] = Head(self._host, signed, unsigned)
+        head = self._heads[operation] = Head(host_header(self.url), signed, unsigned)
         return head
 
 

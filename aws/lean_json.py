@@ -78,7 +78,9 @@ def _error(service: str, operation: str, answer: Answer) -> AwsError:
         parts = (answer.header(_QUERY_ERROR) or "").split(";")
         if len(parts) == 2 and parts[0]:  # noqa: PLR2004 - the code and who is to blame
             error |= {"Code": parts[0], "QueryErrorCode": code, "Type": parts[1]}
-    metadata = {"HTTPStatusCode": status, "RequestId": answer.header("x-amzn-requestid") or ""}
+    metadata: dict[str, Any] = {"HTTPStatusCode": status}
+    if request_id := answer.header("x-amzn-requestid"):
+        metadata["RequestId"] = request_id
     response = fields | {"Error": error, "ResponseMetadata": metadata}
     return from_response(service, operation, response, status)
 
