@@ -108,10 +108,10 @@ class Arena:
             _wait(stub, warm_up, _START_TIMEOUT_S, contestant, process)
             seed(count, warm_up)
             time.sleep(_SETTLE_S)
-            cpu_s = _cpu_s(process.pid)
+            cpu_s = process_cpu_s(process.pid)
             stub.release()
             figures = _wait(stub, count, _RUN_TIMEOUT_S, contestant, process)
-            cpu_s = _cpu_s(process.pid) - cpu_s
+            cpu_s = process_cpu_s(process.pid) - cpu_s
             rss = psutil.Process(process.pid).memory_info().rss
             lone_ms = None
             if contestant.job is Job.PIPELINE:
@@ -220,7 +220,7 @@ def _message_body(contestant: Contestant, python: str, stub: Stub) -> str | None
     return body
 
 
-def _cpu_s(pid: int) -> float:
+def process_cpu_s(pid: int) -> float:
     """Processor time of a whole process, user and system, all its threads."""
     if hasattr(time, "clock_gettime") and Path("/proc/self/stat").exists():
         # Linux: the clock of another process (clock_getcpuclockid(3)), to the nanosecond.
