@@ -11,7 +11,6 @@ from typing import Final
 from schema.names import LAKE_TABLE
 
 PROJECTED_TABLE: Final = f"{LAKE_TABLE}_projected"
-REQUESTS_VIEW: Final = "participation_requests"
 
 BUCKET_PLACE: Final = "<YOUR_BUCKET>"
 """Where the DDL names the bucket, spelled as in g1 §9.1."""

@@ -3,9 +3,8 @@
 import gzip
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
@@ -245,11 +244,6 @@ class _Writer:
             (folder / f"{name}.gz").write_bytes(gzip.compress(content, compresslevel=1, mtime=0))
         else:
             (folder / name).write_bytes(content)
-
-
-def days_of(spec: LakeSpec) -> Iterator[date]:
-    """The days of the events' times."""
-    return (spec.first_day + timedelta(days=number) for number in range(spec.days))
 
 
 def _epoch_ms(day: date) -> int:

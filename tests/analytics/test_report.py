@@ -9,11 +9,15 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from analytics import statements
+from analytics.athena_engine import AthenaEngine
+from analytics.athena_execution import Patience, Place
 from analytics.evidence import gather
 from analytics.local_engine import LocalEngine
 from analytics.parameters import Parameters
 from analytics.report import ReportFiles, shares, write_report
 from analytics.results import Column, ColumnType, QueryResult
+from aws.client import open_client
+from tests.analytics.athena_stand_in import standing_in
 from tests.analytics.conftest import Make, line, ms
 
 EIGHT = ms("2026-01-04T08:00:00")
@@ -202,6 +206,31 @@ async def test_what_the_lake_holds_is_text_and_never_markup(
     page = (await _report(lake, tmp_path / "out", asked)).page.read_text(encoding="utf-8")
     assert "<script" not in page
     assert hostile in _Words(page).text
+
+
+async def test_the_report_of_athena_tells_its_partitions_and_its_costs(
+    sound_lake: Path, tmp_path: Path
+) -> None:
+    folders = ["events/dt=2026-01-04/hour=08/object-1", "events/dt=2026-01-04/hour=09/object-2"]
+    with standing_in(sound_lake, folders) as server:
+        assert server.engine is not None
+        await server.engine.run("totals", DAY)
+        async with (
+            open_client("athena", server.connection) as athena,
+            open_client("s3", server.connection) as s3,
+        ):
+            place = Place(database="lake", workgroup="analysts")
+            patience = Patience(first_wait_s=0.001, longest_wait_s=0.01)
+            engine = AthenaEngine(athena, place, bucket="my-lake", s3=s3, patience=patience)
+            files = await write_report(engine, tmp_path / "out", DAY)
+    words = _Words(files.page.read_text(encoding="utf-8")).words
+    assert "Amazon Athena (workgroup analysts; approximate percentiles)" in words
+    assert "p95 queue delay 940 ms" in words
+    assert "✗ not so The Athena table knows its partitions (MSCK REPAIR TABLE)" in words
+    assert "1 loaded, 1 waiting: run `participation lake repair`." in words
+    assert "bytes scanned" in words
+    executed = (tmp_path / "out" / "statements" / "traffic.sql").read_text(encoding="utf-8")
+    assert statements.load("traffic").sql in executed
 
 
 async def test_the_evidence_tells_where_it_came_from(sound_lake: Path) -> None:
