@@ -107,7 +107,12 @@ def up(
         if verbose or level in {"warning", "error", "critical"} or program == "worker":
             known = ("event", "level", "timestamp", "logger")
             rest = " ".join(f"{k}={v}" for k, v in fields.items() if k not in known)
-            console.print(f"{program:>6} | {fields.get('event', '')} {rest}", markup=False)
+            console.print(
+                f"{program:>6} | {fields.get('event', '')} {rest}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
 
     async def main() -> bool:
         folder = _folder(out, "up")

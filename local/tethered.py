@@ -6,7 +6,6 @@ then gets the same SIGTERM that an orderly stop sends.
 
 import os
 import signal
-import sys
 import threading
 
 from cli.main import main
@@ -14,7 +13,9 @@ from cli.main import main
 
 def stop_with_parent() -> None:
     """Wait until standard input closes, then ask this process to stop."""
-    sys.stdin.buffer.read()
+    # Not sys.stdin: its lock, held by a thread that waits, breaks the interpreter's own end.
+    while os.read(0, 4096):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 

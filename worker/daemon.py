@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from aws.bus import Bus
 from aws.client import ClientOptions, Connection, open_client
-from aws.errors import AwsError, Fatal
+from aws.errors import AwsError, Fatal, Transient
 from aws.queue import Queue, QueueDescription, VisibilityChange
 from aws.table import Table
 from config import identity
@@ -124,6 +124,10 @@ async def check_all(queue: Queue, dlq: Queue, table: Table, bus: Bus) -> QueueDe
         try:
             await subject.check()
         except AwsError as error:
+            if isinstance(subject, Bus) and isinstance(error, Transient):
+                # An EventBridge that is away for now must not hold up a single decision.
+                log.warning("bus_unreachable", bus=subject.name, error=str(error))
+                return
             wrong.append(f"{variable}={subject.name}: {_why(error)}")
 
     async with anyio.create_task_group() as tasks:

@@ -1,5 +1,6 @@
 """Whatever EventBridge does, results and acknowledgements stay the same (g1 §7.1)."""
 
+import socket
 from contextlib import ExitStack
 
 import pytest
@@ -58,6 +59,24 @@ async def test_a_failing_bus_changes_neither_results_nor_acknowledgements(
     assert failures == total == expected
     published = figure(registry, "worker_publish_events_total")
     assert published == REQUESTS - expected == len(await world.published())
+
+
+async def test_a_closed_port_instead_of_eventbridge_costs_the_events_and_nothing_else(
+    world: World,
+) -> None:
+    await _burst(world)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+
+        async with world.worker(events_endpoint_url=url) as parts:
+            await world.until_decided("E1", REQUESTS)
+            await world.until_empty()
+
+    await _assert_like_a_healthy_run(world)
+    registry = parts.metrics.registry
+    assert figure(registry, "worker_publish_failures_total", reason="connection") == REQUESTS
+    assert figure(registry, "worker_publish_events_total") == 0
 
 
 async def test_a_bus_that_disappears_is_noticed_and_every_lost_event_counted(

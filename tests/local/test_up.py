@@ -1,0 +1,54 @@
+"""`participation local up` as its user meets it: URLs, a token, a click, Ctrl-C."""
+
+import re
+import signal
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.faults.program import Program, started
+from tests.worker.support import until
+
+
+@pytest.mark.slow
+async def test_up_takes_a_click_and_ends_cleanly_on_ctrl_c(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "cli.main", "local", "up", "--out", str(tmp_path)]
+    async with started(command, {}) as up:
+        await until(lambda: _is_ready(up))
+        ingest = _found(r"^ingest +(http\S+)", up.output)
+        worker = _found(r"^worker +(http\S+)/metrics", up.output)
+        token = _found(r"TOKEN=(\S+)", up.output)
+        headers = {"Authorization": f"Bearer {token}"}
+        async with httpx.AsyncClient(trust_env=False, headers=headers) as http:
+            answer = await http.post(f"{ingest}/events/first/participations")
+            assert answer.status_code == 202
+
+            async def decided() -> bool:
+                mine = (await http.get(f"{ingest}/me/participations")).json()
+                return [entry["status"] for entry in mine["items"]] == ["SUCCEEDED"]
+
+            await until(decided)
+            assert (await http.get(f"{worker}/healthz")).text == "ok\n"
+        up.send(signal.SIGINT)
+        ended = await up.ended(timeout_s=60)
+
+    assert ended.exit_code == 0, ended.output
+    assert "Traceback" not in ended.output
+    assert "Fatal" not in ended.output
+    assert "worker_stopped exit_code=0 settled=1" in ended.output
+    async with httpx.AsyncClient(trust_env=False) as http:
+        with pytest.raises(httpx.ConnectError):
+            await http.get(ingest)
+
+
+async def _is_ready(up: Program) -> bool:
+    assert up.is_running, up.output
+    return "Ctrl-C stops everything." in up.output
+
+
+def _found(pattern: str, text: str) -> str:
+    match = re.search(pattern, text, re.MULTILINE)
+    assert match is not None, text
+    return match[1]
