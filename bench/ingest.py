@@ -29,6 +29,8 @@ _MAX_CALLS: Final = 0.35
 _MAX_OWN_STEP_MS: Final = 1.0
 _BUSY: Final = 0.85
 """Beyond this the clients and the stand-in may be what limits a service."""
+_SHARED: Final = 0.8
+"""Below this a service that never lacks clients has not had its core for itself."""
 
 Value = Callable[[Measurement], float]
 
@@ -77,7 +79,7 @@ def tell(measurements: Sequence[Measurement]) -> Section:
         closing=[
             *_targets(results),
             *_where_ours_is_worse(results),
-            *_where_clients_limit(results),
+            *_disturbances(results),
         ],
         data=[
             asdict(m) | {"perCore": m.per_core, "cpuUs": m.cpu_us, "rate": m.rate}
@@ -216,11 +218,21 @@ def _where_ours_is_worse(results: Results) -> list[str]:
     return ["### Where ours is worse", *lines] if lines else []
 
 
-def _where_clients_limit(results: Results) -> list[str]:
-    """Which figures the other core may have held down."""
-    return [
-        f"- The core of the clients and the stand-in was {busy:.0%} busy with *{name}* "
-        f"(AWS calls take {latency_ms:g} ms): its requests per second of wall time may be too low."
-        for (name, latency_ms), runs in results.items()
-        if runs and (busy := max(m.other_core for m in runs)) > _BUSY
-    ]
+def _disturbances(results: Results) -> list[str]:
+    """Which figures the other core, or other programs, may have made worse."""
+    lines = []
+    for (name, latency_ms), runs in results.items():
+        busy = max((m.other_core for m in runs), default=0.0)
+        if busy > _BUSY:
+            lines.append(
+                f"- The core of the clients and the stand-in was {busy:.0%} busy with *{name}* "
+                f"(AWS calls take {latency_ms:g} ms): its requests per second of wall time may "
+                "be too low."
+            )
+        share = min((m.cpu_s / m.wall_s for m in runs), default=1.0)
+        if share < _SHARED:
+            lines.append(
+                f"- *{name}* ran for only {share:.0%} of the time (AWS calls take {latency_ms:g} "
+                "ms): other programs had its core, and its times are too long."
+            )
+    return ["### Disturbances", *lines] if lines else []
