@@ -1,0 +1,232 @@
+"""Properties of the planner over any batch, whatever the table says (domain §4, §6)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aws.queue import Delivery
+from aws.table import EventState, Loaded
+from schema import events
+from schema.items import Capacity, EventConfig, RequestItem
+from schema.message import ParticipationMessage
+from schema.states import EventType, ResultCode, Status, may_become
+from worker import decide
+from worker.decide import Candidate, Plan, Reading, Step
+
+# Few and small, so that ids and times coincide often.
+EVENT_IDS = ["e1", "e2", "e3"]
+REQUEST_IDS = [f"r{n}" for n in range(8)]
+times_ms = st.integers(1, 40)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A batch, what was loaded for it, and the clock."""
+
+    batch: list[Candidate]
+    loaded: Loaded
+    reading: Reading
+
+
+@st.composite
+def stored_requests(draw: st.DrawFn, request_id: str) -> RequestItem:
+    """A request in any status; a decided one has all that its event needs."""
+    status = draw(st.sampled_from(Status))
+    queued_at = draw(times_ms)
+    item = RequestItem(
+        request_id=request_id,
+        event_id=draw(st.sampled_from(EVENT_IDS)),
+        user_id=f"u-{request_id}",
+        event_type=draw(st.sampled_from([*EventType, "AUCTION"])),
+        status=status,
+        queued_at_ms=queued_at if status is not Status.RECEIVED else draw(st.none() | times_ms),
+        dlq_at_ms=draw(st.none() | times_ms),
+    )
+    if status.is_final:
+        return replace(
+            item,
+            result_code=draw(st.sampled_from(ResultCode)).value,
+            started_at_ms=queued_at + 1,
+            finished_at_ms=queued_at + 2,
+        )
+    return item
+
+
+@st.composite
+def event_states(draw: st.DrawFn, event_id: str) -> EventState:
+    """An event in any state, one that nobody can read included."""
+    if draw(st.integers(0, 9)) == 0:
+        return EventState(defect="capacityTotal is missing")
+    config = EventConfig(event_id=event_id, event_type=EventType.FIRST_COME)
+    capacity = Capacity(event_id=event_id, total=9, remaining=draw(st.integers(-1, 5)))
+    return EventState(
+        draw(st.sampled_from([config, config, None])),
+        draw(st.sampled_from([capacity, capacity, capacity, None])),
+    )
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """A batch as the worker may meet it: repeated, forged, unknown and decided requests."""
+    requests = {
+        request_id: draw(stored_requests(request_id))
+        for request_id in draw(st.sets(st.sampled_from(REQUEST_IDS)))
+    }
+    decoded: list[tuple[Delivery, ParticipationMessage]] = []
+    for number in range(draw(st.integers(1, 12))):
+        request_id = draw(st.sampled_from(REQUEST_IDS))
+        item = requests.get(request_id)
+        honest = draw(st.integers(0, 5)) > 0
+        message = ParticipationMessage(
+            request_id,
+            item.event_id if item is not None and honest else draw(st.sampled_from(EVENT_IDS)),
+            item.user_id if item is not None and honest else draw(st.sampled_from(["u-r1", "u2"])),
+            draw(st.none() | st.none() | times_ms),
+        )
+        delivery = Delivery(
+            f"m{number}",
+            f"h{number}",
+            message.encode(),
+            attempt=draw(st.integers(1, 6)),
+            sent_at_ms=draw(times_ms),
+            attributes={"redrivenAt": "1"} if draw(st.integers(0, 5)) == 0 else {},
+            from_dlq=draw(st.integers(0, 5)) == 0,
+        )
+        decoded.append((delivery, message))
+    absent = [request_id for request_id in REQUEST_IDS if request_id not in requests]
+    unreadable = dict.fromkeys(draw(st.sets(st.sampled_from(absent))) if absent else (), "why")
+    started_at = draw(times_ms)
+    return Case(
+        decide.candidates(decoded),
+        Loaded(requests, unreadable, {name: draw(event_states(name)) for name in EVENT_IDS}),
+        Reading(started_at, started_at + draw(st.integers(-5, 20)), "w1"),
+    )
+
+
+def planned(case: Case) -> Plan:
+    return decide.plan(case.batch, case.loaded, case.reading)
+
+
+def steps(plan: Plan) -> Iterator[Step]:
+    """All steps of a plan."""
+    yield from plan.writes
+    for seats in plan.seats.values():
+        yield from seats.steps
+
+
+@given(cases())
+def test_every_delivery_is_in_one_candidate_and_every_candidate_in_one_place(case: Case) -> None:
+    plan = planned(case)
+
+    receipts = [d.receipt_handle for c in case.batch for d in c.deliveries]
+    assert len(receipts) == len(set(receipts))
+    assert all(candidate.deliveries for candidate in case.batch)
+    placed = [
+        *(id(step.candidate) for step in steps(plan)),
+        *(id(candidate) for candidate, _ in (*plan.decided, *plan.defects, *plan.blocked)),
+        *(id(candidate) for candidate in plan.deferred),
+    ]
+    assert sorted(placed) == sorted(id(candidate) for candidate in case.batch)
+
+
+@given(cases())
+def test_seats_never_exceed_what_is_left_and_go_in_order_behind_one_transaction(
+    case: Case,
+) -> None:
+    plan = planned(case)
+
+    for event_id, seats in plan.seats.items():
+        capacity = case.loaded.events[event_id].capacity
+        assert capacity is not None
+        assert 1 <= len(seats.winners) <= capacity.remaining
+        assert {step.change.after.status for step in seats.winners} == {Status.SUCCEEDED}
+        assert {step.change.after.status for step in seats.losers} <= {Status.REJECTED}
+        afters = [step.change.after for step in seats.steps]
+        assert {(a.event_id, a.event_type) for a in afters} == {(event_id, EventType.FIRST_COME)}
+        order = [(a.queued_at_ms, a.request_id) for a in afters]
+        assert order == sorted(order)
+
+
+@given(cases())
+def test_no_seat_is_kept_back_while_somebody_is_rejected(case: Case) -> None:
+    plan = planned(case)
+
+    for step in steps(plan):
+        if step.change.after.status is Status.REJECTED:
+            event_id = step.change.after.event_id
+            capacity = case.loaded.events[event_id].capacity
+            assert capacity is not None
+            winners = plan.seats[event_id].winners if event_id in plan.seats else ()
+            assert len(winners) == max(0, capacity.remaining)
+
+
+@given(cases(), st.randoms(use_true_random=False))
+def test_the_order_of_a_batch_does_not_matter_to_who_wins(case: Case, random: Random) -> None:
+    """As far as each request has one message in it; of several, the first one counts."""
+    alone = {c.request_id: c for c in reversed(case.batch)}
+    batch = list(alone.values())
+    shuffled = batch[:]
+    random.shuffle(shuffled)
+
+    one = decide.plan(batch, case.loaded, case.reading)
+    other = decide.plan(shuffled, case.loaded, case.reading)
+
+    assert one.seats == other.seats
+    assert {s.candidate.request_id: s for s in one.writes} == {
+        s.candidate.request_id: s for s in other.writes
+    }
+
+
+@given(cases())
+def test_no_step_is_one_that_may_not_be_made_or_made_twice(case: Case) -> None:
+    plan = planned(case)
+
+    changed = [step.change.before.request_id for step in steps(plan)]
+    assert len(changed) == len(set(changed))
+    for step in steps(plan):
+        assert step.change.before == case.loaded.requests[step.candidate.request_id]
+        assert may_become(step.change.before.status, step.change.after.status)
+        assert step.change.after.status.is_final
+    final = {name for name, item in case.loaded.requests.items() if item.status.is_final}
+    assert {candidate.request_id for candidate, _ in plan.decided} == {
+        candidate.request_id for candidate in case.batch if candidate.request_id in final
+    }
+    for candidate, item in plan.decided:
+        assert item == case.loaded.requests[candidate.request_id]
+
+
+@given(cases())
+def test_every_decision_inherits_queued_at_and_keeps_its_times_in_order(case: Case) -> None:
+    for step in steps(planned(case)):
+        after = step.change.after
+        sources = (
+            step.change.before.queued_at_ms,
+            step.candidate.message.queued_at_ms,
+            step.candidate.deliveries[0].sent_at_ms,
+        )
+        queued_at = next(source for source in sources if source is not None)
+        assert after.queued_at_ms == queued_at
+        assert after.started_at_ms == max(case.reading.started_at_ms, queued_at)
+        assert after.finished_at_ms == max(case.reading.now_ms, after.started_at_ms)
+
+
+@given(cases())
+def test_every_decision_tells_its_way_and_its_failure_and_has_an_event(case: Case) -> None:
+    for step in steps(planned(case)):
+        after = step.change.after
+        first = step.candidate.deliveries[0]
+        assert after.attempt == first.attempt
+        assert after.is_dlq is (
+            first.from_dlq
+            or "redrivenAt" in first.attributes
+            or step.change.before.dlq_at_ms is not None
+        )
+        told = (after.failure_class, after.error_code, after.error_message)
+        if after.status is Status.FAILED_FINAL:
+            assert all(told)
+        else:
+            assert told == (None, None, None)
+        assert events.encode(events.participation_processed(after, env="dev"))
