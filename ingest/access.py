@@ -4,13 +4,15 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Final
 
+import anyio
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ingest.metrics import IngestMetrics
-from ingest.problems import Problem, internal_error
+from ingest.problems import Problem, internal_error, unavailable
 
 SCOPE_KEY: Final = "participation.access"
+_RETRY_AFTER_STOP_S: Final = 1
 
 log = structlog.get_logger("ingest")
 
@@ -76,6 +78,13 @@ class AccessLayer:
             await self._app(scope, receive, note_status)
         except Problem as problem:
             await problem.response()(scope, receive, note_status)
+        except anyio.get_cancelled_exc_class():
+            # The drain's deadline: the request is given up. The task ends here either way, and
+            # the caller learns that the same click, made again, continues.
+            with anyio.CancelScope(shield=True):
+                if not access.status:
+                    stopping = unavailable("the service is stopping", _RETRY_AFTER_STOP_S)
+                    await stopping.response()(scope, receive, note_status)
         except Exception:
             log.exception("request_failed", route=access.route, request_id=access.request_id)
             if not access.status:
