@@ -25,8 +25,8 @@ _MINUTE_MS: Final = 60_000
 _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 86_400_000
 _BURST_MS: Final = 90_000
-_OBJECT_LINES: Final = 2_500
-"""About the 1 MB at which Firehose closes an object (g1 §8.2)."""
+_OBJECT_BYTES: Final = 1024 * 1024
+"""The size at which Firehose closes an object (g1 §8.2)."""
 
 _MALFORMED: Final = (
     b'{"schemaVersion":1,"env":"dev","eventId":"event-',
@@ -212,7 +212,7 @@ class _Writer:
         self._root = lake_dir / LAKE_ROOT.rstrip("/")
         self._spec = spec
         self._summary = summary
-        self._buffers: defaultdict[int, list[bytes]] = defaultdict(list)
+        self._buffers: defaultdict[int, bytearray] = defaultdict(bytearray)
         self._numbers: Counter[Partition] = Counter()
 
     def add(self, arrival_ms: int, line: bytes) -> None:
@@ -220,9 +220,10 @@ class _Writer:
         while hour % 24 in self._spec.empty_hours:
             hour += 1
         buffer = self._buffers[hour]
-        buffer.append(line)
+        buffer += line
+        buffer += b"\n"
         self._summary.lines += 1
-        if len(buffer) >= _OBJECT_LINES:
+        if len(buffer) >= _OBJECT_BYTES:
             self._write(hour)
 
     def close(self) -> None:
@@ -230,14 +231,13 @@ class _Writer:
             self._write(hour)
 
     def _write(self, hour: int) -> None:
-        lines = self._buffers.pop(hour)
+        content = self._buffers.pop(hour)
         at = datetime.fromtimestamp(hour * 3600, tz=UTC)
         partition = Partition(f"{at:%Y-%m-%d}", f"{at:%H}")
         folder = self._root / f"dt={partition.dt}" / f"hour={partition.hour}"
         folder.mkdir(parents=True, exist_ok=True)
         self._numbers[partition] += 1
         name = f"participation-1-{at:%Y-%m-%d-%H}-00-00-{self._numbers[partition]:05d}"
-        content = b"\n".join(lines) + b"\n"
         self._summary.bytes += len(content)
         self._summary.files += 1
         if self._spec.compressed:
