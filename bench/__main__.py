@@ -16,7 +16,7 @@ from bench.measure import Arena
 from bench.report import Section
 from bench.stub_process import running_stub
 
-SECTIONS = ("worker", "ingest", "schema", "lake")
+SECTIONS = ("worker", "calls", "ingest", "schema", "lake")
 Step = Callable[[str], None]
 
 

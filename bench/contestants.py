@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -38,6 +38,8 @@ class Contestant:
     """Runs in the frameworks' environment."""
     makes_own_messages: bool = False
     """Started with `send`, it queues one message in its own format."""
+    floor: str = "floor (aioboto3)"
+    """The bare loop over the same client, with which it is compared."""
 
 
 def _module(name: str) -> Callable[[int], Sequence[str]]:
@@ -57,16 +59,34 @@ OURS: Final = Contestant(
     messages=5_000,
     messages_when_slow=5_000,
     uses_batches=True,
+    floor="floor (lean)",
 )
-FLOOR: Final = Contestant(
-    name="floor",
-    about="the same AWS calls in a bare loop, without any logic",
-    job=Job.PIPELINE,
-    arguments=lambda batch: ["-m", "bench.peers.floor", "--batch", str(batch)],
-    messages=5_000,
-    messages_when_slow=5_000,
-    uses_batches=True,
+OURS_ON_THE_SDK: Final = replace(
+    OURS,
+    name="ours (aioboto3)",
+    about="the same with AWS_CLIENT=aioboto3",
+    environment=lambda batch: {**_our_settings(batch), "AWS_CLIENT": "aioboto3"},
+    floor="floor (aioboto3)",
 )
+
+
+def _floor(client: str) -> Contestant:
+    return Contestant(
+        name=f"floor ({client})",
+        about=f"the same AWS calls in a bare loop without any logic, by {client}",
+        job=Job.PIPELINE,
+        arguments=lambda batch: (
+            ["-m", "bench.peers.floor", "--client", client, "--batch", str(batch)]
+        ),
+        messages=5_000,
+        messages_when_slow=5_000,
+        uses_batches=True,
+        floor=f"floor ({client})",
+    )
+
+
+FLOOR: Final = _floor("lean")
+FLOOR_ON_THE_SDK: Final = _floor("aioboto3")
 NAIVE: Final = Contestant(
     name="naive",
     about="aioboto3, a coroutine per message, three updates, one event, one delete",
@@ -122,7 +142,7 @@ LOAFER: Final = Contestant(
     is_framework=True,
 )
 
-PIPELINES: Final = (OURS, FLOOR, NAIVE, THREADS)
+PIPELINES: Final = (OURS, FLOOR, OURS_ON_THE_SDK, FLOOR_ON_THE_SDK, NAIVE, THREADS)
 NO_OPS: Final = (OURS_NO_OP, TASKIQ, CELERY, LOAFER)
 
 FOREIGN_BODY: Final = ParticipationMessage("r" * 36, "event-0", "user-0000001").encode()

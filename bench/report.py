@@ -13,7 +13,7 @@ from rich.table import Table as RichTable
 
 RESULTS_JSON: Final = Path(__file__).with_name("results.json")
 RESULTS_MD: Final = Path(__file__).with_name("RESULTS.md")
-_ORDER: Final = ("worker", "ingest", "schema", "lake")
+_ORDER: Final = ("worker", "calls", "ingest", "schema", "lake")
 
 
 @dataclass(frozen=True, slots=True)

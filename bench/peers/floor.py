@@ -1,20 +1,21 @@
 """Peer: the very AWS calls that our worker makes, in bare loops without its logic.
 
 What it lacks: decoding, deciding, leases, credits, retries, metrics, logs. What is left is the
-SDK's own price, below which no program of the same calls can go.
+client's own price, below which no program of the same calls can go.
 """
 
 import argparse
 import os
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import anyio
 import orjson
 
 from aws import statements
 from aws.client import Client, ClientOptions, Connection, open_client
+from aws.protocol import ClientKind
 from bench.peers import steps
 from schema import keys
 from schema.events import encode, participation_processed
@@ -144,9 +145,9 @@ def _parts(items: list[Any], most: int) -> list[list[Any]]:
     return [items[start : start + most] for start in range(0, len(items), most)]
 
 
-async def main(batch: int) -> None:
+async def main(client: ClientKind, batch: int) -> None:
     """Work until the process is ended."""
-    connection = Connection(os.environ["AWS_REGION"], os.environ["AWS_ENDPOINT_URL"])
+    connection = Connection(os.environ["AWS_REGION"], os.environ["AWS_ENDPOINT_URL"], client=client)
     async with AsyncExitStack() as stack:
         sqs, dynamodb, events = [
             await stack.enter_async_context(
@@ -161,5 +162,7 @@ async def main(batch: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
+    parser.add_argument("--client", choices=get_args(ClientKind), required=True)
     parser.add_argument("--batch", type=int, required=True)
-    anyio.run(main, parser.parse_args().batch, backend_options={"use_uvloop": True})
+    arguments = parser.parse_args()
+    anyio.run(main, arguments.client, arguments.batch, backend_options={"use_uvloop": True})
