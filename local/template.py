@@ -54,7 +54,7 @@ def for_emulator(template: Template) -> Template:
     `DependsOn` merely orders, so there the name alone goes.
     """
     resources: dict[str, Any] = template["Resources"]
-    missing = {n for n, r in resources.items() if r["Type"].startswith(UNSUPPORTED_TYPES)}
+    missing = {name for name, resource in resources.items() if _is_refused(resource)}
     while more := {
         name
         for name, resource in resources.items()
@@ -74,6 +74,12 @@ def for_emulator(template: Template) -> Template:
             if not missing.intersection(_references(output))
         },
     }
+
+
+def _is_refused(resource: Mapping[str, Any]) -> bool:
+    # An alarm on metric math is refused, too; one on a single metric is not.
+    is_math = resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]
+    return is_math or resource["Type"].startswith(UNSUPPORTED_TYPES)
 
 
 def _references(value: object) -> Iterator[str]:
