@@ -231,3 +231,18 @@ async def test_an_attempt_above_one_is_a_retry(make_lake: Make) -> None:
         (3, 1, 20.0, 1, 0),
     )
     assert await _rows(make_lake({"2026-01-04/08": lines}), "dlq_share") == ((5, 1, 20.0),)
+
+
+async def test_a_day_begins_with_its_midnight_and_ends_before_the_next(make_lake: Make) -> None:
+    midnights = [ms(f"2026-01-0{day}T00:00:00") for day in (4, 5)]
+    lake = make_lake(
+        {
+            "2026-01-04/00": [line("r-1", midnights[0], midnights[0], midnights[0])],
+            "2026-01-05/00": [line("r-2", midnights[1], midnights[1], midnights[1])],
+        }
+    )
+    first = _at("2026-01-04T00:00")
+    assert await _rows(lake, "traffic_per_minute") == ((first, 1),)
+    assert await _rows(lake, "throughput_per_second") == ((first, 1),)
+    assert await _rows(lake, "backlog_per_minute") == ((first, 1, 1, 0),)
+    assert len(await _rows(lake, "delay_percentiles_per_minute")) == 1
