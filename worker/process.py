@@ -75,7 +75,9 @@ class Processing:
         One processor fills at a time, so that batches are as full as the load allows; what
         does not fit waits for the next.
         """
-        batch, trigger = self._left_over, Trigger.LINGER
+        # Taken, not shared: a stop gives back what is left over while this batch lingers.
+        batch, self._left_over = self._left_over, []
+        trigger = Trigger.LINGER
         most = self.parts.settings.batch_max_messages
         try:
             if not batch:

@@ -1,0 +1,451 @@
+"""The processors: full batches, nothing lost, nothing twice, one poison message alone."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import anyio
+import pytest
+import structlog
+from anyio.streams.memory import MemoryObjectSendStream
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from aws.errors import Fatal
+from aws.queue import Delivery
+from schema.message import DefectReason
+from schema.states import Status
+from tests import virtual_time as clock
+from tests.virtual_time import virtual_time
+from tests.worker.fakes import NOW_MS, Clock, FakeTable, Fault, Requests, parts_of, sample
+from worker.commit import Committer, Outcomes
+from worker.decide import Candidate
+from worker.parts import Parts
+from worker.process import Processing
+from worker.results import BatchResult, Decided
+from worker.settle import Settler
+
+Deciding = Callable[[Sequence[Candidate]], Awaitable[None]]
+
+
+class RecordingSettler(Settler):
+    """Remembers what it is given."""
+
+    def __init__(self) -> None:
+        self.settled: list[BatchResult] = []
+        self.returned: list[Delivery] = []
+
+    async def settle(self, result: BatchResult) -> None:
+        """Remember a batch."""
+        self.settled.append(result)
+
+    async def return_unstarted(self, deliveries: Sequence[Delivery]) -> None:
+        """Remember deliveries that go back."""
+        self.returned += deliveries
+
+
+class FakeCommitter(Committer):
+    """Decides everybody, each candidate as its request stands in a table of its own."""
+
+    def __init__(self, parts: Parts, deciding: Deciding | None = None) -> None:
+        super().__init__(parts)
+        self.batches: list[list[Candidate]] = []
+        self.under_way = 0
+        self.most_under_way = 0
+        self._deciding = deciding
+
+    async def decide(self, batch: Sequence[Candidate], started_at_ms: int) -> Outcomes:  # noqa: ARG002
+        """Remember the batch, do as the test says, and call every candidate decided."""
+        self.batches.append(list(batch))
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            if self._deciding is not None:
+                await self._deciding(batch)
+        finally:
+            self.under_way -= 1
+        item = Requests().request(status=Status.SUCCEEDED)
+        return Outcomes(decided=[Decided(c.deliveries, item, by_this_worker=True) for c in batch])
+
+
+@dataclass(slots=True)
+class Scene:
+    """Processors over a stream that the test feeds."""
+
+    parts: Parts
+    deciding: Deciding | None = None
+    settler: RecordingSettler = field(default_factory=RecordingSettler)
+    requests: Requests = field(default_factory=Requests)
+    committer: FakeCommitter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.committer = FakeCommitter(self.parts, self.deciding)
+
+    @property
+    def processing(self) -> Processing:
+        """The processors."""
+        return Processing(parts=self.parts, committer=self.committer, settler=self.settler)
+
+    def deliveries(self, count: int) -> list[Delivery]:
+        """Deliveries of requests of their own."""
+        return [self.requests.delivery(self.requests.request()) for _ in range(count)]
+
+    async def run(
+        self, feed: Callable[[MemoryObjectSendStream[list[Delivery]]], Awaitable[None]]
+    ) -> None:
+        """Run the processors while the test feeds them, until the stream's end."""
+        send, receive = anyio.create_memory_object_stream[list[Delivery]](100)
+        async with anyio.create_task_group() as settling, anyio.create_task_group() as working:
+            working.start_soon(self.processing.run, receive, settling)
+            async with send:
+                await feed(send)
+            # The parts' stop ends the task that waits for it.
+            self.parts.stop.request()
+
+    @property
+    def processed(self) -> list[str]:
+        """Receipts of all deliveries that were processed, in order."""
+        return [d.receipt_handle for result in self.settler.settled for d in result.deliveries]
+
+
+def receipts(deliveries: Sequence[Delivery]) -> list[str]:
+    return [delivery.receipt_handle for delivery in deliveries]
+
+
+def scene(deciding: Deciding | None = None, **changes: Any) -> Scene:
+    given: dict[str, Any] = {"processors": 1, "batch_max_messages": 10, "batch_linger_ms": 20}
+    return Scene(parts_of(**given | changes), deciding)
+
+
+def sizes(scene: Scene) -> list[int]:
+    return [len(batch) for batch in scene.committer.batches]
+
+
+@virtual_time
+async def test_a_full_batch_is_processed_at_once() -> None:
+    here = scene(batch_linger_ms=10_000)
+
+    async def feed(stream: MemoryObjectSendStream[list[Delivery]]) -> None:
+        began_s = anyio.current_time()
+        await stream.send(here.deliveries(4))
+        await stream.send(here.deliveries(6))
+        await anyio.wait_all_tasks_blocked()
+        assert sizes(here) == [10]
+        assert anyio.current_time() - began_s < 1
+
+    await here.run(feed)
+
+
+@virtual_time
+async def test_deliveries_wait_for_others_no_longer_than_the_linger() -> None:
+    here = scene(batch_linger_ms=20)
+
+    async def feed(stream: MemoryObjectSendStream[list[Delivery]]) -> None:
+        await stream.send(here.deliveries(1))
+        await anyio.sleep(0.015)
+        await stream.send(here.deliveries(2))
+        await anyio.sleep(0.004)
+        assert sizes(here) == []
+        await anyio.sleep(0.002)
+        assert sizes(here) == [3]
+
+    await here.run(feed)
+
+    linger = {"stage": "process", "trigger": "linger"}
+    assert sample(here.parts, "worker_batch_flushes_total", **linger) == 1
+
+
+@virtual_time
+async def test_what_does_not_fit_comes_first_in_the_next_batch() -> None:
+    here = scene(batch_max_messages=4)
+    sent = here.deliveries(10)
+
+    async def feed(stream: MemoryObjectSendStream[list[Delivery]]) -> None:
+        await stream.send(sent)
+        await anyio.sleep(1)
+
+    await here.run(feed)
+
+    assert sizes(here) == [4, 4, 2]
+    assert here.processed == receipts(sent)
+
+
+@virtual_time
+async def test_batches_are_processed_at_once_by_as_many_processors_as_there_are() -> None:
+    async def slowly(_batch: Sequence[Candidate]) -> None:
+        await anyio.sleep(1)
+
+    here = scene(slowly, processors=3, batch_max_messages=2)
+
+    async def feed(stream: MemoryObjectSendStream[list[Delivery]]) -> None:
+        await stream.send(here.deliveries(10))
+        await anyio.sleep(0.5)
+        assert sample(here.parts, "worker_busy_processors") == 3
+        await anyio.sleep(5)
+
+    await here.run(feed)
+
+    assert here.committer.most_under_way == 3
+    assert len(here.processed) == 10
+    assert sample(here.parts, "worker_busy_processors") == 0
+
+
+@virtual_time
+async def test_the_end_of_the_stream_flushes_what_lingers() -> None:
+    here = scene(batch_linger_ms=10_000)
+
+    async def feed(stream: MemoryObjectSendStream[list[Delivery]]) -> None:
+        await stream.send(here.deliveries(3))
+        await anyio.wait_all_tasks_blocked()
+        assert sizes(here) == []
+        await stream.aclose()
+        await anyio.wait_all_tasks_blocked()
+
+    await here.run(feed)
+
+    assert sizes(here) == [3]
+
+
+@virtual_time
+async def test_after_a_stop_a_started_batch_is_finished_and_the_rest_goes_back() -> None:
+    async def slowly(_batch: Sequence[Candidate]) -> None:
+        await anyio.sleep(1)
+
+    here = scene(slowly, batch_max_messages=2)
+    sent = here.deliveries(6)
+
+    async def feed(stream: MemoryObjectSendStream[list[Delivery]]) -> None:
+        await stream.send(sent[:3])
+        await stream.send(sent[3:])
+        await anyio.sleep(0.5)
+        here.parts.stop.request()
+        await anyio.sleep(0.1)
+        # Though the only processor is busy, what waits has gone back at once.
+        assert sorted(receipts(here.settler.returned)) == sorted(receipts(sent[2:]))
+
+    await here.run(feed)
+
+    assert here.processed == receipts(sent[:2])
+    assert sorted(receipts(here.settler.returned)) == sorted(receipts(sent[2:]))
+
+
+@virtual_time
+async def test_a_stop_while_a_rest_lingers_gives_it_back_once() -> None:
+    here = scene(batch_max_messages=2, batch_linger_ms=10_000)
+    sent = here.deliveries(3)
+
+    async def feed(stream: MemoryObjectSendStream[list[Delivery]]) -> None:
+        await stream.send(sent)
+        await anyio.wait_all_tasks_blocked()
+        assert here.processed == receipts(sent[:2])
+        here.parts.stop.request()
+        await anyio.wait_all_tasks_blocked()
+
+    await here.run(feed)
+
+    assert receipts(here.settler.returned) == receipts(sent[2:])
+
+
+@st.composite
+def arrivals(draw: st.DrawFn) -> list[tuple[float, int]]:
+    """Gaps and sizes of receives; many gaps are exactly the linger, or just miss it."""
+    gaps_s = st.sampled_from([0.0, 0.005, 0.0199999, 0.02, 0.0200001, 0.04, 0.5])
+    return draw(st.lists(st.tuples(gaps_s, st.integers(1, 10)), min_size=1, max_size=12))
+
+
+@settings(deadline=None, max_examples=100)
+@example([(0.0, 3)], 2, 1, 0.0, 0.01)
+@given(
+    arrivals(),
+    st.integers(1, 12),
+    st.integers(1, 3),
+    st.sampled_from([0.0, 0.01, 0.02, 0.3]),
+    st.none() | st.sampled_from([0.0, 0.004, 0.01, 0.015, 0.02, 0.1, 0.7]),
+)
+def test_whatever_cuts_the_linger_no_delivery_is_lost_or_taken_twice(
+    arrivals: list[tuple[float, int]],
+    most: int,
+    processors: int,
+    takes_s: float,
+    stop_after_s: float | None,
+) -> None:
+    async def deciding(_batch: Sequence[Candidate]) -> None:
+        await anyio.sleep(takes_s)
+
+    here = scene(deciding, processors=processors, batch_max_messages=most)
+    sent: list[Delivery] = []
+
+    async def stop() -> None:
+        if stop_after_s is not None:
+            await anyio.sleep(stop_after_s)
+            here.parts.stop.request()
+
+    async def feed(stream: MemoryObjectSendStream[list[Delivery]]) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(stop)
+            for gap_s, count in arrivals:
+                await anyio.sleep(gap_s)
+                deliveries = here.deliveries(count)
+                sent.extend(deliveries)
+                await stream.send(deliveries)
+        await stream.aclose()
+        await anyio.sleep(60)
+
+    clock.run(here.run, feed)
+
+    came_back = receipts(here.settler.returned)
+    assert sorted([*here.processed, *came_back]) == sorted(receipts(sent))
+    assert all(1 <= size <= most for size in sizes(here))
+    if stop_after_s is None:
+        assert came_back == []
+        started = [r for batch in here.committer.batches for c in batch for r in [c.deliveries[0]]]
+        assert receipts(started) == receipts(sent)
+
+
+@pytest.mark.parametrize("use_uvloop", [False, True])
+def test_lingering_cut_by_the_real_clock_loses_no_delivery(*, use_uvloop: bool) -> None:
+    """On a real loop a delivery may arrive in the very turn in which the deadline fires."""
+    here = scene(batch_max_messages=50, batch_linger_ms=1, processors=2)
+    sent: list[Delivery] = []
+
+    async def feed(stream: MemoryObjectSendStream[list[Delivery]]) -> None:
+        for number in range(600):
+            deliveries = here.deliveries(1)
+            sent.extend(deliveries)
+            await stream.send(deliveries)
+            # Around the linger of 1 ms, a little earlier and later each time.
+            await anyio.sleep(0.0009 + (number % 20) * 0.00001)
+        await stream.aclose()
+        with anyio.fail_after(10):
+            while len(here.processed) < len(sent):
+                await anyio.lowlevel.checkpoint()
+
+    anyio.run(here.run, feed, backend_options={"use_uvloop": use_uvloop})
+
+    assert here.processed == receipts(sent)
+    assert len(here.committer.batches) > 100
+
+
+@virtual_time
+async def test_a_body_that_cannot_be_read_is_defective_and_its_neighbours_are_decided() -> None:
+    here = scene()
+    good, bad = here.deliveries(2)
+    bad = replace(bad, body="nonsense")
+
+    result = await here.processing.process([bad, good])
+
+    assert [(d.delivery, d.defect.reason) for d in result.defective] == [
+        (bad, DefectReason.BODY_NOT_JSON)
+    ]
+    assert [d.deliveries for d in result.decided] == [(good,)]
+
+
+@virtual_time
+async def test_a_batch_of_unreadable_bodies_asks_nothing_of_the_table() -> None:
+    here = scene()
+    bad = [replace(delivery, body="[]") for delivery in here.deliveries(3)]
+
+    result = await here.processing.process(bad)
+
+    assert len(result.defective) == 3
+    assert here.committer.batches == []
+
+
+@virtual_time
+@pytest.mark.parametrize("poison", [0, 3, 6])
+async def test_one_message_that_breaks_the_code_does_not_drag_its_neighbours_along(
+    poison: int,
+) -> None:
+    sent: list[Delivery] = []
+
+    async def deciding(batch: Sequence[Candidate]) -> None:
+        if any(sent[poison] in candidate.deliveries for candidate in batch):
+            raise ZeroDivisionError("nobody foresaw")
+
+    here = scene(deciding)
+    sent += here.deliveries(7)
+
+    with structlog.testing.capture_logs() as logged:
+        result = await here.processing.process(sent)
+
+    assert [line["event"] for line in logged].count("decision_failed") == 1
+
+    (undecided,) = result.undecided
+    assert undecided.deliveries == (sent[poison],)
+    assert undecided.reason == "nobody foresaw"
+    decided = [delivery for entry in result.decided for delivery in entry.deliveries]
+    assert decided == [delivery for delivery in sent if delivery is not sent[poison]]
+
+
+@virtual_time
+@pytest.mark.parametrize("grouped", [False, True])
+async def test_what_only_an_operator_can_mend_ends_the_processors(*, grouped: bool) -> None:
+    denied = Fatal("dynamodb", "BatchGetItem", "AccessDenied", "no")
+
+    async def deciding(_batch: Sequence[Candidate]) -> None:
+        raise ExceptionGroup("together", [ValueError(), denied]) if grouped else denied
+
+    here = scene(deciding)
+
+    with pytest.raises((Fatal, ExceptionGroup)):
+        await here.processing.process(here.deliveries(4))
+    assert len(here.committer.batches) == 1
+
+
+@virtual_time
+async def test_times_begin_with_the_processing_and_delays_are_observed_of_own_decisions() -> None:
+    table = FakeTable()
+    table.create("e1", 10)
+    parts = parts_of(table=table, clock=Clock(now_ms=NOW_MS, step_ms=0))
+    requests = Requests()
+    fresh = requests.request(queued_at_ms=NOW_MS - 4_000)
+    done = requests.request(
+        status=Status.REJECTED, result_code="X", started_at_ms=1, finished_at_ms=1
+    )
+    table.requests |= {item.request_id: item for item in (fresh, done)}
+    processing = Processing(parts=parts, committer=Committer(parts), settler=RecordingSettler())
+
+    result = await processing.process([requests.delivery(item) for item in (fresh, done)])
+
+    assert {d.item.request_id: d.by_this_worker for d in result.decided} == {
+        fresh.request_id: True,
+        done.request_id: False,
+    }
+    assert table.requests[fresh.request_id].started_at_ms == NOW_MS
+    assert sample(parts, "worker_queue_delay_seconds_count") == 1
+    assert sample(parts, "worker_queue_delay_seconds_sum") == 4
+    assert sample(parts, "worker_e2e_delay_seconds_sum") == 4
+    assert sample(parts, "worker_message_age_seconds_count") == 1
+    assert sample(parts, "worker_message_age_seconds_sum") == pytest.approx(0.9)
+    assert sample(parts, "worker_clock_corrections_total") == 0
+
+
+@virtual_time
+async def test_a_clock_correction_is_counted_with_its_size() -> None:
+    table = FakeTable()
+    table.create("e1", 10)
+    parts = parts_of(table=table)
+    requests = Requests()
+    item = requests.request(queued_at_ms=NOW_MS + 250)
+    table.requests[item.request_id] = item
+    processing = Processing(parts=parts, committer=Committer(parts), settler=RecordingSettler())
+
+    await processing.process([requests.delivery(item)])
+
+    assert sample(parts, "worker_clock_corrections_total") == 1
+    assert sample(parts, "worker_clock_correction_seconds_sum") == 0.25
+    assert sample(parts, "worker_queue_delay_seconds_sum") == 0
+
+
+@virtual_time
+async def test_a_table_that_is_away_leaves_everybody_undecided_and_ends_nothing() -> None:
+    table = FakeTable()
+    table.faults["load"] = [Fault.REFUSED] * 100
+    parts = parts_of(table=table)
+    requests = Requests()
+    deliveries = [requests.delivery(requests.request()) for _ in range(3)]
+    processing = Processing(parts=parts, committer=Committer(parts), settler=RecordingSettler())
+
+    result = await processing.process(deliveries)
+
+    assert [entry.deliveries for entry in result.undecided] == [(d,) for d in deliveries]
