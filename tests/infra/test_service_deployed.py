@@ -1,0 +1,144 @@
+"""`service.yaml` as the embedded AWS made it, and the programs run with what it gives them."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from aws.client import Connection, open_client
+from local import stack as stacks
+from local import template
+from local.stack import StackOutputs
+from tests.worker.support import World, request
+
+SECRET_ARN = (
+    "arn:aws:secretsmanager:ap-northeast-2:000000000000:secret:jwt"  # pragma: allowlist secret
+)
+
+
+class Deployed:
+    """A deployed pair of stacks, asked through one client of each service."""
+
+    def __init__(
+        self, outputs: dict[str, str], connection: Connection, clients: AsyncExitStack
+    ) -> None:
+        self.outputs = outputs
+        self._connection = connection
+        self._clients = clients
+
+    async def ask(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+        client = await self._clients.enter_async_context(open_client(service, self._connection))
+        return await client.call(operation, **parameters)
+
+    async def container(self, program: str) -> dict[str, Any]:
+        """A program's container, as its service runs it."""
+        answer = await self.ask(
+            "ecs",
+            "DescribeServices",
+            cluster=self.outputs["ClusterName"],
+            services=[self.outputs[f"{program}ServiceName"]],
+        )
+        definition = await self.ask(
+            "ecs",
+            "DescribeTaskDefinition",
+            taskDefinition=answer["services"][0]["taskDefinition"],
+        )
+        found: dict[str, Any] = definition["taskDefinition"]["containerDefinitions"][0]
+        return found
+
+
+async def network(connection: Connection) -> dict[str, str]:
+    async with open_client("ec2", connection) as ec2:
+        subnets = (await ec2.call("DescribeSubnets"))["Subnets"]
+    ids = ",".join(subnet["SubnetId"] for subnet in subnets[:2])
+    return {"VpcId": subnets[0]["VpcId"], "TaskSubnetIds": ids, "LoadBalancerSubnetIds": ids}
+
+
+@pytest.fixture
+async def deployed(world: World, connection: Connection) -> AsyncIterator[Deployed]:
+    """The services on top of the test's own pipeline stack."""
+    name = world.stack.work_group
+    async with open_client("cloudformation", connection) as cloudformation:
+        answer = await cloudformation.call("DescribeStacks", StackName=name)
+    outputs = {o["OutputKey"]: o["OutputValue"] for o in answer["Stacks"][0]["Outputs"]}
+    parameters = template.load("service.yaml")["Parameters"]
+    async with AsyncExitStack() as clients:
+        yield Deployed(
+            await stacks.deploy(
+                connection,
+                "service.yaml",
+                f"{name}-service",
+                {
+                    **{key: outputs[key] for key in parameters if key in outputs},
+                    **await network(connection),
+                    "ImageUri": "registry/participation-pipeline:1",
+                    "JwtSecretArn": SECRET_ARN,
+                    "AlarmTopicArn": "arn:aws:sns:ap-northeast-2:000000000000:operators",
+                },
+            ),
+            connection,
+            clients,
+        )
+
+
+async def test_the_worker_works_with_the_environment_that_its_task_gets(
+    deployed: Deployed, world: World
+) -> None:
+    container = await deployed.container("Worker")
+    given = {e["name"].lower(): e["value"] for e in container["environment"] if e["value"]}
+    item = request("event", "alice")
+    await world.create_event("event", capacity=1)
+    await world.enqueue([item])
+    async with world.worker(**{**given, "http_port": 0, "receive_wait_s": 1}):
+        await world.until_decided("event", 1)
+    assert (await world.item(item.request_id)).result_code == "SUCCESS"
+
+
+async def test_ingest_runs_the_given_image_without_a_secret_in_its_environment(
+    deployed: Deployed,
+) -> None:
+    container = await deployed.container("Ingest")
+    assert container["image"] == "registry/participation-pipeline:1"
+    assert container["readonlyRootFilesystem"] is True
+    assert "JWT_SECRET" not in {entry["name"] for entry in container["environment"]}
+
+
+async def test_ingest_is_behind_the_load_balancer(deployed: Deployed) -> None:
+    balancers = (await deployed.ask("elbv2", "DescribeLoadBalancers"))["LoadBalancers"]
+    (ours,) = [b for b in balancers if b["DNSName"] in deployed.outputs["IngestUrl"]]
+    groups = await deployed.ask(
+        "elbv2", "DescribeTargetGroups", LoadBalancerArn=ours["LoadBalancerArn"]
+    )
+    (group,) = groups["TargetGroups"]
+    assert (group["HealthCheckPath"], group["Port"], group["TargetType"]) == ("/readyz", 8080, "ip")
+
+
+async def test_every_alarm_tells_the_operators(deployed: Deployed, stack: StackOutputs) -> None:
+    prefix = f"{stack.work_group}-service-"
+    answer = await deployed.ask("cloudwatch", "DescribeAlarms", AlarmNamePrefix=prefix)
+    alarms = {a["AlarmName"].removeprefix(prefix): a for a in answer["MetricAlarms"]}
+    # The emulator makes no alarm on metric math.
+    assert alarms.keys() == {
+        "oldest-message",
+        "dlq-not-empty",
+        "rule-dlq-not-empty",
+        "publish-failures",
+        "rule-failed",
+        "delivery-failed",
+        "delivery-late",
+        "no-worker",
+        "no-ingest",
+    }
+    for alarm in alarms.values():
+        assert alarm["AlarmActions"] == ["arn:aws:sns:ap-northeast-2:000000000000:operators"]
+
+
+async def test_lost_events_are_counted_from_the_workers_log(deployed: Deployed) -> None:
+    answer = await deployed.ask(
+        "logs", "DescribeMetricFilters", logGroupName=deployed.outputs["WorkerLogGroupName"]
+    )
+    (found,) = answer["metricFilters"]
+    assert '"publish_failed"' in found["filterPattern"]
+    (transformation,) = found["metricTransformations"]
+    assert transformation["metricName"] == "PublishFailures"
