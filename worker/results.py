@@ -57,12 +57,3 @@ class BatchResult:
     decided: Sequence[Decided] = ()
     defective: Sequence[Defective] = ()
     undecided: Sequence[Undecided] = ()
-
-    @property
-    def deliveries(self) -> list[Delivery]:
-        """Every delivery of the batch."""
-        return [
-            *(delivery for entry in self.decided for delivery in entry.deliveries),
-            *(entry.delivery for entry in self.defective),
-            *(delivery for entry in self.undecided for delivery in entry.deliveries),
-        ]

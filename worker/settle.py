@@ -1,7 +1,8 @@
 """Settles deliveries: publish, then acknowledge, hand back, or quarantine; credits come last."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from typing import Final
 
@@ -68,17 +69,28 @@ class Settler:
 
     async def settle(self, result: BatchResult) -> None:
         """Publish and acknowledge one batch, and hand back what was not decided."""
+        async with anyio.create_task_group() as tasks:
+            for defective in result.defective:
+                settling = partial(self._settle_defective, defective, result)
+                tasks.start_soon(self._guarded, [defective.delivery], settling)
+            for undecided in result.undecided:
+                settling = partial(self._hand_back_later, undecided)
+                tasks.start_soon(self._guarded, undecided.deliveries, settling)
+            await self._guarded(
+                [delivery for entry in result.decided for delivery in entry.deliveries],
+                partial(self._settle_decided, result.decided),
+            )
+
+    async def _guarded(
+        self, deliveries: Sequence[Delivery], settling: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Settle deliveries; an unforeseen error hands them back and cuts off no others."""
         try:
-            async with anyio.create_task_group() as tasks:
-                for defective in result.defective:
-                    tasks.start_soon(self._settle_defective, defective, result)
-                for undecided in result.undecided:
-                    tasks.start_soon(self._hand_back_later, undecided)
-                await self._settle_decided(result.decided)
+            await settling()
         except Exception:
             # Unforeseen, so retryable (domain §6): whatever is still leased goes back.
             log.exception("settling_failed")
-            held = [d for d in result.deliveries if self._channel(d).leases.holds(d)]
+            held = [d for d in deliveries if self._channel(d).leases.holds(d)]
             await self._hand_back(held, [self._backoff_s(d) for d in held], Outcome.RETRIED)
 
     async def return_unstarted(self, deliveries: Sequence[Delivery]) -> None:
@@ -90,8 +102,7 @@ class Settler:
             return
         await self._publisher.publish(self._events_of(decided))
         await self._delete([delivery for entry in decided for delivery in entry.deliveries])
-        for entry in decided:
-            self._count(entry)
+        self._count(decided)
 
     def _events_of(self, decided: Sequence[Decided]) -> list[AnalyticsEvent]:
         """The events of decided requests; one that an older writer left without times has none."""
@@ -106,20 +117,25 @@ class Settler:
                 log.warning("publish_failed", error=str(error), request_ids=[entry.item.request_id])
         return made
 
-    def _count(self, entry: Decided) -> None:
-        first, *others = entry.deliveries
-        outcome = _OUTCOMES[entry.item.status] if entry.by_this_worker else Outcome.DUPLICATE
-        self._metrics.settled(outcome, is_dlq=first.from_dlq)
-        for delivery in others:
-            self._metrics.settled(Outcome.DUPLICATE, is_dlq=delivery.from_dlq)
-        self._tally.settled += len(entry.deliveries)
-        log.debug(
-            "delivery_settled",
-            request_id=entry.item.request_id,
-            message_id=first.message_id,
-            outcome=outcome.value,
-            attempt=first.attempt,
-        )
+    def _count(self, decided: Sequence[Decided]) -> None:
+        settled: Counter[tuple[Outcome, bool]] = Counter()
+        debug = log.bind().debug  # bound once: for each message it would cost more than its line
+        for entry in decided:
+            first, *others = entry.deliveries
+            outcome = _OUTCOMES[entry.item.status] if entry.by_this_worker else Outcome.DUPLICATE
+            settled[outcome, first.from_dlq] += 1
+            for delivery in others:
+                settled[Outcome.DUPLICATE, delivery.from_dlq] += 1
+            debug(
+                "delivery_settled",
+                request_id=entry.item.request_id,
+                message_id=first.message_id,
+                outcome=outcome.value,
+                attempt=first.attempt,
+            )
+        for (outcome, is_dlq), count in settled.items():
+            self._metrics.settled(outcome, is_dlq=is_dlq, count=count)
+        self._tally.settled += settled.total()
 
     async def _delete(self, deliveries: Sequence[Delivery]) -> None:
         """Delete, with a bounded number of tries for each; then lease and credit end.

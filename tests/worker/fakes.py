@@ -9,11 +9,12 @@ from functools import partial
 from typing import Any
 
 import anyio
+import orjson
 from prometheus_client import CollectorRegistry
 
-from aws.bus import Bus
+from aws.bus import Bus, BusEntry
 from aws.errors import Fatal, Rejected, Transient
-from aws.queue import Delivery, Queue
+from aws.queue import Delivery, OutgoingMessage, Queue, VisibilityChange
 from aws.table import EventState, Loaded, SeatsCancelled, Table
 from config.settings import WorkerSettings
 from schema import attributes
@@ -356,3 +357,110 @@ def sample(parts: Parts, name: str, **labels: str) -> float:
     value = parts.metrics.registry.get_sample_value(name, labels)
     assert value is not None, f"no sample {name}{labels}"
     return value
+
+
+class FakeQueue(Queue):
+    """A queue in memory: gives what a test puts in, and notes all that is asked of it."""
+
+    def __init__(self, journal: list[str] | None = None, *, is_dlq: bool = False) -> None:
+        super().__init__(ScriptedClient(), "http://dlq" if is_dlq else "http://q", is_dlq=is_dlq)
+        self.journal: list[str] = [] if journal is None else journal
+        """What happened, in order; may be shared with other stand-ins."""
+        self.receives: list[list[Delivery] | Exception] = []
+        """Answers to the next polls; after them, each poll ends empty when its wait is over."""
+        self.polls: list[tuple[float, int]] = []
+        """When each poll began, and for how many messages it asked."""
+        self.polls_under_way = 0
+        self.deleted: list[str] = []
+        self.visibility: list[VisibilityChange] = []
+        self.sent: list[OutgoingMessage] = []
+        self.errors: dict[str, list[Exception | None]] = {}
+        """Answers to the next entries, by operation; after them, each succeeds."""
+        self.receives_take_s = 0.01
+
+    async def receive(
+        self,
+        max_messages: int,
+        wait_s: int,
+        visibility_timeout_s: int,  # noqa: ARG002 - part of the interface
+    ) -> list[Delivery]:
+        """Give the next answer, or nothing when the wait is over."""
+        self.polls.append((anyio.current_time(), max_messages))
+        self.polls_under_way += 1
+        try:
+            if not self.receives:
+                await anyio.sleep(wait_s)
+                return []
+            answer = self.receives.pop(0)
+            await anyio.sleep(self.receives_take_s)
+        finally:
+            self.polls_under_way -= 1
+        if isinstance(answer, Exception):
+            raise answer
+        assert len(answer) <= max_messages
+        return answer
+
+    async def delete(self, receipt_handles: Sequence[str]) -> list[Exception | None]:
+        """Note what is deleted."""
+        assert 1 <= len(receipt_handles) <= 10
+        results = [self._next_error("delete") for _ in receipt_handles]
+        for handle, error in zip(receipt_handles, results, strict=True):
+            if error is None:
+                self.deleted.append(handle)
+                self.journal.append(f"delete {handle}")
+        return results
+
+    async def change_visibility(
+        self, changes: Sequence[VisibilityChange]
+    ) -> list[Exception | None]:
+        """Note what becomes visible when."""
+        assert 1 <= len(changes) <= 10
+        results = [self._next_error("change_visibility") for _ in changes]
+        for change, error in zip(changes, results, strict=True):
+            if error is None:
+                self.visibility.append(change)
+                self.journal.append(f"visible {change.receipt_handle}")
+        return results
+
+    async def send(self, messages: Sequence[OutgoingMessage]) -> list[str | Exception]:
+        """Note what is sent."""
+        assert 1 <= len(messages) <= 10
+        results: list[str | Exception] = []
+        for message in messages:
+            error = self._next_error("send")
+            if error is None:
+                self.sent.append(message)
+                self.journal.append("send")
+            results.append(error or f"new-{len(self.sent)}")
+        return results
+
+    def _next_error(self, operation: str) -> Exception | None:
+        errors = self.errors.get(operation, [])
+        return errors.pop(0) if errors else None
+
+
+class FakeBus(Bus):
+    """A bus in memory."""
+
+    def __init__(self, journal: list[str] | None = None) -> None:
+        super().__init__(ScriptedClient(), "bus")
+        self.journal: list[str] = [] if journal is None else journal
+        self.details: list[dict[str, Any]] = []
+        self.types: list[str] = []
+        self.error: Exception | None = None
+        self.takes_s = 0.0
+
+    async def put(self, entries: Sequence[BusEntry]) -> list[Exception | None]:
+        """Note events, or fail."""
+        await anyio.sleep(self.takes_s)
+        if self.error is not None:
+            raise self.error
+        for entry in entries:
+            detail = orjson.loads(entry.detail)
+            self.details.append(detail)
+            self.types.append(entry.detail_type)
+            self.journal.append(f"publish {detail['requestId']}")
+        return [None] * len(entries)
+
+    async def check(self) -> None:
+        """It exists."""

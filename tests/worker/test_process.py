@@ -105,7 +105,12 @@ class Scene:
     @property
     def processed(self) -> list[str]:
         """Receipts of all deliveries that were processed, in order."""
-        return [d.receipt_handle for result in self.settler.settled for d in result.deliveries]
+        return [
+            delivery.receipt_handle
+            for result in self.settler.settled
+            for entry in result.decided
+            for delivery in entry.deliveries
+        ]
 
 
 def receipts(deliveries: Sequence[Delivery]) -> list[str]:
