@@ -75,6 +75,7 @@ class PublishPolicy:
 @dataclass(frozen=True, slots=True)
 class _Outgoing:
     entry: BusEntry
+    size: int
     request_id: str
     deadline: float
 
@@ -108,7 +109,7 @@ class Publisher:
                 eager=True,
             ),
             stage="publish",
-            size_of=lambda outgoing: outgoing.entry.size,
+            size_of=lambda outgoing: outgoing.size,
             observer=flushes,
         )
 
@@ -167,7 +168,7 @@ class Publisher:
                 LossReason.OVERSIZE, [request_id], f"{size} > {EVENTBRIDGE_BATCH_BYTES} bytes"
             )
             return None
-        return _Outgoing(entry, request_id, deadline)
+        return _Outgoing(entry, size, request_id, deadline)
 
     async def _put(self, batch: Sequence[_Outgoing]) -> list[None]:
         """One batch's way: put, retry what may be retried, count every event exactly once."""

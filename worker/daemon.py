@@ -18,7 +18,7 @@ from aws.client import ClientOptions, Connection, open_client
 from aws.errors import AwsError, Fatal, Transient
 from aws.queue import Queue, QueueDescription, VisibilityChange
 from aws.table import Table
-from config import identity
+from config import collector, identity
 from config.limits import SQS_BATCH_ENTRIES
 from config.settings import WorkerSettings
 from worker import health, pipeline
@@ -146,6 +146,7 @@ def _why(error: AwsError) -> str:
 
 async def run(settings: WorkerSettings, connection: Connection) -> ExitCode:
     """Run the worker until a signal stops it; returns its exit code."""
+    collector.tune()
     try:
         async with assemble(settings, connection) as parts:
             return await supervise(parts)
