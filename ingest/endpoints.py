@@ -11,7 +11,8 @@ from ingest.accept import Acceptor, Refused
 from ingest.cursors import Cursors, InvalidCursor
 from ingest.event_cache import EventCache
 from ingest.gateway import Gateway, Position, Unavailable
-from ingest.http import Call, JsonAnswer, is_possible_id
+from ingest.http import Call, JsonAnswer
+from ingest.ids import is_possible_id
 from ingest.openapi import DEFAULT_LIMIT, MAX_LIMIT
 from ingest.problems import Problem, bad_request, not_found, unauthorized, unavailable
 from ingest.tokens import Authenticator, Identity, InvalidToken

@@ -10,7 +10,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ingest.access import SCOPE_KEY, Access
 from ingest.problems import Problem, bad_request, unauthorized
-from schema.message import MAX_ID_BYTES
 
 JSON: Final = "application/json"
 _BEARER: Final = "bearer "
@@ -110,11 +109,6 @@ class JsonAnswer:
             }
         )
         await send({"type": "http.response.body", "body": self._body})
-
-
-def is_possible_id(text: str) -> bool:
-    """Whether a text could be an id: printable, and within what a key can hold."""
-    return text.isprintable() and 0 < len(text.encode("utf-8", "replace")) <= MAX_ID_BYTES
 
 
 def _call(scope: Scope, access: Access) -> Call:

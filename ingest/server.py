@@ -1,6 +1,5 @@
 """The running service: clients, gateway, app and HTTP server, and the drain at the end."""
 
-import gc
 import logging
 import os
 import signal
@@ -25,6 +24,7 @@ from aws.protocol import ClientOptions, Connection
 from aws.publisher import Publisher, PublishPolicy
 from aws.queue import Queue
 from aws.table import Table
+from config import collector
 from config.settings import IngestSettings
 from ingest.access_log import line_writer
 from ingest.app import AppParts, AppRules, Health, create_app
@@ -32,6 +32,7 @@ from ingest.authentication import cursor_key, open_authenticator
 from ingest.aws_gateway import CALLS_PER_STAGE, STAGES, AwsGateway
 from ingest.jwks import KeySetError
 from ingest.metrics import IngestMetrics
+from ingest.protocol import BoundedProtocol
 
 _CONNECT_TIMEOUT_S: Final = 1.0
 _READ_TIMEOUT_S: Final = 3.0
@@ -40,7 +41,6 @@ _TABLE_CONNECTIONS: Final = 4 * CALLS_PER_STAGE + 64
 _BACKLOG: Final = 2_048
 _KEEP_ALIVE_S: Final = 75
 """Longer than a load balancer keeps idle connections (60 s), so that it closes them, not we."""
-_COLLECT_AFTER_OBJECTS: Final = 50_000
 _CLOSING_S: Final = 5.0
 """What the batchers and the publisher may need after the last answer."""
 
@@ -132,7 +132,7 @@ def _started(listener: socket.socket, health: Health, task_status: TaskStatus[st
 
 async def run(settings: IngestSettings, connection: Connection) -> ExitCode:
     """Serve until SIGTERM or SIGINT, and drain; a second signal ends the process at once."""
-    _tune_collector()
+    collector.tune()
     stop = anyio.Event()
     try:
         async with anyio.create_task_group() as tasks:
@@ -144,16 +144,6 @@ async def run(settings: IngestSettings, connection: Connection) -> ExitCode:
             log.error("cannot_run", error=str(error))  # noqa: TRY400 - the sentence says it all
         code = ExitCode.CANNOT_RUN
     return code
-
-
-def _tune_collector() -> None:
-    """Look for cyclic garbage less often: we make little of it, and much that is no garbage.
-
-    With Python's own thresholds the collector takes 15% of the time under load.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER_OBJECTS, 20, 50)
 
 
 async def _stop_on_signal(stop: anyio.Event) -> None:
@@ -172,7 +162,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=BoundedProtocol,
                 ws="none",
                 lifespan="off",
                 interface="asgi3",

@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 
 import jwt
 
+from ingest.ids import is_possible_id
 from schema.message import MAX_ID_BYTES
 
 HS256: Final = "HS256"
@@ -16,6 +17,7 @@ MAX_TOKEN_CHARS: Final = 8_192
 _REMEMBERED_TOKENS: Final = 20_000
 _REMEMBER_AT_MOST_S: Final = 60.0
 _HASH_BYTES: Final = 8
+_IMPOSSIBLE_USER: Final = f"sub is not a printable text of 1 to {MAX_ID_BYTES} bytes"
 
 
 class InvalidToken(Exception):
@@ -134,11 +136,8 @@ class TokenAuthenticator:
         return identity
 
     def _identity(self, subject: object) -> Identity:
-        try:
-            if not isinstance(subject, str) or not 0 < len(subject.encode()) <= MAX_ID_BYTES:
-                raise InvalidToken(f"sub is not a text of 1 to {MAX_ID_BYTES} bytes")
-        except UnicodeEncodeError:
-            raise InvalidToken("sub is not a valid text") from None
+        if not isinstance(subject, str) or not is_possible_id(subject):
+            raise InvalidToken(_IMPOSSIBLE_USER)
         digest = hashlib.blake2b(subject.encode(), digest_size=_HASH_BYTES, key=self._log_key)
         return Identity(subject, digest.hexdigest())
 
@@ -158,8 +157,8 @@ def issue(
     issuer: str | None = None,
 ) -> str:
     """Make a token for development and tests; raises ValueError for an impossible user."""
-    if not 0 < len(user_id.encode()) <= MAX_ID_BYTES:
-        raise ValueError(f"a user's name has 1 to {MAX_ID_BYTES} bytes")
+    if not is_possible_id(user_id):
+        raise ValueError(_IMPOSSIBLE_USER)
     claims: dict[str, Any] = {"sub": user_id, "iat": int(now_s), "exp": int(now_s + expires_in_s)}
     if audience is not None:
         claims["aud"] = audience

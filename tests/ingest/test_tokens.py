@@ -116,6 +116,8 @@ async def test_a_token_that_brings_its_own_key_is_refused() -> None:
         ({"sub": {"$ne": ""}}, "not valid"),
         ({"sub": "x" * 513}, "sub"),
         ({"sub": "\ud800"}, "sub"),
+        ({"sub": "user\n1"}, "sub"),
+        ({"sub": "user\uffff"}, "sub"),
     ],
 )
 async def test_a_token_with_impossible_claims_is_refused(
@@ -314,6 +316,6 @@ async def test_a_users_hash_is_keyed_and_stable() -> None:
 
 
 def test_no_token_is_made_for_an_impossible_user() -> None:
-    for user in ("", "x" * 513):
+    for user in ("", "x" * 513, "user\x00", "user\ud800"):
         with pytest.raises(ValueError, match="1 to 512 bytes"):
             token(user)
