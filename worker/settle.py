@@ -1,5 +1,6 @@
 """Settles deliveries: publish, then acknowledge, hand back, or quarantine; credits come last."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
