@@ -49,6 +49,11 @@ class IngestMetrics:
         self.in_flight = Gauge(
             "ingest_in_flight_requests", "Requests being answered.", registry=registry
         )
+        self.loop_lag = Gauge(
+            "event_loop_lag_seconds",
+            "How much later than asked for the event loop last woke a sleeper.",
+            registry=registry,
+        )
         # Looking a label up costs more than the observation itself.
         self._by_status = {
             (route, status): self._requests.labels(route, str(status))

@@ -26,6 +26,7 @@ from aws.queue import Queue
 from aws.table import Table
 from config import collector
 from config.settings import IngestSettings
+from ingest import loop_lag
 from ingest.access_log import line_writer
 from ingest.app import AppParts, AppRules, Health, create_app
 from ingest.authentication import cursor_key, open_authenticator
@@ -235,6 +236,7 @@ async def _app(
             flushes=flushes,
         )
         await enter(gateway.running())
+        await enter(loop_lag.watched(metrics))
         yield create_app(
             gateway,
             authenticator,
