@@ -368,6 +368,8 @@ class FakeQueue(Queue):
         """What happened, in order; may be shared with other stand-ins."""
         self.receives: list[list[Delivery] | Exception] = []
         """Answers to the next polls; after them, each poll ends empty when its wait is over."""
+        self.endless: Callable[[int], list[Delivery]] | None = None
+        """Makes as many deliveries as a poll asks for, for ever."""
         self.polls: list[tuple[float, int]] = []
         """When each poll began, and for how many messages it asked."""
         self.polls_under_way = 0
@@ -388,10 +390,10 @@ class FakeQueue(Queue):
         self.polls.append((anyio.current_time(), max_messages))
         self.polls_under_way += 1
         try:
-            if not self.receives:
+            if not self.receives and self.endless is None:
                 await anyio.sleep(wait_s)
                 return []
-            answer = self.receives.pop(0)
+            answer = self.receives.pop(0) if self.endless is None else self.endless(max_messages)
             await anyio.sleep(self.receives_take_s)
         finally:
             self.polls_under_way -= 1

@@ -1,0 +1,292 @@
+"""The daemon: what it checks at the start, what it calls healthy, and how it ends."""
+
+import gc
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import pytest
+import structlog
+
+from aws.bus import Bus
+from aws.client import Connection
+from aws.errors import AwsError, Fatal, Rejected, Transient
+from aws.queue import Delivery, Queue
+from aws.table import Table
+from local.stack import StackOutputs
+from tests.aws.scripted import ScriptedClient
+from tests.virtual_time import virtual_time
+from tests.worker.fakes import (
+    FakeBus,
+    FakeQueue,
+    FakeTable,
+    Requests,
+    parts_of,
+    sample,
+    settings_of,
+)
+from worker import daemon
+from worker.daemon import ExitCode
+from worker.parts import Parts, Poller
+
+QUEUE = {
+    "Attributes": {
+        "QueueArn": "arn:q",
+        "RedrivePolicy": '{"deadLetterTargetArn":"arn:dlq","maxReceiveCount":5}',
+    }
+}
+TABLE = {"Table": {"GlobalSecondaryIndexes": [{"IndexName": n} for n in ("GSI1", "GSI2")]}}
+
+NOT_FOUND = "failed with ResourceNotFoundException: there is none"
+
+
+@pytest.fixture
+def collector() -> Iterator[None]:
+    """The garbage collector is afterwards as it was before."""
+    thresholds = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*thresholds)
+
+
+def missing(service: str, operation: str) -> Fatal:
+    return Fatal(service, operation, "ResourceNotFoundException", "there is none")
+
+
+async def check(
+    queue: Any = QUEUE, dlq: Any = QUEUE, table: Any = TABLE, bus: Any = None
+) -> int | None:
+    """Check resources that answer so; returns the main queue's maxReceiveCount."""
+    description = await daemon.check_all(
+        Queue(ScriptedClient([queue]), "http://main"),
+        Queue(ScriptedClient([dlq]), "http://dead", is_dlq=True),
+        Table(ScriptedClient([table]), "T"),
+        Bus(ScriptedClient([bus or {}]), "bus"),
+    )
+    return description.max_receive_count
+
+
+async def test_with_everything_there_the_main_queue_s_description_is_known() -> None:
+    assert await check() == 5
+
+
+@pytest.mark.parametrize(
+    ("wrong", "line"),
+    [
+        (
+            {"queue": missing("sqs", "GetQueueAttributes")},
+            f"QUEUE_URL=http://main: GetQueueAttributes {NOT_FOUND}",
+        ),
+        (
+            {"dlq": Fatal("sqs", "GetQueueAttributes", "AccessDenied", "not you")},
+            "DLQ_URL=http://dead: GetQueueAttributes failed with AccessDenied: not you",
+        ),
+        (
+            {"table": {"Table": {}}},
+            "TABLE_NAME=T: DescribeTable failed with IndexMissing: table T has no index GSI1, GSI2",
+        ),
+        (
+            {"bus": missing("events", "DescribeEventBus")},
+            f"EVENT_BUS_NAME=bus: DescribeEventBus {NOT_FOUND}",
+        ),
+    ],
+)
+async def test_what_is_missing_is_named_by_its_variable(wrong: dict[str, Any], line: str) -> None:
+    with pytest.raises(Fatal) as caught:
+        await check(**wrong)
+
+    assert caught.value.message.split("\n  ") == ["", line]
+
+
+async def test_everything_that_is_missing_is_told_at_once() -> None:
+    with pytest.raises(Fatal) as caught:
+        await check(*[missing("x", "y")] * 4)
+
+    names = [line.partition("=")[0] for line in caught.value.message.split("\n  ")]
+    assert names == ["", "DLQ_URL", "EVENT_BUS_NAME", "QUEUE_URL", "TABLE_NAME"]
+
+
+async def test_a_bus_that_is_away_for_now_does_not_keep_the_worker_from_starting() -> None:
+    away = Transient("events", "DescribeEventBus", "EndpointConnectionError", "refused")
+    with structlog.testing.capture_logs() as logged:
+        await check(bus=away)
+
+    assert [line["event"] for line in logged] == ["bus_unreachable"]
+
+
+@pytest.mark.parametrize("name", ["queue", "dlq", "table"])
+async def test_what_no_decision_can_be_made_without_must_be_reachable(name: str) -> None:
+    away = Transient("x", "y", "EndpointConnectionError", "refused")
+
+    with pytest.raises(Fatal, match="EndpointConnectionError"):
+        await check(**{name: away})
+
+
+@pytest.mark.usefixtures("collector")
+async def test_a_worker_on_a_stack_that_is_not_there_says_so_and_ends(
+    connection: Connection, stack: StackOutputs
+) -> None:
+    settings = settings_of(
+        aws_endpoint_url=connection.endpoint_url,
+        queue_url=f"{stack.queue_url}-missing",
+        dlq_url=stack.dlq_url,
+        table_name="no-such-table",
+        event_bus_name="no-such-bus",
+    )
+    with structlog.testing.capture_logs() as logged:
+        code = await daemon.run(settings, connection)
+
+    assert code is ExitCode.CANNOT_RUN
+    (line,) = [line for line in logged if line["event"] == "cannot_run"]
+    for variable in ("QUEUE_URL", "TABLE_NAME", "EVENT_BUS_NAME"):
+        assert f"\n  {variable}=" in line["error"]
+    assert "DLQ_URL" not in line["error"]
+
+
+@dataclass(slots=True)
+class Running:
+    """A worker over stand-ins."""
+
+    parts: Parts
+    queue: FakeQueue
+    table: FakeTable
+    bus: FakeBus
+    requests: Requests
+
+    def deliveries(self, count: int) -> list[Delivery]:
+        """Deliveries of stored requests."""
+        items = [self.requests.request() for _ in range(count)]
+        self.table.requests |= {item.request_id: item for item in items}
+        return [self.requests.delivery(item) for item in items]
+
+
+def running(**settings: Any) -> Running:
+    queue, table, bus = FakeQueue(), FakeTable(), FakeBus()
+    table.create("e1", 10)
+    parts = parts_of(queue=queue, dlq=FakeQueue(is_dlq=True), table=table, bus=bus, **settings)
+    return Running(parts, queue, table, bus, Requests())
+
+
+async def supervise(here: Running, stop_after_s: float) -> ExitCode:
+    """Run until a stop after some seconds; returns the exit code."""
+    codes: list[ExitCode] = []
+
+    async def run() -> None:
+        codes.append(await daemon.supervise(here.parts, handle_signals=False))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+        await anyio.sleep(stop_after_s)
+        here.parts.stop.request()
+    return codes[0]
+
+
+@virtual_time
+async def test_a_worker_that_drained_ends_with_0() -> None:
+    here = running(receive_wait_s=1)
+    here.queue.receives = [here.deliveries(5)]
+
+    assert await supervise(here, stop_after_s=10) is ExitCode.DRAINED
+    assert len(here.queue.deleted) == 5
+    assert here.table.statuses() == {"SUCCEEDED": 5}
+    assert len(here.bus.details) == 5
+    assert sample(here.parts, "worker_in_flight_messages") == 0
+
+
+@virtual_time
+async def test_messages_received_and_stopped_before_their_batch_go_back_at_once() -> None:
+    here = running(receive_wait_s=1, batch_linger_ms=10_000)
+    here.queue.receives = [here.deliveries(5)]
+
+    assert await supervise(here, stop_after_s=0.5) is ExitCode.DRAINED
+    assert [change.timeout_s for change in here.queue.visibility] == [0] * 5
+    assert here.table.statuses() == {"QUEUED": 5}
+
+
+@virtual_time
+async def test_a_drain_cut_off_by_its_deadline_hands_back_what_is_left_and_ends_with_1() -> None:
+    here = running(receive_wait_s=1, shutdown_timeout_s=20)
+    here.table.takes_s = 3_600
+    deliveries = here.deliveries(23)
+    here.queue.receives = [deliveries[:10], deliveries[10:20], deliveries[20:]]
+    began_s = anyio.current_time()
+
+    assert await supervise(here, stop_after_s=10) is ExitCode.DEADLINE
+    assert anyio.current_time() - began_s <= 30
+    handed_back = [c.receipt_handle for c in here.queue.visibility if c.timeout_s == 0]
+    assert sorted(handed_back) == sorted(d.receipt_handle for d in deliveries)
+    assert here.parts.state.tally.returned == 23
+    assert here.queue.deleted == []
+
+
+@virtual_time
+async def test_a_long_batch_is_leased_until_it_is_settled() -> None:
+    here = running(receive_wait_s=1, visibility_timeout_s=30, shutdown_timeout_s=120)
+    here.table.takes_s = 20
+    here.queue.receives = [here.deliveries(2)]
+
+    assert await supervise(here, stop_after_s=10) is ExitCode.DRAINED
+    # Extended while it drains, too.
+    assert len(here.queue.visibility) >= 4
+    assert {change.timeout_s for change in here.queue.visibility} == {30}
+    assert len(here.queue.deleted) == 2
+
+
+@virtual_time
+async def test_what_only_an_operator_can_mend_ends_the_worker() -> None:
+    here = running(receive_wait_s=1)
+    here.queue.receives = [Fatal("sqs", "ReceiveMessage", "AccessDenied", "no")]
+    found: list[BaseException] = []
+    try:
+        await daemon.supervise(here.parts, handle_signals=False)
+    except* AwsError as group:
+        found += group.exceptions
+
+    assert len(found) == 1
+
+
+def test_a_taken_port_ends_the_worker() -> None:
+    async def main(port: int) -> None:
+        here = running(http_port=port)
+        with pytest.raises(OSError, match="in use"):
+            await daemon.supervise(here.parts, handle_signals=False)
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        anyio.run(main, taken.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("poller", "wrong"),
+    [
+        (Poller(polling_since=None), None),
+        (Poller(polling_since=951.0), None),
+        (Poller(polling_since=949.0), "poller 1 has been in one poll for over 50 s"),
+        (Poller(ended=True), "poller 1 has ended"),
+    ],
+)
+def test_a_poller_that_ended_or_hangs_is_unhealthy(
+    monkeypatch: pytest.MonkeyPatch, poller: Poller, wrong: str | None
+) -> None:
+    monkeypatch.setattr(daemon, "monotonic", lambda: 1_000.0)
+    parts = parts_of(receive_wait_s=10)
+    parts.state.pollers += [Poller(), poller]
+
+    assert daemon._dead_poller(parts) == wrong
+
+
+def test_pollers_that_ended_by_a_stop_are_healthy() -> None:
+    parts = parts_of()
+    parts.state.pollers.append(Poller(ended=True))
+    parts.stop.request()
+
+    assert daemon._dead_poller(parts) is None
+
+
+def test_a_refusal_that_aws_words_as_a_client_error_is_told_like_the_others() -> None:
+    error = Rejected("sqs", "GetQueueAttributes", "InvalidAddress", "not a queue")
+
+    assert daemon._why(error) == "GetQueueAttributes failed with InvalidAddress: not a queue"

@@ -1,0 +1,298 @@
+"""The pollers: adaptive, bounded by credits, patient with errors, and never cut off in a poll."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import anyio
+import pytest
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from aws.errors import Fatal, Rejected, Transient
+from aws.queue import Delivery
+from tests.virtual_time import virtual_time
+from tests.worker.fakes import FakeQueue, Requests, parts_of, sample
+from worker.credits import Credits
+from worker.leases import Leases
+from worker.parts import Parts
+from worker.receive import Receiver
+
+AWAY = Transient("sqs", "ReceiveMessage", "EndpointConnectionError", "refused")
+REFUSED = Rejected("sqs", "ReceiveMessage", "InvalidParameterValue", "no")
+DENIED = Fatal("sqs", "ReceiveMessage", "AccessDenied", "no")
+
+
+@dataclass(slots=True)
+class Scene:
+    """A receiver over a queue in memory; a poll that finds nothing takes ten seconds."""
+
+    pollers: int = 4
+    limit: int = 500
+    is_dlq: bool = False
+    received: list[Delivery] = field(default_factory=list)
+    requests: Requests = field(default_factory=Requests)
+    queue: FakeQueue = field(init=False)
+    parts: Parts = field(init=False)
+    credits: Credits = field(init=False)
+    leases: Leases = field(init=False)
+    began_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.queue = FakeQueue(is_dlq=self.is_dlq)
+        self.parts = parts_of(receive_wait_s=10)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Poll for the length of the block, then stop."""
+        self.began_s = anyio.current_time()
+        self.credits = Credits(self.limit)
+        self.leases = Leases(self.queue.change_visibility, 60, self.parts.metrics)
+        receiver = Receiver(
+            queue=self.queue,
+            pollers=self.pollers,
+            parts=self.parts,
+            credits=self.credits,
+            leases=self.leases,
+        )
+        send, receive = anyio.create_memory_object_stream[list[Delivery]](100)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._collect, receive)
+            tasks.start_soon(receiver.run, send)
+            yield
+            self.parts.stop.request()
+
+    async def _collect(self, stream: MemoryObjectReceiveStream[list[Delivery]]) -> None:
+        async with stream:
+            async for deliveries in stream:
+                self.received += deliveries
+
+    def deliveries(self, count: int) -> list[Delivery]:
+        """Deliveries of requests of their own."""
+        return [self.requests.delivery(self.requests.request()) for _ in range(count)]
+
+    @property
+    def polls_at_s(self) -> list[float]:
+        """When each poll began."""
+        return [at_s - self.began_s for at_s, _ in self.queue.polls]
+
+    def settle(self, count: int) -> None:
+        """Let deliveries go, as the settler does."""
+        self.credits.give_back(count)
+
+
+@virtual_time
+async def test_one_poller_polls_while_the_queue_is_empty() -> None:
+    scene = Scene()
+    async with scene.running():
+        await anyio.sleep(35)
+        assert scene.queue.polls_under_way == 1
+
+    assert scene.polls_at_s == pytest.approx([0, 10, 20, 30])
+
+
+@virtual_time
+async def test_all_poll_after_messages_and_one_again_once_there_are_none() -> None:
+    scene = Scene()
+    scene.queue.receives = [scene.deliveries(1)]
+    async with scene.running():
+        await anyio.sleep(5)
+        assert scene.queue.polls_under_way == 4
+        assert sample(scene.parts, "worker_pollers_active") == 4
+        await anyio.sleep(20)
+        assert scene.queue.polls_under_way == 1
+
+
+@virtual_time
+async def test_messages_come_through_in_order_and_under_a_lease() -> None:
+    scene = Scene(pollers=1)
+    sent = scene.deliveries(13)
+    scene.queue.receives = [sent[:10], sent[10:]]
+    async with scene.running():
+        await anyio.sleep(1)
+        assert scene.received == sent
+        assert scene.leases.held == sent
+        assert scene.credits.used == 13 + 10  # those received, and those of the poll under way
+
+    assert sample(scene.parts, "worker_messages_received_total", queue="main") == 13
+    assert sample(scene.parts, "worker_in_flight_messages") == 13
+
+
+@virtual_time
+async def test_a_poll_takes_its_credits_before_and_gives_back_at_once_what_it_did_not_use() -> None:
+    scene = Scene(pollers=1, limit=10)
+    scene.queue.receives = [scene.deliveries(3), scene.deliveries(7)]
+    async with scene.running():
+        await anyio.sleep(60)
+        # Full: no poll until something is settled.
+        assert [asked for _, asked in scene.queue.polls] == [10, 7]
+        scene.settle(2)
+        await anyio.sleep(1)
+        assert [asked for _, asked in scene.queue.polls] == [10, 7, 2]
+
+
+@virtual_time
+async def test_never_more_is_in_flight_than_the_limit() -> None:
+    scene = Scene(pollers=8, limit=25)
+    most = 0
+
+    scene.queue.endless = scene.deliveries
+    async with scene.running():
+        for _ in range(50):
+            await anyio.sleep(0.1)
+            unsettled = len(scene.leases.held)
+            most = max(most, unsettled)
+            done = scene.leases.held[:7]
+            for delivery in done:
+                scene.leases.release(delivery)
+            scene.settle(len(done))
+
+    assert most == 25
+    assert len(scene.received) > 300
+
+
+@virtual_time
+async def test_every_poller_goes_on_after_the_worker_was_full() -> None:
+    scene = Scene(pollers=4, limit=20)
+    scene.queue.receives = [scene.deliveries(10), scene.deliveries(10)]
+    async with scene.running():
+        await anyio.sleep(1)
+        assert len(scene.received) == 20
+        scene.queue.receives = [scene.deliveries(1)]
+        scene.settle(20)
+        await anyio.sleep(1)
+        assert scene.queue.polls_under_way > 1
+
+
+@virtual_time
+@pytest.mark.parametrize("error", [AWAY, REFUSED])
+async def test_errors_back_off_from_one_second_to_thirty(error: Exception) -> None:
+    scene = Scene(pollers=1)
+    scene.queue.receives = [error] * 12
+    async with scene.running():
+        await anyio.sleep(400)
+
+    waits_s = [later - earlier for earlier, later in pairwise(scene.polls_at_s)][:12]
+    for number, wait_s in enumerate(waits_s):
+        ceiling_s = min(30, 2**number)
+        assert ceiling_s / 2 <= wait_s <= ceiling_s + 0.02
+    assert scene.credits.used == 0
+
+
+@virtual_time
+async def test_a_success_ends_the_backing_off() -> None:
+    scene = Scene(pollers=1)
+    scene.queue.receives = [AWAY, AWAY, AWAY, scene.deliveries(1), AWAY]
+    async with scene.running():
+        await anyio.sleep(30)
+
+    # After the message a poll at once, and after its failure a wait of a second at most.
+    *_, delivered, failed, after = scene.polls_at_s[:6]
+    assert failed - delivered < 0.1
+    assert after - failed <= 1.02
+
+
+@virtual_time
+async def test_one_poller_s_errors_do_not_hold_up_the_others() -> None:
+    scene = Scene(pollers=2)
+    scene.queue.receives = [scene.deliveries(1), AWAY, *(scene.deliveries(1) for _ in range(5))]
+    async with scene.running():
+        await anyio.sleep(0.3)
+        assert len(scene.received) == 6
+
+
+@virtual_time
+async def test_what_only_an_operator_can_mend_ends_the_receiver() -> None:
+    scene = Scene()
+    scene.queue.receives = [DENIED]
+    ended: list[Any] = []
+    try:
+        async with scene.running():
+            await anyio.sleep_forever()
+    except* Fatal as group:
+        ended += group.exceptions
+
+    assert len(ended) == 1
+
+
+@virtual_time
+async def test_a_stop_ends_all_waiting_at_once() -> None:
+    scene = Scene(limit=1)
+    scene.queue.receives = [scene.deliveries(1)]
+    async with scene.running():
+        await anyio.sleep(5)
+        stopped_s = anyio.current_time()
+
+    assert anyio.current_time() - stopped_s < 0.1
+    assert [poller.ended for poller in scene.parts.state.pollers] == [True] * 4
+
+
+@virtual_time
+async def test_a_stop_ends_backing_off_at_once() -> None:
+    scene = Scene(pollers=1)
+    scene.queue.receives = [AWAY] * 100
+    async with scene.running():
+        await anyio.sleep(100)
+        stopped_s = anyio.current_time()
+
+    assert anyio.current_time() - stopped_s < 0.1
+
+
+@virtual_time
+async def test_a_poll_under_way_is_finished_after_a_stop_and_its_messages_come_through() -> None:
+    scene = Scene(pollers=1)
+    scene.queue.receives_take_s = 5
+    sent = scene.deliveries(4)
+    scene.queue.receives = [sent, scene.deliveries(1)]
+    async with scene.running():
+        await anyio.sleep(1)
+        stopped_s = anyio.current_time()
+
+    assert anyio.current_time() - stopped_s == pytest.approx(4, abs=0.01)
+    assert scene.received == sent
+    assert len(scene.queue.polls) == 1
+    assert scene.leases.held == sent
+
+
+@virtual_time
+async def test_after_a_stop_no_poll_begins() -> None:
+    scene = Scene()
+    scene.parts.stop.request()
+    async with scene.running():
+        pass
+
+    assert scene.queue.polls == []
+
+
+@virtual_time
+async def test_the_health_check_sees_since_when_a_poll_is_under_way() -> None:
+    scene = Scene(pollers=2)
+    async with scene.running():
+        await anyio.sleep(1)
+        polling, idle = scene.parts.state.pollers
+        assert polling.polling_since is not None
+        assert idle.polling_since is None
+        assert not polling.ended
+
+    assert polling.polling_since is None
+
+
+@virtual_time
+async def test_the_dlq_s_messages_are_counted_as_such() -> None:
+    scene = Scene(pollers=1, is_dlq=True)
+    scene.queue.receives = [scene.deliveries(2)]
+    async with scene.running():
+        await anyio.sleep(1)
+
+    assert sample(scene.parts, "worker_messages_received_total", queue="dlq") == 2
+    assert sample(scene.parts, "worker_messages_received_total", queue="main") == 0
+
+
+@virtual_time
+async def test_without_pollers_nothing_is_polled_and_the_stream_ends() -> None:
+    scene = Scene(pollers=0)
+    async with scene.running():
+        await anyio.sleep(60)
+
+    assert scene.queue.polls == []
