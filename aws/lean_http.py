@@ -62,6 +62,7 @@ class Pool:
 
     def __init__(self, endpoint: Endpoint, max_connections: int) -> None:
         self._endpoint = endpoint
+        self._loop = asyncio.get_running_loop()
         self._slots = asyncio.Semaphore(max_connections)
         self._idle: list[_Connection] = []
         self._open: set[_Connection] = set()
@@ -89,7 +90,7 @@ class Pool:
 
     def _warm(self) -> "_Connection | None":
         # The one used last comes first, so that those a quieter hour does not need grow cold.
-        oldest_s = asyncio.get_running_loop().time() - _IDLE_S
+        oldest_s = self._loop.time() - _IDLE_S
         while self._idle and self._idle[0].heard_at < oldest_s:
             self._idle.pop(0).close()
         while self._idle:
@@ -102,7 +103,7 @@ class Pool:
         endpoint = self._endpoint
         try:
             with anyio.fail_after(endpoint.connect_timeout_s):
-                _, connection = await asyncio.get_running_loop().create_connection(
+                _, connection = await self._loop.create_connection(
                     lambda: _Connection(endpoint.url, endpoint.read_timeout_s, self._open),
                     endpoint.host,
                     endpoint.port,
