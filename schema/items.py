@@ -84,16 +84,19 @@ class RequestItem:
         values: dict[str, str | int | bool | None] = dict(
             zip(_STORED_NAMES, _values(self), strict=True)
         )
-        # Index keys exist from the QUEUED transition on and never change (domain §3).
-        if self.queued_at_ms is not None and self.status is not Status.RECEIVED:
-            sort_key = keys.index_sk(self.queued_at_ms, self.request_id)
-            values |= {
-                names.USER_INDEX_PARTITION_KEY: keys.user_index_pk(self.user_id),
-                names.USER_INDEX_SORT_KEY: sort_key,
-                names.EVENT_INDEX_PARTITION_KEY: keys.event_index_pk(self.event_id),
-                names.EVENT_INDEX_SORT_KEY: sort_key,
-            }
-        return values
+        return values | self._index_keys()
+
+    def _index_keys(self) -> dict[str, str]:
+        """Index keys exist from the QUEUED transition on and never change (domain §3)."""
+        if self.queued_at_ms is None or self.status is Status.RECEIVED:
+            return {}
+        sort_key = keys.index_sk(self.queued_at_ms, self.request_id)
+        return {
+            names.USER_INDEX_PARTITION_KEY: keys.user_index_pk(self.user_id),
+            names.USER_INDEX_SORT_KEY: sort_key,
+            names.EVENT_INDEX_PARTITION_KEY: keys.event_index_pk(self.event_id),
+            names.EVENT_INDEX_SORT_KEY: sort_key,
+        }
 
 
 _ATTRIBUTES: Final = {
@@ -119,6 +122,7 @@ _ATTRIBUTES: Final = {
 # One lookup of all fields together: this runs several times for each request.
 _values: Final = attrgetter(*_ATTRIBUTES)
 _STORED_NAMES: Final = tuple(_ATTRIBUTES.values())
+_index_inputs: Final = attrgetter("queued_at_ms", "request_id", "user_id", "event_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +144,19 @@ class Change:
 
     def assignments(self) -> dict[str, str | int | bool]:
         """The attributes to set, by their stored names; a value once written is never cleared."""
-        before = self.before.attributes()
-        return {
-            attribute: value
-            for attribute, value in self.after.attributes().items()
-            if value is not None and before.get(attribute) != value
+        before, after = self.before, self.after
+        changed: dict[str, str | int | bool] = {
+            attribute: new
+            for attribute, old, new in zip(
+                _STORED_NAMES, _values(before), _values(after), strict=True
+            )
+            if new is not None and new != old
         }
+        # Making the index keys, only to find them unchanged, would take most of the time.
+        if before.status is Status.RECEIVED or _index_inputs(before) != _index_inputs(after):
+            had = before._index_keys()  # noqa: SLF001 - of this module
+            changed |= {a: v for a, v in after._index_keys().items() if had.get(a) != v}  # noqa: SLF001
+        return changed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
