@@ -38,7 +38,7 @@ def main() -> int:
         return 130
     for section in sections:
         report.show(section, console)
-    if arguments.full:
+    if arguments.full or arguments.store:
         peers = peers_python() if any(s.name == "worker" for s in sections) else None
         date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
         report.store(sections, date, machine(), versions(peers))
@@ -57,6 +57,11 @@ def _arguments() -> argparse.Namespace:
         action="store_true",
         help="every combination, medians of several runs (about an hour); "
         "writes bench/RESULTS.md and bench/results.json",
+    )
+    parser.add_argument(
+        "--store",
+        action="store_true",
+        help="write the results as --full does, whatever was measured",
     )
     parser.add_argument("--runs", type=int, help="runs of each combination (default: 1; full: 5)")
     parser.add_argument(
