@@ -1,0 +1,69 @@
+"""What the command line's tests share: running a command as a person would, in this process."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from aws.client import Connection
+from cli.main import main
+from config.settings import IngestSettings, WorkerSettings
+from local.stack import StackOutputs
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a command ended."""
+
+    code: object
+    out: str
+    err: str
+
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment without any of our variables."""
+    for kind in (WorkerSettings, IngestSettings):
+        for name in kind.model_fields:
+            monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], no_settings: None
+) -> Command:
+    """Runs `participation` with arguments; variables are given by keyword."""
+
+    def run(*arguments: str, **variables: str) -> Result:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["participation", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        written = capsys.readouterr()
+        return Result(ended.value.code or 0, written.out, written.err)
+
+    return run
+
+
+@pytest.fixture
+def deployed(connection: Connection, stack: StackOutputs) -> dict[str, str]:
+    """The variables that lead a command to a fresh stack of the embedded AWS."""
+    assert connection.endpoint_url is not None
+    assert connection.access_key_id is not None
+    assert connection.secret_access_key is not None
+    return {
+        "AWS_REGION": connection.region,
+        "AWS_ENDPOINT_URL": connection.endpoint_url,
+        "AWS_ACCESS_KEY_ID": connection.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": connection.secret_access_key,
+        "TABLE_NAME": stack.table_name,
+        "QUEUE_URL": stack.queue_url,
+        "DLQ_URL": stack.dlq_url,
+        "EVENT_BUS_NAME": stack.event_bus_name,
+    }

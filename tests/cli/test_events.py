@@ -1,0 +1,117 @@
+"""`participation events`: creating an event once, and seeing how it stands."""
+
+from functools import partial
+
+import anyio
+import pytest
+
+from aws.client import Connection, open_client
+from aws.table import Table
+from schema.items import EventConfig, RequestItem
+from schema.states import Status
+from tests.cli.conftest import Command
+
+NINE = "2026-01-04T09:00:00+0900"
+
+
+async def stored_config(connection: Connection, table_name: str, event_id: str) -> EventConfig:
+    async with open_client("dynamodb", connection) as client:
+        state = (await Table(client, table_name).load([], [event_id])).events[event_id]
+    assert state.config is not None
+    return state.config
+
+
+async def store(connection: Connection, table_name: str, *requests: RequestItem) -> None:
+    async with open_client("dynamodb", connection) as client:
+        assert not any(await Table(client, table_name).insert(requests))
+
+
+def request(user: str, status: Status) -> RequestItem:
+    return RequestItem(
+        request_id=f"r-{user}",
+        event_id="e1",
+        user_id=user,
+        event_type="FIRST_COME",
+        status=status,
+        queued_at_ms=1_704_290_000_000,
+    )
+
+
+def test_an_event_is_created_once_and_shown_with_its_requests(
+    command: Command, deployed: dict[str, str], connection: Connection
+) -> None:
+    created = command("events", "create", "e1", "--capacity", "5", **deployed)
+    again = command("events", "create", "e1", "--capacity", "9", **deployed)
+    requests = [request("u1", Status.QUEUED), request("u2", Status.REJECTED)]
+    anyio.run(partial(store, connection, deployed["TABLE_NAME"], *requests))
+    shown = command("events", "show", "e1", **deployed)
+
+    assert (created.code, created.out) == (0, "created FIRST_COME event 'e1' with 5 seats\n")
+    assert (again.code, again.err) == (1, "participation: the event 'e1' exists already\n")
+    assert shown.code == 0
+    assert shown.out.splitlines() == [
+        "event      e1 (FIRST_COME)",
+        "seats      5 of 5 left",
+        "QUEUED       1",
+        "REJECTED     1",
+    ]
+
+
+def test_type_and_opening_times_are_stored(
+    command: Command, deployed: dict[str, str], connection: Connection
+) -> None:
+    created = command(
+        "events",
+        "create",
+        "e2",
+        "--capacity=0",
+        "--type=LOTTERY",
+        f"--opens-at={NINE}",
+        "--closes-at=2026-01-04T09:00:01+0900",
+        **deployed,
+    )
+
+    assert created.code == 0
+    stored = anyio.run(stored_config, connection, deployed["TABLE_NAME"], "e2")
+    assert stored == EventConfig(
+        event_id="e2",
+        event_type="LOTTERY",
+        opens_at_ms=1_767_484_800_000,
+        closes_at_ms=1_767_484_801_000,
+    )
+
+
+def test_an_event_that_is_not_there_is_told(command: Command, deployed: dict[str, str]) -> None:
+    shown = command("events", "show", "nothing", **deployed)
+
+    assert (shown.code, shown.err) == (1, "participation: there is no event 'nothing'\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["e1", "--capacity=-1"],
+        ["e1"],
+        ["e1", "--capacity=1", "--type=AUCTION"],
+        ["x" * 513, "--capacity=1"],
+        ["e1", "--capacity=1", f"--opens-at={NINE}", f"--closes-at={NINE}"],
+        ["e1", "--capacity=1", "--opens-at=2026-01-04T09:00:00"],
+    ],
+)
+def test_what_makes_no_event_is_refused_before_aws_is_asked(
+    command: Command, arguments: list[str]
+) -> None:
+    refused = command("events", "create", *arguments)
+
+    assert refused.code == 2
+    assert "Traceback" not in refused.err
+
+
+def test_a_table_that_is_not_there_is_one_sentence(
+    command: Command, deployed: dict[str, str]
+) -> None:
+    shown = command("events", "show", "e1", **deployed | {"TABLE_NAME": "no-such-table"})
+
+    assert shown.code == 1
+    assert shown.err.startswith("participation: dynamodb.")
+    assert shown.err.count("\n") == 1

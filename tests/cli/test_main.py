@@ -1,0 +1,124 @@
+"""The command line as a whole: its commands, and one sentence for what can be foreseen."""
+
+import subprocess
+import sys
+
+import pytest
+
+from cli import config
+from cli.main import main
+from tests.cli.conftest import Command
+
+REQUIRED = {"AWS_REGION": "ap-northeast-2", "QUEUE_URL": "http://q", "DLQ_URL": "http://d"}
+SECRET = "a secret of more than thirty-two bytes"
+
+
+def test_help_names_every_command(command: Command) -> None:
+    shown = command("--help")
+
+    assert shown.code == 0
+    for name in ("worker", "ingest", "token", "demo", "config", "local", "events", "dlq", "lake"):
+        assert f" {name} " in shown.out
+
+
+def test_wrong_settings_are_one_message_and_exit_code_2(command: Command) -> None:
+    shown = command("worker", AWS_REGION="ap-northeast-2", POLLERS="none")
+
+    assert shown.code == 2
+    assert shown.err.startswith("participation: wrong settings:\n")
+    assert "  QUEUE_URL is not set" in shown.err
+    assert "  POLLERS='none': " in shown.err
+    assert "Traceback" not in shown.err
+
+
+def test_a_module_of_the_local_extra_that_is_missing_is_named_with_the_way_to_get_it(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(_kind: object) -> object:
+        raise ModuleNotFoundError("No module named 'duckdb'", name="duckdb")
+
+    monkeypatch.setattr(config, "load", load)
+
+    shown = command("config")
+
+    assert shown.code == 2
+    assert "this command needs duckdb" in shown.err
+    assert "participation-pipeline[local]" in shown.err
+
+
+def test_any_other_missing_module_is_a_defect_and_shows_itself(
+    monkeypatch: pytest.MonkeyPatch, no_settings: None
+) -> None:
+    def load(_kind: object) -> object:
+        raise ModuleNotFoundError("No module named 'unheard'", name="unheard")
+
+    monkeypatch.setattr(config, "load", load)
+    monkeypatch.setattr(sys, "argv", ["participation", "config"])
+
+    with pytest.raises(ModuleNotFoundError, match="unheard"):
+        main()
+
+
+def test_the_worker_s_settings_in_force_are_printed_by_default(command: Command) -> None:
+    shown = command("config", **REQUIRED, POLLERS="7")
+
+    lines = dict(line.split("=", 1) for line in shown.out.splitlines())
+    assert shown.code == 0
+    assert lines["POLLERS"] == "7"
+    assert lines["PROCESSORS"] == "4"
+    assert lines["QUEUE_URL"] == "http://q"
+    assert "JWT_SECRET" not in lines
+
+
+def test_ingest_s_settings_in_force_are_printed_with_the_secret_masked(command: Command) -> None:
+    shown = command("config", "ingest", **REQUIRED, JWT_SECRET=SECRET)
+
+    assert shown.code == 0
+    assert "JWT_SECRET=**********\n" in shown.out
+    assert SECRET not in shown.out + shown.err
+    assert "HTTP_PORT=8080\n" in shown.out
+
+
+def test_wrong_settings_keep_a_short_secret_to_themselves(command: Command) -> None:
+    shown = command("config", "ingest", **REQUIRED, JWT_SECRET="guess-me")
+
+    assert shown.code == 2
+    assert "JWT_SECRET=**********: must be at least 32 bytes long" in shown.err
+    assert "guess-me" not in shown.out + shown.err
+
+
+def test_loading_the_command_line_loads_no_engine_server_or_worker() -> None:
+    heavy = ("duckdb", "sqlglot", "uvicorn", "starlette", "worker.daemon", "worker.pipeline")
+    program = f"import sys, cli.main; print([m for m in {heavy!r} if m in sys.modules])"
+
+    shown = subprocess.run(  # noqa: S603 - a program of our own
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert shown.stdout == "[]\n"
+
+
+def test_a_worker_without_its_resources_names_each_of_them_and_ends_with_2(
+    deployed: dict[str, str],
+) -> None:
+    variables = deployed | {
+        "QUEUE_URL": f"{deployed['QUEUE_URL']}-missing",
+        "TABLE_NAME": "no-such-table",
+        "HTTP_PORT": "0",
+    }
+
+    shown = subprocess.run(
+        [sys.executable, "-m", "cli.main", "worker"],
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert shown.returncode == 2, shown.stderr
+    assert shown.stderr.count("\n") == 1
+    assert '"event":"cannot_run"' in shown.stderr
+    assert "QUEUE_URL=" in shown.stderr
+    assert "TABLE_NAME=no-such-table" in shown.stderr
+    assert "EVENT_BUS_NAME" not in shown.stderr
