@@ -105,9 +105,9 @@ async def test_a_token_that_brings_its_own_key_is_refused() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"exp": int(time()) - 60}, "expired"),
-        ({"nbf": int(time()) + 60}, "not valid yet"),
-        ({"iat": int(time()) + 60}, "not valid yet"),
+        ({"exp": 1_000_000_000}, "expired"),
+        ({"nbf": 100_000_000_000}, "not valid yet"),
+        ({"iat": 100_000_000_000}, "not valid yet"),
         ({"exp": "soon"}, "not valid"),
         ({"exp": None}, "exp"),
         ({"sub": None}, "sub"),
