@@ -1,29 +1,35 @@
 """The waits between tries."""
 
+import random
 from itertools import pairwise
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import pytest
 
 from aws.backoff import delay_s
 
-bases_s = st.floats(0.001, 60)
+ATTEMPTS = (1, 2, 3, 5, 10, 33, 34, 1_000, 100_000)
+CASES = [(base_s, max_s) for base_s in (0.001, 0.05, 1, 7.5, 60) for max_s in (60, 300, 43_200)]
 
 
-@settings(deadline=None)
-@given(st.integers(1, 10_000), bases_s, st.floats(60, 43_200))
+@pytest.mark.parametrize(("base_s", "max_s"), CASES)
+@pytest.mark.parametrize("attempt", ATTEMPTS)
 def test_a_wait_is_between_half_and_the_whole_of_the_doubled_base(
     attempt: int, base_s: float, max_s: float
 ) -> None:
-    ceiling_s = min(max_s, base_s * 2 ** min(attempt - 1, 60))
+    ceiling_s = min(max_s, base_s * 2 ** min(attempt - 1, 32))
 
-    assert ceiling_s / 2 <= delay_s(attempt, base_s, max_s) <= ceiling_s
+    for _ in range(50):
+        assert ceiling_s / 2 <= delay_s(attempt, base_s, max_s) <= ceiling_s
 
 
-@settings(deadline=None)
-@given(bases_s)
-def test_the_first_wait_is_about_the_base(base_s: float) -> None:
-    assert base_s / 2 <= delay_s(1, base_s, 60) <= base_s
+@pytest.mark.parametrize(("luck", "share"), [(0.0, 0.5), (0.5, 0.75), (1.0, 1.0)])
+def test_luck_alone_decides_within_these_bounds(
+    monkeypatch: pytest.MonkeyPatch, luck: float, share: float
+) -> None:
+    monkeypatch.setattr(random, "random", lambda: luck)
+
+    assert delay_s(4, 1, 60) == pytest.approx(8 * share)
+    assert delay_s(40, 1, 60) == pytest.approx(60 * share)
 
 
 def test_waits_grow_until_the_longest() -> None:
