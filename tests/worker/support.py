@@ -209,6 +209,7 @@ class World:
         environment = {
             "AWS_REGION": self.connection.region,
             "AWS_ENDPOINT_URL": endpoint_url or self.connection.endpoint_url or "",
+            "AWS_CLIENT": self.connection.client,
             "AWS_ACCESS_KEY_ID": self.connection.access_key_id or "",
             "AWS_SECRET_ACCESS_KEY": self.connection.secret_access_key or "",
             "TABLE_NAME": self.stack.table_name,
