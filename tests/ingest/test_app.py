@@ -10,11 +10,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from ingest.gateway import CorruptItem
-from ingest.problems import MEDIA_TYPE
 from schema import keys
 from schema.states import Status
 from tests.ingest.support import EVENT, Service, bearer, many, stored, token
 
+MEDIA_TYPE = "application/problem+json"
 CLICK = "/events/event-1/participations"
 LIST = "/me/participations"
 

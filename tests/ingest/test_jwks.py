@@ -48,6 +48,15 @@ class Key:
         return document | ({} if self.kid is None else {"kid": self.kid})
 
     @property
+    def private_jwk(self) -> dict[str, Any]:
+        """The private key, which no issuer should ever show."""
+        if isinstance(self.private, rsa.RSAPrivateKey):
+            document = RSAAlgorithm.to_jwk(self.private, as_dict=True)
+        else:
+            document = ECAlgorithm.to_jwk(self.private, as_dict=True)
+        return document | {"kid": self.kid, "key_ops": ["verify"]}
+
+    @property
     def pem(self) -> bytes:
         """The public key as PEM."""
         return self.private.public_key().public_bytes(
@@ -127,12 +136,15 @@ async def test_a_public_key_used_as_a_secret_is_refused() -> None:
 
 @virtual_time
 async def test_unsigned_tokens_and_other_algorithms_are_refused() -> None:
-    async with Issuer(RSA_KEY.jwk).key_set().running() as key_set:
+    issuer = Issuer(RSA_KEY.jwk)
+    async with issuer.key_set().running() as key_set:
+        await anyio.sleep(11)
         body = segment({"sub": "admin", "exp": int(time()) + 60})
         for algorithm in ("none", "None", "RS384", "PS256", "", None, 7, ["RS256"]):
             header = segment({"alg": algorithm, "kid": "rsa-1"})
             await assert_refused(key_set, f"{header}.{body}.")
             await assert_refused(key_set, f"{header}.{body}.{RSA_KEY.token().split('.')[2]}")
+        assert issuer.fetches == 1  # such tokens are not worth a fetch
         header = segment({"alg": "RS256", "kid": {"a": 1}})
         await assert_refused(key_set, f"{header}.{body}.{RSA_KEY.token().split('.')[2]}")
 
@@ -257,7 +269,9 @@ async def test_without_any_key_it_does_not_start() -> None:
         {**RSA_KEY.jwk, "key_ops": ["encrypt"]},
         {**RSA_KEY.jwk, "alg": "RS512"},
         {**RSA_KEY.jwk, "n": "!"},
-        {**RSA_KEY.jwk, "d": "AQAB"},
+        RSA_KEY.private_jwk,
+        | {"kid": "rsa-1", "key_ops": ["verify"]},
+        EC_KEY.private_jwk,
         {**RSA_KEY.jwk, "kid": 5},
         {**EC_KEY.jwk, "crv": "P-384"},
         {**EC_KEY.jwk, "crv": None},
