@@ -6,7 +6,7 @@ from typing import Final
 import typer
 
 from aws.errors import AwsError
-from cli import config, dlq, events, ingest, lake, local, worker
+from cli import config, deploy, dlq, events, ingest, lake, local, worker
 from config.settings import SettingsError
 
 _LOCAL_EXTRA: Final = frozenset({"duckdb", "jinja2", "jsonschema", "pytz", "sqlglot"})
@@ -24,6 +24,10 @@ app.command("ingest")(ingest.ingest)
 app.command("token")(ingest.token)
 app.command("demo")(local.demo)
 app.command("config")(config.config)
+app.command("deploy")(deploy.deploy)
+app.command("env")(deploy.env)
+app.command("smoke")(deploy.smoke)
+app.command("teardown")(deploy.teardown)
 app.add_typer(local.app, name="local")
 app.add_typer(events.app, name="events")
 app.add_typer(dlq.app, name="dlq")

@@ -1,0 +1,81 @@
+"""`participation deploy`, `env`, `smoke` and `teardown` at the command line."""
+
+import pytest
+
+from local.stack import StackOutputs
+from tests.cli.conftest import Command
+
+SECRET = "a secret of more than thirty-two bytes"  # pragma: allowlist secret
+
+
+def test_env_prints_what_the_commands_need(
+    command: Command, deployed: dict[str, str], stack: StackOutputs
+) -> None:
+    shown = command("env", "--stack", stack.work_group, **deployed)
+    assert shown.code == 0, shown.err
+    assert f"export TABLE_NAME={stack.table_name}\n" in shown.out
+    assert f"export QUEUE_URL={stack.queue_url}\n" in shown.out
+    assert f"export LAKE_BUCKET={stack.bucket_name}\n" in shown.out
+
+
+@pytest.mark.parametrize("name", ["env", "smoke", "teardown"])
+def test_a_pipeline_that_is_not_deployed_is_said_so(
+    command: Command, deployed: dict[str, str], name: str
+) -> None:
+    more = ["--yes"] if name == "teardown" else []
+    shown = command(name, "--stack", "nowhere", *more, JWT_SECRET=SECRET, **deployed)
+    assert shown.code == 1
+    assert shown.err == (
+        "participation: there is no stack nowhere: run `participation deploy` first\n"
+    )
+
+
+def test_smoke_needs_services_or_to_be_told_where_ingest_is(
+    command: Command, deployed: dict[str, str], stack: StackOutputs
+) -> None:
+    shown = command("smoke", "--stack", stack.work_group, JWT_SECRET=SECRET, **deployed)
+    assert shown.code == 1
+    assert f"there is no stack {stack.work_group}-service" in shown.err
+
+
+def test_smoke_says_where_it_failed(
+    command: Command, deployed: dict[str, str], stack: StackOutputs
+) -> None:
+    arguments = ["--stack", stack.work_group, "--ingest-url", "http://127.0.0.1:1"]
+    shown = command("smoke", *arguments, JWT_SECRET=SECRET, **deployed)
+    assert shown.code == 1
+    assert "with one seat created" in shown.err
+    assert "participation: ingest did not answer: ConnectError" in shown.err
+
+
+def test_smoke_without_any_way_to_a_token_says_so(
+    command: Command, deployed: dict[str, str]
+) -> None:
+    shown = command("smoke", "--stack", "nowhere", **deployed)
+    assert shown.code == 2
+    assert "JWT_SECRET is not set" in shown.err
+
+
+def test_teardown_asks_first(
+    command: Command, deployed: dict[str, str], stack: StackOutputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("typer.confirm", lambda _question: False)
+    assert command("teardown", "--stack", stack.work_group, **deployed).code == 1
+    assert command("env", "--stack", stack.work_group, **deployed).code == 0
+
+
+def test_teardown_says_what_it_kept(
+    command: Command, deployed: dict[str, str], stack: StackOutputs
+) -> None:
+    shown = command("teardown", "--stack", stack.work_group, "--yes", **deployed)
+    assert shown.code == 0
+    assert f"kept: table {stack.table_name}, bucket {stack.bucket_name}" in shown.err
+
+
+@pytest.mark.parametrize("text", ["WorkerMinTasks", "=5"])
+def test_a_parameter_without_name_or_value_is_refused(
+    command: Command, deployed: dict[str, str], text: str
+) -> None:
+    shown = command("deploy", "--stack", "x", "--set", text, **deployed)
+    assert shown.code == 2
+    assert "PARAMETER=VALUE" in shown.err
