@@ -162,7 +162,7 @@ async def test_closing_the_pool_closes_its_connections() -> None:
             ),
             b"abc",
         ),
-        ((b"HTTP/1.1 100 Continue\r\n\r\n", OK), b"ok"),
+        ((b"HTTP/1.1 100 Continue\r\nX-Interim: 1\r\n\r\n", OK), b"ok"),
         ((b"HTTP/1.1 100 Continue\r\n\r\n" + OK,), b"ok"),
         ((b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",), b""),
     ],
@@ -179,6 +179,7 @@ async def test_answers_in_any_framing_are_read_whole_and_the_connection_kept(
         for _ in range(2):
             answer = await pool.post(REQUEST)
             assert (answer.status, answer.body) == (200, body)
+            assert answer.header("x-interim") is None
         assert server.visits == 1
 
 
