@@ -2,6 +2,7 @@
 
 import re
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -268,6 +269,13 @@ def test_ingests_secret_comes_from_where_it_is_kept() -> None:
     (reading,) = RESOURCES["ExecutionRole"]["Properties"]["Policies"]
     statement = reading["Fn::If"][1]["PolicyDocument"]["Statement"][0]
     assert statement["Resource"] == {"Ref": "JwtSecretArn"}
+
+
+@pytest.mark.parametrize("alarm", ALARMS)
+def test_every_alarm_is_in_the_runbook(alarm: str) -> None:
+    name = RESOURCES[alarm]["Properties"]["AlarmName"]["Fn::Sub"]
+    runbook = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    assert f"`{name.removeprefix('${AWS::StackName}-')}`" in runbook
 
 
 def test_a_program_that_is_gone_raises_its_alarm() -> None:
