@@ -270,7 +270,6 @@ async def test_without_any_key_it_does_not_start() -> None:
         {**RSA_KEY.jwk, "alg": "RS512"},
         {**RSA_KEY.jwk, "n": "!"},
         RSA_KEY.private_jwk,
-        | {"kid": "rsa-1", "key_ops": ["verify"]},
         EC_KEY.private_jwk,
         {**RSA_KEY.jwk, "kid": 5},
         {**EC_KEY.jwk, "crv": "P-384"},
