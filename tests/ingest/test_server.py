@@ -313,6 +313,22 @@ async def test_a_head_that_does_not_arrive_in_time_is_408(
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
+async def test_a_later_head_on_a_connection_has_to_arrive_in_time_as_well(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "HEAD_TIMEOUT_S", 0.2)
+    async with live.ingest() as http:
+        host, port = str(http.base_url).removeprefix("http://").split(":")
+        async with await anyio.connect_tcp(host, int(port)) as stream:
+            await stream.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await stream.receive()).startswith(b"HTTP/1.1 200 ")
+            await stream.send(b"GET /healthz HTTP/1.1\r\nHost")
+            with anyio.fail_after(5):
+                answer = await stream.receive()
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
 async def test_a_connection_that_is_kept_open_is_not_taken_for_a_late_head(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
