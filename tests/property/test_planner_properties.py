@@ -16,10 +16,11 @@ from schema.states import EventType, ResultCode, Status, may_become
 from worker import decide
 from worker.decide import Candidate, Plan, Reading, Step
 
-# Few and small, so that ids and times coincide often.
-EVENT_IDS = ["e1", "e2", "e3"]
-REQUEST_IDS = [f"r{n}" for n in range(8)]
-times_ms = st.integers(1, 40)
+# Few and small, so that requests compete, and ids and times coincide.
+EVENT_IDS = ["e1", "e1", "e1", "e2"]
+KINDS = [EventType.FIRST_COME] * 6 + [EventType.LOTTERY, "AUCTION"]
+STATUSES = [Status.QUEUED, Status.QUEUED, Status.QUEUED, Status.RECEIVED, *Status]
+times_ms = st.integers(1, 9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +33,23 @@ class Case:
 
 
 @st.composite
-def stored_requests(draw: st.DrawFn, request_id: str) -> RequestItem:
+def stored_requests(draw: st.DrawFn, number: int) -> RequestItem:
     """A request in any status; a decided one has all that its event needs."""
-    status = draw(st.sampled_from(Status))
+    status = draw(st.sampled_from(STATUSES))
     queued_at = draw(times_ms)
     item = RequestItem(
-        request_id=request_id,
+        request_id=f"r{9 - number}",
         event_id=draw(st.sampled_from(EVENT_IDS)),
-        user_id=f"u-{request_id}",
-        event_type=draw(st.sampled_from([*EventType, "AUCTION"])),
+        user_id=f"u{number}",
+        event_type=draw(st.sampled_from(KINDS)),
         status=status,
         queued_at_ms=queued_at if status is not Status.RECEIVED else draw(st.none() | times_ms),
-        dlq_at_ms=draw(st.none() | times_ms),
+        dlq_at_ms=draw(st.sampled_from([None, None, None, 5])),
     )
     if status.is_final:
         return replace(
             item,
-            result_code=draw(st.sampled_from(ResultCode)).value,
+            result_code=ResultCode.SUCCESS.value,
             started_at_ms=queued_at + 1,
             finished_at_ms=queued_at + 2,
         )
@@ -69,40 +70,50 @@ def event_states(draw: st.DrawFn, event_id: str) -> EventState:
 
 
 @st.composite
+def messages(draw: st.DrawFn, requests: list[RequestItem]) -> list[ParticipationMessage]:
+    """A message for each request, in any order; some twice, some forged, some of no request."""
+    honest = [
+        ParticipationMessage(item.request_id, item.event_id, item.user_id) for item in requests
+    ]
+    others = st.builds(
+        replace,
+        st.sampled_from([*honest, ParticipationMessage("unknown", "e1", "u1")]),
+        event_id=st.sampled_from(EVENT_IDS),
+        queued_at_ms=st.none() | times_ms,
+    )
+    repeated = st.sampled_from(honest)
+    return draw(st.permutations(honest + draw(st.lists(repeated | others, max_size=4))))
+
+
+@st.composite
 def cases(draw: st.DrawFn) -> Case:
     """A batch as the worker may meet it: repeated, forged, unknown and decided requests."""
-    requests = {
-        request_id: draw(stored_requests(request_id))
-        for request_id in draw(st.sets(st.sampled_from(REQUEST_IDS)))
-    }
-    decoded: list[tuple[Delivery, ParticipationMessage]] = []
-    for number in range(draw(st.integers(1, 12))):
-        request_id = draw(st.sampled_from(REQUEST_IDS))
-        item = requests.get(request_id)
-        honest = draw(st.integers(0, 5)) > 0
-        message = ParticipationMessage(
-            request_id,
-            item.event_id if item is not None and honest else draw(st.sampled_from(EVENT_IDS)),
-            item.user_id if item is not None and honest else draw(st.sampled_from(["u-r1", "u2"])),
-            draw(st.none() | st.none() | times_ms),
+    requests = [draw(stored_requests(number)) for number in range(draw(st.integers(1, 7)))]
+    decoded = [
+        (
+            Delivery(
+                f"m{number}",
+                f"h{number}",
+                message.encode(),
+                attempt=1 + number % 3,
+                sent_at_ms=draw(times_ms),
+                attributes=draw(st.sampled_from([{}, {}, {}, {"redrivenAt": "1"}])),
+                from_dlq=draw(st.sampled_from([False, False, False, True])),
+            ),
+            message,
         )
-        delivery = Delivery(
-            f"m{number}",
-            f"h{number}",
-            message.encode(),
-            attempt=draw(st.integers(1, 6)),
-            sent_at_ms=draw(times_ms),
-            attributes={"redrivenAt": "1"} if draw(st.integers(0, 5)) == 0 else {},
-            from_dlq=draw(st.integers(0, 5)) == 0,
-        )
-        decoded.append((delivery, message))
-    absent = [request_id for request_id in REQUEST_IDS if request_id not in requests]
-    unreadable = dict.fromkeys(draw(st.sets(st.sampled_from(absent))) if absent else (), "why")
+        for number, message in enumerate(draw(messages(requests)))
+    ]
+    unreadable = {"unknown": "why"} if draw(st.booleans()) else {}
     started_at = draw(times_ms)
     return Case(
         decide.candidates(decoded),
-        Loaded(requests, unreadable, {name: draw(event_states(name)) for name in EVENT_IDS}),
-        Reading(started_at, started_at + draw(st.integers(-5, 20)), "w1"),
+        Loaded(
+            {item.request_id: item for item in requests},
+            unreadable,
+            {event_id: draw(event_states(event_id)) for event_id in ("e1", "e2")},
+        ),
+        Reading(started_at, started_at + draw(st.integers(-3, 9)), "w1"),
     )
 
 
@@ -138,6 +149,8 @@ def test_seats_never_exceed_what_is_left_and_go_in_order_behind_one_transaction(
 ) -> None:
     plan = planned(case)
 
+    told_at_once = {s.change.after.event_id for s in plan.writes if _is_sold_out(s)}
+    assert not told_at_once & plan.seats.keys()
     for event_id, seats in plan.seats.items():
         capacity = case.loaded.events[event_id].capacity
         assert capacity is not None
@@ -230,3 +243,7 @@ def test_every_decision_tells_its_way_and_its_failure_and_has_an_event(case: Cas
         else:
             assert told == (None, None, None)
         assert events.encode(events.participation_processed(after, env="dev"))
+
+
+def _is_sold_out(step: Step) -> bool:
+    return step.change.after.status is Status.REJECTED
