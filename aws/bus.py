@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from aws import errors
@@ -19,7 +19,7 @@ class BusEntry:
     source: str
     detail_type: str
     detail: str
-    time_ms: int
+    time: datetime
 
     @property
     def size(self) -> int:
@@ -52,7 +52,7 @@ class Bus:
                     "Source": entry.source,
                     "DetailType": entry.detail_type,
                     "Detail": entry.detail,
-                    "Time": datetime.fromtimestamp(entry.time_ms / 1000, UTC),
+                    "Time": entry.time,
                 }
                 for entry in entries
             ],

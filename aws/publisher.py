@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -193,6 +194,8 @@ class Publisher:
         """Put events in one call; the failed ones with their errors, or their reasons."""
         if self._bus_is_missing:
             return [(item, LossReason.BUS_MISSING) for item in batch]
+        if anyio.current_time() >= _deadline(batch):
+            return [(item, LossReason.TIMEOUT) for item in batch]
         # The oldest event's deadline binds: batches leave in the order of submission, so the
         # ones behind it still have as much time left.
         with anyio.CancelScope(deadline=_deadline(batch)):
@@ -260,7 +263,8 @@ def _bus_entry(event: AnalyticsEvent) -> BusEntry:
         source = names.WORKER_SOURCE
         detail_type = names.REQUEST_FAILED if failed else names.PARTICIPATION_PROCESSED
         time_ms = event.timestamps.finishedAt
-    return BusEntry(source, detail_type, events.encode(event).decode(), time_ms)
+    time = datetime.fromtimestamp(time_ms / 1000, UTC)
+    return BusEntry(source, detail_type, events.encode(event).decode(), time)
 
 
 def _deadline(batch: Sequence[_Outgoing]) -> float:

@@ -186,7 +186,7 @@ class Queue:
             receipt_handle=message["ReceiptHandle"],
             body=message["Body"],
             attempt=int(system.get("ApproximateReceiveCount", 1)),
-            sent_at_ms=int(system["SentTimestamp"]),
+            sent_at_ms=_sent_at_ms(system),
             attributes={
                 name: value["StringValue"]
                 for name, value in message.get("MessageAttributes", {}).items()
@@ -204,3 +204,12 @@ def _entry_error(operation: str, entry: Mapping[str, Any]) -> AwsError:
 
 def _unanswered(operation: str) -> AwsError:
     return errors.Transient(_SERVICE, operation, "NoAnswer", "the answer leaves this entry out")
+
+
+def _sent_at_ms(system: Mapping[str, Any]) -> int:
+    try:
+        return int(system["SentTimestamp"])
+    except (KeyError, ValueError):
+        raise errors.Transient(
+            _SERVICE, "ReceiveMessage", "NoAnswer", "the answer leaves SentTimestamp out"
+        ) from None

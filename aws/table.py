@@ -13,6 +13,15 @@ from schema.attributes import AttributeValue, ItemError, encode
 from schema.items import Capacity, Change, EventConfig, RequestItem
 
 _SERVICE: Final = "dynamodb"
+_PASSING_REASONS: Final = frozenset(
+    {
+        "None",
+        "ConditionalCheckFailed",
+        "ProvisionedThroughputExceeded",
+        "ThrottlingError",
+        "TransactionConflict",
+    }
+)
 _CONDITION_FAILED: Final = frozenset({"ConditionalCheckFailed", "ConditionalCheckFailedException"})
 
 
@@ -60,6 +69,11 @@ class SeatsCancelled(Rejected):
             str(reason.get("Code", "None"))
             for reason in self.response.get("CancellationReasons", ())
         )
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether reading again and planning anew can help: no item was refused as such."""
+        return set(self.reasons) <= _PASSING_REASONS
 
     @property
     def is_contention(self) -> bool:
@@ -121,9 +135,11 @@ class Table:
         except Rejected as error:
             if error.code != "TransactionCanceledException":
                 raise
-            raise SeatsCancelled(
+            cancelled = SeatsCancelled(
                 error.service, error.operation, error.code, error.message, error.response
-            ) from error
+            )
+            # An item that DynamoDB can't take is no matter of trying again.
+            raise (cancelled if cancelled.is_passing else error) from error
 
     async def write(self, changes: Sequence[Change]) -> list[Exception | None]:
         """Write up to 25 requests' steps in one call: None, or the error, of each."""
@@ -245,7 +261,10 @@ class Table:
         request: Mapping[str, Any] = {self.name: {"Keys": wanted, "ConsistentRead": True}}
         for _ in range(2):
             response = await self._client.call("BatchGetItem", RequestItems=request)
-            items += response.get("Responses", {}).get(self.name, ())
+            if "Responses" not in response:
+                # Taken for an empty answer, it would make every request look unknown.
+                raise Transient(_SERVICE, "BatchGetItem", "NoAnswer", "the answer has no items")
+            items += response["Responses"].get(self.name, ())
             request = response.get("UnprocessedKeys") or {}
             if not request:
                 return items

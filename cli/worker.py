@@ -11,7 +11,8 @@ def worker() -> None:
     """Decide the queue's requests until SIGTERM or Ctrl-C, then drain.
 
     Settings come from the environment (`participation config worker` lists them). Exit codes:
-    0 drained, 1 the drain hit SHUTDOWN_TIMEOUT_S, 2 it cannot run, 130 a second signal.
+    0 drained, 1 the drain hit SHUTDOWN_TIMEOUT_S, 2 it cannot run, 70 it crashed, 130 a second
+    signal.
     """
     from worker import daemon
 

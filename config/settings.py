@@ -78,6 +78,11 @@ class CommonSettings(AwsSettings):
     )
 
 
+def drain_reserve_s(shutdown_timeout_s: float) -> float:
+    """The part of SHUTDOWN_TIMEOUT_S that is kept for handing back what a drain left over."""
+    return min(3.0, shutdown_timeout_s / 5)
+
+
 class WorkerSettings(CommonSettings):
     """The worker's settings."""
 
@@ -99,7 +104,7 @@ class WorkerSettings(CommonSettings):
         20, ge=0, le=10_000, description="how long a message waits for others to be decided with"
     )
     receive_wait_s: int = Field(
-        10, ge=0, le=limits.SQS_WAIT_SECONDS, description="length of a long poll"
+        10, ge=1, le=limits.SQS_WAIT_SECONDS, description="length of a long poll"
     )
     visibility_timeout_s: int = Field(
         60,
@@ -140,9 +145,10 @@ class WorkerSettings(CommonSettings):
     @classmethod
     def _longer_than_a_poll(cls, value: float, info: ValidationInfo) -> float:
         wait = info.data.get("receive_wait_s")
-        if wait is not None and value <= wait:
+        if wait is not None and value - drain_reserve_s(value) <= wait:
             raise ValueError(
-                f"must be above RECEIVE_WAIT_S ({wait}): a poll under way is always finished"
+                f"less {drain_reserve_s(value):g} s for handing back, it must be above "
+                f"RECEIVE_WAIT_S ({wait}): a poll under way is always finished"
             )
         return value
 

@@ -142,15 +142,18 @@ class Change:
                 f"to {self.after.status}"
             )
 
-    def assignments(self) -> dict[str, str | int | bool]:
-        """The attributes to set, by their stored names; a value once written is never cleared."""
+    def assignments(self) -> dict[str, str | int | bool | None]:
+        """The attributes to set, by their stored names; None (NULL) clears what an older try left.
+
+        A decision is read back from the item alone, so the item must hold nothing else.
+        """
         before, after = self.before, self.after
-        changed: dict[str, str | int | bool] = {
+        changed: dict[str, str | int | bool | None] = {
             attribute: new
             for attribute, old, new in zip(
                 _STORED_NAMES, _values(before), _values(after), strict=True
             )
-            if new is not None and new != old
+            if new != old
         }
         # Making the index keys, only to find them unchanged, would take most of the time.
         if before.status is Status.RECEIVED or _index_inputs(before) != _index_inputs(after):

@@ -11,7 +11,7 @@ import anyio
 import structlog
 
 from aws import backoff
-from aws.errors import Fatal, Transient
+from aws.errors import Fatal, Rejected, Transient
 from aws.table import Loaded, SeatsCancelled, is_condition_failed
 from config.limits import DYNAMODB_BATCH_STATEMENTS
 from schema.items import RequestItem
@@ -36,6 +36,12 @@ class Outcomes:
     decided: list[Decided] = field(default_factory=list)
     defective: list[Defective] = field(default_factory=list)
     undecided: list[Undecided] = field(default_factory=list)
+
+    def extend(self, more: "Outcomes") -> None:
+        """Take over what has become of others."""
+        self.decided.extend(more.decided)
+        self.defective.extend(more.defective)
+        self.undecided.extend(more.undecided)
 
 
 @dataclass(slots=True)
@@ -73,7 +79,6 @@ class Committer:
         """Decide every candidate, or say why it must be tried later; raises Fatal only."""
         outcomes = Outcomes()
         attempted: dict[str, RequestItem] = {}
-        loaded = Loaded()
         left, reason = list(batch), ""
         for attempt in range(1, MAX_ROUNDS + 1):
             leftovers = _Round()
@@ -84,13 +89,15 @@ class Committer:
             else:
                 plan = decide.plan(left, loaded, self._reading(started_at_ms))
                 self._take_over(plan, attempted, outcomes)
+                for candidate, why in plan.blocked:
+                    outcomes.extend(await self.give_up([candidate], why, started_at_ms))
                 leftovers = await self._execute(plan, attempted, outcomes)
             left, reason = leftovers.again, leftovers.reason
             if not left:
                 return outcomes
             if leftovers.contention and attempt < MAX_ROUNDS:
                 await anyio.sleep(backoff.delay_s(attempt, _BACKOFF_BASE_S, _BACKOFF_MAX_S))
-        await self._give_up(left, reason, loaded, started_at_ms, outcomes)
+        outcomes.extend(await self.give_up(left, reason, started_at_ms))
         return outcomes
 
     def _reading(self, started_at_ms: int) -> Reading:
@@ -103,15 +110,13 @@ class Committer:
         )
 
     def _take_over(self, plan: Plan, attempted: dict[str, RequestItem], outcomes: Outcomes) -> None:
-        """What needs no write: redeliveries, defects, and what waits for an operator."""
+        """What needs no write: redeliveries and defects."""
         for candidate, item in plan.decided:
             # A commit whose answer was lost left exactly what we meant to write: it is ours.
             ours = attempted.get(candidate.request_id) == item
             outcomes.decided.append(Decided(candidate.deliveries, item, by_this_worker=ours))
         for candidate, defect in plan.defects:
             outcomes.defective.extend(Defective(d, defect) for d in candidate.deliveries)
-        for candidate, reason in plan.blocked:
-            outcomes.undecided.append(Undecided(candidate.deliveries, candidate.request_id, reason))
 
     async def _execute(
         self, plan: Plan, attempted: dict[str, RequestItem], outcomes: Outcomes
@@ -178,37 +183,49 @@ class Committer:
                 leftovers.put_off([step], error)
         _record(written, outcomes)
 
-    async def _give_up(
-        self,
-        left: Sequence[Candidate],
-        reason: str,
-        loaded: Loaded,
-        started_at_ms: int,
-        outcomes: Outcomes,
-    ) -> None:
-        """Hand back what the rounds did not decide; from the DLQ there is no way back."""
-        last_words: list[Step] = []
-        for candidate in left:
-            item = loaded.requests.get(candidate.request_id)
-            from_dlq = any(delivery.from_dlq for delivery in candidate.deliveries)
-            if from_dlq and item is not None and not item.status.is_final:
-                last_words.append(
-                    decide.failed_for_good(
-                        candidate, item, self._reading(started_at_ms), "RETRIES_EXHAUSTED", reason
-                    )
-                )
-            else:
-                outcomes.undecided.append(
-                    Undecided(candidate.deliveries, candidate.request_id, reason)
-                )
-        leftovers = _Round()
-        for start in range(0, len(last_words), DYNAMODB_BATCH_STATEMENTS):
-            chunk = last_words[start : start + DYNAMODB_BATCH_STATEMENTS]
-            await self._write(chunk, leftovers, outcomes)
+    async def give_up(self, left: Sequence[Candidate], reason: str, started_at_ms: int) -> Outcomes:
+        """Hand back what can't be decided now; from the DLQ there is no way back (domain §6)."""
+        outcomes = Outcomes()
+        last_tries = [c for c in left if any(d.from_dlq for d in c.deliveries)]
+        leftovers = _Round(again=[c for c in left if c not in last_tries], reason=reason)
+        if last_tries:
+            await self._say_last_words(last_tries, started_at_ms, leftovers, outcomes)
         outcomes.undecided.extend(
             Undecided(candidate.deliveries, candidate.request_id, leftovers.reason)
             for candidate in leftovers.again
         )
+        return outcomes
+
+    async def _say_last_words(
+        self,
+        candidates: Sequence[Candidate],
+        started_at_ms: int,
+        leftovers: _Round,
+        outcomes: Outcomes,
+    ) -> None:
+        reason = leftovers.reason
+        try:
+            loaded = await self._load(candidates)
+        except (Transient, Rejected) as error:
+            leftovers.reason = str(error)
+            leftovers.again.extend(candidates)
+            return
+        last_words: list[Step] = []
+        for candidate in candidates:
+            item = loaded.requests.get(candidate.request_id)
+            if item is None or item.status.is_final:
+                leftovers.again.append(candidate)
+            else:
+                reading = self._reading(started_at_ms)
+                last_words.append(
+                    decide.failed_for_good(candidate, item, reading, "RETRIES_EXHAUSTED", reason)
+                )
+        for start in range(0, len(last_words), DYNAMODB_BATCH_STATEMENTS):
+            chunk = last_words[start : start + DYNAMODB_BATCH_STATEMENTS]
+            try:
+                await self._write(chunk, leftovers, outcomes)
+            except Rejected as error:
+                leftovers.put_off(chunk, error)
 
 
 def _record(steps: Sequence[Step], outcomes: Outcomes) -> None:

@@ -10,6 +10,8 @@ class Credits:
         self.limit = limit
         self._free = limit
         self._returned = anyio.Event()
+        # Fair: who gives back and asks again at once comes after those who wait already.
+        self._turn = anyio.Lock(fast_acquire=True)
 
     @property
     def used(self) -> int:
@@ -18,13 +20,12 @@ class Credits:
 
     async def take(self, most: int) -> int:
         """Take what is free, up to `most`; waits only while nothing is."""
-        while not self._free:
-            # All who wait share one event: a second one would leave the first unwoken for ever.
-            if self._returned.is_set():
+        async with self._turn:
+            while not self._free:
                 self._returned = anyio.Event()
-            await self._returned.wait()
-        taken = min(most, self._free)
-        self._free -= taken
+                await self._returned.wait()
+            taken = min(most, self._free)
+            self._free -= taken
         return taken
 
     def give_back(self, count: int) -> None:

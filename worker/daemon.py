@@ -16,12 +16,13 @@ from prometheus_client import CollectorRegistry
 from aws.bus import Bus
 from aws.client import ClientOptions, Connection, open_client
 from aws.errors import AwsError, Fatal, Transient
-from aws.queue import Queue, QueueDescription, VisibilityChange
+from aws.queue import Delivery, Queue, QueueDescription, VisibilityChange
 from aws.table import Table
 from config import collector, identity
 from config.limits import SQS_BATCH_ENTRIES
-from config.settings import WorkerSettings
+from config.settings import WorkerSettings, drain_reserve_s
 from worker import health, pipeline
+from worker.leases import Leases
 from worker.metrics import WorkerMetrics
 from worker.parts import Parts
 
@@ -40,6 +41,8 @@ class ExitCode(IntEnum):
     """The drain took longer than SHUTDOWN_TIMEOUT_S; what was left went back to the queue."""
     CANNOT_RUN = 2
     """Wrong settings, a missing resource, no permission."""
+    CRASHED = 70
+    """An error that nobody foresaw (sysexits.h: EX_SOFTWARE)."""
     INTERRUPTED = 130
     """A second signal ended it at once."""
 
@@ -147,6 +150,7 @@ def _why(error: AwsError) -> str:
 async def run(settings: WorkerSettings, connection: Connection) -> ExitCode:
     """Run the worker until a signal stops it; returns its exit code."""
     collector.tune()
+    return_code = ExitCode.CANNOT_RUN
     try:
         async with assemble(settings, connection) as parts:
             return await supervise(parts)
@@ -156,7 +160,10 @@ async def run(settings: WorkerSettings, connection: Connection) -> ExitCode:
     except* OSError as group:
         for os_error in _leaves(group):
             log.error("cannot_run", error=str(os_error))  # noqa: TRY400
-    return ExitCode.CANNOT_RUN
+    except* Exception:
+        log.exception("crashed")
+        return_code = ExitCode.CRASHED
+    return return_code
 
 
 async def supervise(parts: Parts, *, handle_signals: bool = True) -> ExitCode:
@@ -172,10 +179,18 @@ async def supervise(parts: Parts, *, handle_signals: bool = True) -> ExitCode:
         ready=lambda: "draining" if progress.draining else None,
     ) as port:
         log.info("worker_started", port=port, worker_id=parts.worker_id, **_limits(settings))
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(beat.run)
-            code = await _run_to_the_end(parts, progress, tasks, handle_signals=handle_signals)
-            tasks.cancel_scope.cancel()
+        code = ExitCode.CRASHED
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(beat.run)
+                code = await _run_to_the_end(parts, progress, tasks, handle_signals=handle_signals)
+                tasks.cancel_scope.cancel()
+        finally:
+            _log_the_end(parts, code)
+    return code
+
+
+def _log_the_end(parts: Parts, code: ExitCode) -> None:
     tally = parts.state.tally
     log.info(
         "worker_stopped",
@@ -183,9 +198,8 @@ async def supervise(parts: Parts, *, handle_signals: bool = True) -> ExitCode:
         settled=tally.settled,
         returned=tally.returned,
         retried=tally.retried,
-        abandoned=sum(len(leases.held) for _, leases in parts.state.leases),
+        abandoned=_held(parts),
     )
-    return code
 
 
 async def _run_to_the_end(
@@ -194,7 +208,7 @@ async def _run_to_the_end(
     """Run the pipeline; after a stop it has until the deadline, and a moment to hand back."""
     code = ExitCode.DRAINED
     total_s = parts.settings.shutdown_timeout_s
-    reserve_s = min(3.0, total_s / 5)
+    reserve_s = drain_reserve_s(total_s)
     scope = anyio.CancelScope()
 
     async def on_stop() -> None:
@@ -221,6 +235,8 @@ async def _run_to_the_end(
     finally:
         if scope.cancelled_caught and code is ExitCode.DRAINED:
             code = ExitCode.DEADLINE
+        if parts.state.failure is not None:
+            code = ExitCode.CANNOT_RUN
         if code is not ExitCode.INTERRUPTED:
             with anyio.CancelScope(shield=True), anyio.move_on_after(reserve_s * 0.8):
                 await _hand_back_the_rest(parts)
@@ -230,19 +246,25 @@ async def _run_to_the_end(
 async def _hand_back_the_rest(parts: Parts) -> None:
     """Make what a cut-off drain left in flight visible to others at once."""
 
-    async def hand_back(queue: Queue, handles: list[str]) -> None:
+    async def hand_back(queue: Queue, leases: Leases, held: dict[str, Delivery]) -> None:
+        handles = list(held)
         try:
             results = await queue.change_visibility([VisibilityChange(h, 0) for h in handles])
         except AwsError as error:
             log.warning("hand_back_failed", messages=len(handles), error=str(error))
             return
-        parts.state.tally.returned += sum(1 for error in results if error is None)
+        for handle, problem in zip(handles, results, strict=True):
+            if problem is None:
+                leases.release(held[handle])
+                parts.state.tally.returned += 1
 
     async with anyio.create_task_group() as tasks:
         for queue, leases in parts.state.leases:
-            handles = [delivery.receipt_handle for delivery in leases.held]
-            for start in range(0, len(handles), SQS_BATCH_ENTRIES):
-                tasks.start_soon(hand_back, queue, handles[start : start + SQS_BATCH_ENTRIES])
+            left = leases.held
+            for start in range(0, len(left), SQS_BATCH_ENTRIES):
+                chunk = left[start : start + SQS_BATCH_ENTRIES]
+                held = {delivery.receipt_handle: delivery for delivery in chunk}
+                tasks.start_soon(hand_back, queue, leases, held)
 
 
 def _held(parts: Parts) -> int:

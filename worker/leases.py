@@ -131,6 +131,6 @@ class Leases:
         self._changed.set()
 
     def _lost(self, delivery: Delivery) -> None:
-        self.release(delivery)
+        """Not extended any more, but kept until it is settled: its place is still taken."""
         self._metrics.lost_leases.inc()
         log.warning("lease_lost", message_id=delivery.message_id, attempt=delivery.attempt)

@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import structlog
+
 from aws.bus import Bus
+from aws.errors import Fatal
 from aws.publisher import PublishPolicy
 from aws.queue import Queue
 from aws.table import Table
@@ -11,6 +14,8 @@ from config.settings import WorkerSettings
 from worker.leases import Leases
 from worker.metrics import WorkerMetrics
 from worker.stop import Stop
+
+log = structlog.get_logger("worker")
 
 
 @dataclass(slots=True)
@@ -38,6 +43,8 @@ class State:
     pollers: list[Poller] = field(default_factory=list)
     leases: list[tuple[Queue, Leases]] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
+    failure: Fatal | None = None
+    """Why the worker can't go on; it drains all the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +64,17 @@ class Parts:
     """The main queue's redrive policy; None where it has none."""
     stop: Stop = field(default_factory=Stop)
     state: State = field(default_factory=State)
+
+    def give_up(self, error: Fatal) -> None:
+        """Stop for an error that only an operator can mend; what is under way still drains.
+
+        Nothing is cancelled: a poll cut off in the middle would go on at the service and take
+        back the very messages that the drain gives back.
+        """
+        if self.state.failure is None:
+            self.state.failure = error
+            log.error("cannot_go_on", error=str(error))
+        self.stop.request()
 
     @property
     def publish_policy(self) -> PublishPolicy:

@@ -5,14 +5,16 @@ what is in flight; leases keep it invisible to others. The blocks below end from
 and each drains its stage as it ends: a stop travels the same way as the messages.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import anyio
 
 from aws.batcher import Batcher, BatchLimits
+from aws.errors import Transient
 from aws.publisher import Publisher
-from aws.queue import Delivery, OutgoingMessage, Queue
+from aws.queue import Delivery, OutgoingMessage, Queue, VisibilityChange
 from config.limits import SQS_BATCH_BYTES, SQS_BATCH_ENTRIES
 from worker.commit import Committer
 from worker.credits import Credits
@@ -26,7 +28,7 @@ _DELETE_CONCURRENCY = 8
 
 
 async def run(parts: Parts) -> None:
-    """Run until the stop is requested, then drain; raises Fatal (in a group)."""
+    """Run until the stop is requested, then drain."""
     settings, metrics = parts.settings, parts.metrics
     credits = Credits(settings.max_in_flight)
     metrics.in_flight_limit.set(settings.max_in_flight)
@@ -77,7 +79,10 @@ async def _channel(parts: Parts, queue: Queue) -> AsyncIterator[Channel]:
     async with (
         Batcher(queue.delete, deletes, stage="delete", observer=observer) as delete,
         Batcher(
-            queue.change_visibility, visibility, stage="visibility", observer=observer
+            partial(_change_visibility, queue, parts.settings.visibility_timeout_s),
+            visibility,
+            stage="visibility",
+            observer=observer,
         ) as change_visibility,
         anyio.create_task_group() as keeper,
     ):
@@ -88,6 +93,27 @@ async def _channel(parts: Parts, queue: Queue) -> AsyncIterator[Channel]:
         keeper.start_soon(leases.run, name="leases")
         yield Channel(deletes=delete, visibility=change_visibility, leases=leases)
         keeper.cancel_scope.cancel()
+
+
+async def _change_visibility(
+    queue: Queue, timeout_s: int, changes: Sequence[VisibilityChange]
+) -> Sequence[Exception | None]:
+    """One call, bounded: one that hangs must not let every other lease run out behind it.
+
+    Of an extension and a hand-back of one message the later counts: AWS promises no order
+    within a batch.
+    """
+    last = {change.receipt_handle: change for change in changes}
+    limit_s = max(0.25, min(5.0, timeout_s / 8))
+    try:
+        with anyio.fail_after(limit_s):
+            answers = await queue.change_visibility(list(last.values()))
+    except TimeoutError:
+        raise Transient(
+            "sqs", "ChangeMessageVisibilityBatch", "ReadTimeoutError", f"none in {limit_s:g} s"
+        ) from None
+    by_handle = dict(zip(last, answers, strict=True))
+    return [by_handle[change.receipt_handle] for change in changes]
 
 
 def _batcher_of_quarantine(parts: Parts) -> Batcher[OutgoingMessage, str]:

@@ -1,6 +1,7 @@
 """The processors: fill a batch, decode, decide and commit it, and pass the result on."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import anyio
@@ -17,7 +18,7 @@ from worker import decide
 from worker.commit import Committer, Outcomes
 from worker.decide import Candidate
 from worker.parts import Parts
-from worker.results import BatchResult, Decided, Defective, Undecided
+from worker.results import BatchResult, Decided, Defective
 from worker.settle import Settler
 
 log = structlog.get_logger("process")
@@ -56,9 +57,16 @@ class Processing:
             self.parts.metrics.busy_processors.inc()
             try:
                 result = await self.process(batch)
+            except Exception as error:
+                fatal = _fatal_in(error)
+                if fatal is None:
+                    raise
+                self.parts.give_up(fatal)
+                settling.start_soon(self.settler.return_unstarted, batch)
+            else:
+                settling.start_soon(self.settler.settle, result)
             finally:
                 self.parts.metrics.busy_processors.dec()
-            settling.start_soon(self.settler.settle, result)
 
     async def _return_unstarted(self, stream: MemoryObjectReceiveStream[list[Delivery]]) -> None:
         """Once a stop is requested, give back what waits, though all processors be busy."""
@@ -85,6 +93,9 @@ class Processing:
             deadline = anyio.current_time() + self.parts.settings.batch_linger_ms / 1000
             while len(batch) < most and not self.parts.stop.requested:
                 more: list[Delivery] | None = None
+                with suppress(anyio.WouldBlock):
+                    batch = batch + stream.receive_nowait()
+                    continue
                 with anyio.CancelScope(deadline=deadline):
                     more = await stream.receive()
                 if more is None:
@@ -141,22 +152,16 @@ class Processing:
         try:
             found = await self.committer.decide(batch, started_at_ms)
         except Exception as error:
-            if _fatal_in(error):
+            if _fatal_in(error) is not None:
                 raise
             if len(batch) > 1:
                 middle = len(batch) // 2
                 await self._decide(batch[:middle], started_at_ms, outcomes)
                 await self._decide(batch[middle:], started_at_ms, outcomes)
                 return
-            (candidate,) = batch
-            log.exception("decision_failed", request_id=candidate.request_id)
-            outcomes.undecided.append(
-                Undecided(candidate.deliveries, candidate.request_id, str(error))
-            )
-        else:
-            outcomes.decided.extend(found.decided)
-            outcomes.defective.extend(found.defective)
-            outcomes.undecided.extend(found.undecided)
+            log.exception("decision_failed", request_id=batch[0].request_id)
+            found = await self.committer.give_up(batch, str(error), started_at_ms)
+        outcomes.extend(found)
 
     def _observe_ages(self, batch: Sequence[Delivery], now_ms: int) -> None:
         oldest_ms = min(delivery.sent_at_ms for delivery in batch)
@@ -180,7 +185,7 @@ class Processing:
                 )
 
 
-def _fatal_in(error: BaseException) -> bool:
+def _fatal_in(error: BaseException) -> Fatal | None:
     if isinstance(error, BaseExceptionGroup):
-        return any(_fatal_in(inner) for inner in error.exceptions)
-    return isinstance(error, Fatal)
+        return next(filter(None, map(_fatal_in, error.exceptions)), None)
+    return error if isinstance(error, Fatal) else None

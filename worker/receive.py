@@ -9,9 +9,10 @@ import structlog
 from anyio.streams.memory import MemoryObjectSendStream
 
 from aws import backoff
-from aws.errors import Rejected, Transient
+from aws.errors import Fatal, Rejected, Transient
 from aws.queue import Delivery, Queue
 from config.limits import SQS_BATCH_ENTRIES
+from schema import names
 from worker.credits import Credits
 from worker.leases import Leases
 from worker.metrics import queue_name
@@ -19,6 +20,10 @@ from worker.parts import Parts, Poller
 
 _ERROR_BACKOFF_BASE_S: Final = 1.0
 _ERROR_BACKOFF_MAX_S: Final = 30.0
+
+_REST_S: Final = 60.0
+"""How long the DLQ's consumer leaves a queue alone that holds nothing but quarantined messages:
+people want to see them, and each receive hides them for a moment."""
 
 log = structlog.get_logger("receive")
 
@@ -35,7 +40,7 @@ class Receiver:
     _busy: anyio.Event = field(default_factory=anyio.Event)
 
     async def run(self, deliveries: MemoryObjectSendStream[list[Delivery]]) -> None:
-        """Poll until the stop is requested; raises Fatal where polling can never work."""
+        """Poll until the stop is requested."""
         async with deliveries, anyio.create_task_group() as tasks:
             for index in range(self.pollers):
                 poller = Poller()
@@ -56,6 +61,8 @@ class Receiver:
                     return
                 try:
                     received = await self._poll(poller, taken)
+                except Fatal as error:
+                    self.parts.give_up(error)
                 except (Transient, Rejected) as error:
                     failures += 1
                     log.warning("receive_failed", failures=failures, error=str(error))
@@ -64,6 +71,9 @@ class Receiver:
                     # After a stop, too: what processing has not started goes back from there.
                     if received:
                         await stream.send(received)
+                    if _are_left_for_people(received):
+                        with self.parts.stop.interrupts():
+                            await anyio.sleep(_REST_S)
         finally:
             poller.ended = True
 
@@ -97,3 +107,10 @@ class Receiver:
         elif self._busy.is_set():
             self._busy = anyio.Event()
         return received
+
+
+def _are_left_for_people(received: list[Delivery]) -> bool:
+    return bool(received) and all(
+        delivery.from_dlq and names.REASON_CODE_ATTRIBUTE in delivery.attributes
+        for delivery in received
+    )

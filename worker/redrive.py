@@ -8,13 +8,16 @@ from typing import Final
 
 import structlog
 
+from aws.errors import Rejected
 from aws.queue import Delivery, OutgoingMessage, Queue, VisibilityChange
-from config.limits import SQS_BATCH_ENTRIES, SQS_MESSAGE_ATTRIBUTES
+from config.limits import SQS_BATCH_BYTES, SQS_BATCH_ENTRIES, SQS_MESSAGE_ATTRIBUTES
 from schema import names
 
 RETRIES_EXHAUSTED: Final = "RETRIES_EXHAUSTED"
 """The reason of a message that SQS itself moved, after maxReceiveCount: it carries none."""
 _HOLD_S: Final = 120
+_LOOK_S: Final = 1
+"""A short poll may come back empty from a queue that is not (AWS: "Short polling")."""
 _OURS: Final = frozenset(
     {
         names.REASON_CODE_ATTRIBUTE,
@@ -68,13 +71,13 @@ async def browse(dlq: Queue) -> AsyncIterator[AsyncIterator[list[Delivery]]]:
     SQS offers no look without a receive: the messages are hidden from others for as long as
     the block lasts, two minutes at most.
     """
-    held: dict[str, Delivery] = {}
+    held: dict[str, str] = {}
 
     async def batches() -> AsyncGenerator[list[Delivery], None]:
         while True:
-            received = await dlq.receive(SQS_BATCH_ENTRIES, 0, _HOLD_S)
+            received = await dlq.receive(SQS_BATCH_ENTRIES, _LOOK_S, _HOLD_S)
             fresh = [delivery for delivery in received if delivery.message_id not in held]
-            held.update((delivery.message_id, delivery) for delivery in received)
+            held.update((delivery.message_id, delivery.receipt_handle) for delivery in received)
             if not fresh:
                 return
             yield fresh
@@ -117,13 +120,18 @@ async def _move(
     if not chosen:
         return
     sent: list[Delivery] = []
-    answers = await main.send([_copy(delivery, at_ms) for delivery in chosen])
-    for delivery, answer in zip(chosen, answers, strict=True):
-        if isinstance(answer, Exception):
-            result.failed += 1
-            log.warning("redrive_failed", message_id=delivery.message_id, error=str(answer))
-        else:
-            sent.append(delivery)
+    for run in _that_fit_a_call([(delivery, _copy(delivery, at_ms)) for delivery in chosen]):
+        answers: Sequence[str | Exception]
+        try:
+            answers = await main.send([copy for _, copy in run])
+        except Rejected as refused:
+            answers = [refused] * len(run)
+        for (delivery, _), answer in zip(run, answers, strict=True):
+            if isinstance(answer, Exception):
+                result.failed += 1
+                log.warning("redrive_failed", message_id=delivery.message_id, error=str(answer))
+            else:
+                sent.append(delivery)
     if not sent:
         return
     errors = await dlq.delete([delivery.receipt_handle for delivery in sent])
@@ -135,6 +143,21 @@ async def _move(
             log.warning("redriven_not_deleted", message_id=delivery.message_id, error=str(error))
 
 
+def _that_fit_a_call(
+    copies: Sequence[tuple[Delivery, OutgoingMessage]],
+) -> list[list[tuple[Delivery, OutgoingMessage]]]:
+    """Cut into runs of together at most a batch's bytes."""
+    runs: list[list[tuple[Delivery, OutgoingMessage]]] = []
+    size = 0
+    for pair in copies:
+        if not runs or size + pair[1].size > SQS_BATCH_BYTES:
+            runs.append([])
+            size = 0
+        runs[-1].append(pair)
+        size += pair[1].size
+    return runs
+
+
 def _copy(delivery: Delivery, at_ms: int) -> OutgoingMessage:
     """The same body and the producer's attributes; ours give way to the mark of the redrive."""
     attributes = {k: v for k, v in delivery.attributes.items() if k not in _OURS}
@@ -142,8 +165,8 @@ def _copy(delivery: Delivery, at_ms: int) -> OutgoingMessage:
     return OutgoingMessage(delivery.body, kept | {names.REDRIVEN_AT_ATTRIBUTE: str(at_ms)})
 
 
-async def _show_again(dlq: Queue, held: Sequence[Delivery]) -> None:
+async def _show_again(dlq: Queue, held: Sequence[str]) -> None:
     for start in range(0, len(held), SQS_BATCH_ENTRIES):
         chunk = held[start : start + SQS_BATCH_ENTRIES]
         # What was moved is gone, and its receipt with it: that error says nothing new.
-        await dlq.change_visibility([VisibilityChange(d.receipt_handle, 0) for d in chunk])
+        await dlq.change_visibility([VisibilityChange(handle, 0) for handle in chunk])

@@ -11,7 +11,8 @@ import anyio
 import structlog
 
 from aws import backoff
-from aws.batcher import Batcher
+from aws.batcher import Batcher, ItemTooLargeError
+from aws.errors import Fatal
 from aws.publisher import LossReason, Publisher
 from aws.queue import Delivery, OutgoingMessage, VisibilityChange, is_lost_handle
 from config.limits import SQS_VISIBILITY_TIMEOUT_SECONDS
@@ -26,8 +27,6 @@ from worker.results import BatchResult, Decided, Defective, Outcome, Undecided
 _DELETE_TRIES: Final = 4
 _DELETE_BACKOFF_BASE_S: Final = 0.1
 _DELETE_BACKOFF_MAX_S: Final = 2.0
-_LEFT_IN_DLQ_S: Final = 900
-"""How long a quarantined message rests after the DLQ consumer met it: it is left for people."""
 _OUTCOMES: Final = {
     Status.SUCCEEDED: Outcome.SUCCEEDED,
     Status.REJECTED: Outcome.REJECTED,
@@ -173,14 +172,17 @@ class Settler:
                     gone.append(delivery)
                 else:
                     failed.append(delivery)
+                if isinstance(error, Fatal):
+                    self._parts.give_up(error)
         self._let_go(gone)
         return failed
 
     async def _settle_defective(self, defective: Defective, result: BatchResult) -> None:
         delivery, defect = defective.delivery, defective.defect
         bound = log.bind(message_id=delivery.message_id, reason=defect.reason.value)
-        if delivery.from_dlq:
-            await self._hand_back([delivery], [_LEFT_IN_DLQ_S], Outcome.RETURNED)
+        if delivery.from_dlq and names.REASON_CODE_ATTRIBUTE in delivery.attributes:
+            # It is for people to see, so it is visible again at once.
+            await self._hand_back([delivery], [0], Outcome.RETURNED)
             bound.info("quarantined_message_left")
             return
         copy = OutgoingMessage(
@@ -192,14 +194,18 @@ class Settler:
             },
         )
         try:
-            await self._quarantine.submit(copy)
+            try:
+                await self._quarantine.submit(copy)
+            except ItemTooLargeError:
+                # The body fills the message: it goes without the attributes, as SQS moves it.
+                await self._quarantine.submit(OutgoingMessage(delivery.body))
         except Exception as error:  # noqa: BLE001 - not quarantined: the original must stay
             bound.warning("quarantine_failed", error=str(error))
             await self._hand_back([delivery], [self._backoff_s(delivery)], Outcome.RETRIED)
             return
         await self._publisher.publish([self._request_failed(defective, result)])
         await self._delete([delivery])
-        self._metrics.settled(Outcome.QUARANTINED)
+        self._metrics.settled(Outcome.QUARANTINED, is_dlq=delivery.from_dlq)
         self._tally.settled += 1
         bound.warning("message_quarantined", detail=defect.detail, request_id=defect.request_id)
 

@@ -152,10 +152,10 @@ async def test_each_kind_of_event_has_its_source_type_and_time() -> None:
 
     await publish(bus, [event(1), failed, requested])
 
-    assert [(entry.source, entry.detail_type, entry.time_ms) for entry in bus.entries] == [
-        ("kr.ac.dongduk.worker", "ParticipationProcessed", 3),
-        ("kr.ac.dongduk.worker", "RequestFailed", 6),
-        ("kr.ac.dongduk.ingest", "ParticipationRequested", 7),
+    assert [(entry.source, entry.detail_type, entry.time.timestamp()) for entry in bus.entries] == [
+        ("kr.ac.dongduk.worker", "ParticipationProcessed", 0.003),
+        ("kr.ac.dongduk.worker", "RequestFailed", 0.006),
+        ("kr.ac.dongduk.ingest", "ParticipationRequested", 0.007),
     ]
 
 

@@ -232,7 +232,9 @@ def test_a_drain_must_be_longer_than_a_poll(environment: pytest.MonkeyPatch) -> 
 
     (line,) = errors_of(WorkerSettings)
 
-    assert line.startswith("SHUTDOWN_TIMEOUT_S='20': must be above RECEIVE_WAIT_S (20)")
+    assert line.startswith(
+        "SHUTDOWN_TIMEOUT_S='20': less 3 s for handing back, it must be above RECEIVE_WAIT_S (20)"
+    )
 
 
 @pytest.mark.parametrize("given", [{}, {"JWT_SECRET": SECRET, "JWKS_URL": "https://keys"}])

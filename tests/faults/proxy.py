@@ -93,7 +93,7 @@ class FaultProxy:
         keeps_calls: bool = True,
     ) -> None:
         self._upstream = Upstream(upstream_url)
-        self._random = Random(seed)  # noqa: S311
+        self._random = Random(seed)
         self._recorder = Recorder(keeps_calls=keeps_calls)
         self._injections: list[Injection] = []
         self._gates: list[Gate] = []

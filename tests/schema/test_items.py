@@ -120,11 +120,13 @@ def test_a_step_from_queued_leaves_the_index_keys_alone() -> None:
     }
 
 
-def test_a_step_never_clears_a_value() -> None:
-    stamped = replace(QUEUED, dlq_at_ms=1)
-    decided = replace(QUEUED, status=Status.REJECTED, dlq_at_ms=None)
+def test_a_step_clears_what_an_older_try_left_behind() -> None:
+    older = replace(QUEUED, error_code="OLD", failure_class="RETRYABLE")
+    decided = replace(older, status=Status.REJECTED, error_code=None, failure_class=None)
 
-    assert "dlqAt" not in Change(stamped, decided).assignments()
+    assignments = Change(older, decided).assignments()
+
+    assert assignments == {"status": "REJECTED", "errorCode": None, "failureClass": None}
 
 
 @pytest.mark.parametrize("after", [Status.RECEIVED, Status.QUEUED, Status.PROCESSING])
