@@ -143,6 +143,8 @@ async def test_operators_commands_work_in_the_image(world: World, image: Image) 
     assert (code, "3 of 3 left" in output) == (0, True)
     code, output = await participation("dlq", "list")
     assert (code, "0 message(s)" in output) == (0, True)
+    code, output = await participation("deploy", "--stack", "x", "--set", "NoSuchThing=1")
+    assert (code, "no template has a parameter NoSuchThing" in output) == (1, True), output
     code, output = await participation("config", "worker")
     assert (code, f"QUEUE_URL={world.stack.queue_url}" in output) == (0, True)
 
