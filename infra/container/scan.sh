@@ -33,7 +33,10 @@ echo "shellcheck:     scripts"
 shellcheck infra/container/*.sh .ci/run || failed=1
 
 echo "detect-secrets: ${#files[@]} files"
-detect-secrets-hook --baseline "$BASELINE" "${files[@]}" || failed=1
+detect-secrets-hook --baseline "$BASELINE" "${files[@]}" || {
+  echo "  false alarms? Look at each, then: infra/container/scan.sh --accept"
+  failed=1
+}
 
 echo "pip-audit:      requirements.lock"
 report=$(pip-audit --require-hashes --disable-pip --requirement requirements.lock --format json \
