@@ -33,15 +33,17 @@ class Processing:
     settler: Settler
     _turn: anyio.Lock = field(default_factory=anyio.Lock)
     _left_over: list[Delivery] = field(default_factory=list)
+    _unstarted: list[Delivery] = field(default_factory=list)
 
     async def run(
         self, stream: MemoryObjectReceiveStream[list[Delivery]], settling: TaskGroup
     ) -> None:
-        """Process until the stream ends; what was not started by a stop goes back at once."""
+        """Process until the stream ends; what a stop kept from being started goes back."""
         async with stream, anyio.create_task_group() as tasks:
             for index in range(self.parts.settings.processors):
                 tasks.start_soon(self._process_on, stream, settling, name=f"processor {index}")
             tasks.start_soon(self._return_unstarted, stream, name="return unstarted")
+        await self._give_back()
 
     async def _process_on(
         self, stream: MemoryObjectReceiveStream[list[Delivery]], settling: TaskGroup
@@ -52,7 +54,7 @@ class Processing:
             if not batch:
                 return
             if self.parts.stop.requested:
-                settling.start_soon(self.settler.return_unstarted, batch)
+                self._unstarted.extend(batch)
                 continue
             self.parts.metrics.busy_processors.inc()
             try:
@@ -62,20 +64,29 @@ class Processing:
                 if fatal is None:
                     raise
                 self.parts.give_up(fatal)
-                settling.start_soon(self.settler.return_unstarted, batch)
+                self._unstarted.extend(batch)
             else:
                 settling.start_soon(self.settler.settle, result)
             finally:
                 self.parts.metrics.busy_processors.dec()
 
     async def _return_unstarted(self, stream: MemoryObjectReceiveStream[list[Delivery]]) -> None:
-        """Once a stop is requested, give back what waits, though all processors be busy."""
+        """After a stop, give back what waits, though all processors be busy.
+
+        The stream ends with the last poll. Given back any earlier, the messages would be taken
+        by our own polls under way, and each time come closer to the DLQ.
+        """
         await self.parts.stop.wait()
-        left_over, self._left_over = self._left_over, []
-        if left_over:
-            await self.settler.return_unstarted(left_over)
+        self._unstarted.extend(self._left_over)
+        self._left_over.clear()
         async for deliveries in stream:
-            await self.settler.return_unstarted(deliveries)
+            self._unstarted.extend(deliveries)
+        await self._give_back()
+
+    async def _give_back(self) -> None:
+        unstarted, self._unstarted = self._unstarted, []
+        if unstarted:
+            await self.settler.return_unstarted(unstarted)
 
     async def _fill(self, stream: MemoryObjectReceiveStream[list[Delivery]]) -> list[Delivery]:
         """Take deliveries until the batch is full or the first has lingered; empty at the end.

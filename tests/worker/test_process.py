@@ -11,7 +11,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from aws.errors import Fatal
+from aws.errors import Fatal, Rejected
 from aws.queue import Delivery
 from schema.message import DefectReason
 from schema.states import Status
@@ -225,7 +225,11 @@ async def test_after_a_stop_a_started_batch_is_finished_and_the_rest_goes_back()
         await anyio.sleep(0.5)
         here.parts.stop.request()
         await anyio.sleep(0.1)
-        # Though the only processor is busy, what waits has gone back at once.
+        # Our own poll under way would take it again.
+        assert here.settler.returned == []
+        await stream.aclose()
+        await anyio.sleep(0.1)
+        # Though the only processor is busy, what waits has gone back with the end of the polls.
         assert sorted(receipts(here.settler.returned)) == sorted(receipts(sent[2:]))
 
     await here.run(feed)
@@ -454,3 +458,21 @@ async def test_a_table_that_is_away_leaves_everybody_undecided_and_ends_nothing(
     result = await processing.process(deliveries)
 
     assert [entry.deliveries for entry in result.undecided] == [(d,) for d in deliveries]
+
+
+async def test_the_dlq_has_the_last_word_on_a_request_that_dynamodb_refuses() -> None:
+    table = FakeTable()
+    table.create("e1", 3)
+    made = Requests()
+    item = made.request()
+    table.requests[item.request_id] = item
+    refused = Rejected("dynamodb", "TransactWriteItems", "ValidationException", "no")
+    table.faults["take_seats"] = [refused] * 20
+    parts = parts_of(table=table)
+    processing = Processing(parts=parts, committer=Committer(parts), settler=RecordingSettler())
+
+    result = await processing.process([made.delivery(item, from_dlq=True)])
+
+    (decided,) = result.decided
+    assert decided.item.status is Status.FAILED_FINAL
+    assert table.requests[item.request_id] == decided.item
