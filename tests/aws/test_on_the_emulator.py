@@ -155,6 +155,23 @@ async def test_a_step_from_another_status_than_stored_fails_alone(table: Table) 
     assert [loaded[name].status for name in ("r-u1", "r-u2")] == ["SUCCEEDED", "REJECTED"]
 
 
+@pytest.mark.parametrize("by_transaction", [False, True])
+async def test_what_an_older_try_left_behind_is_cleared(
+    table: Table, *, by_transaction: bool
+) -> None:
+    await with_event(table, seats=1)
+    older = replace(request("u1"), failure_class="RETRYABLE", error_code="OLD")
+    await table.insert([older])
+    decided = replace(seated(older).after, failure_class=None, error_code=None)
+
+    if by_transaction:
+        await table.take_seats("e1", [Change(older, decided)], 7, str(uuid4()))
+    else:
+        assert await table.write([Change(older, decided)]) == [None]
+
+    assert (await table.load(["r-u1"])).requests["r-u1"] == decided
+
+
 async def test_winners_and_their_seats_are_committed_together(table: Table) -> None:
     await with_event(table, seats=5)
     winners = [request("u1"), request("u2", Status.PROCESSING), request("u3")]

@@ -66,6 +66,14 @@ async def test_a_delivery_carries_attempt_times_and_attributes(*, is_dlq: bool) 
     ]
 
 
+@pytest.mark.parametrize("system", [{}, {"SentTimestamp": "soon"}])
+async def test_an_answer_without_the_time_of_sending_is_no_answer(system: dict[str, str]) -> None:
+    _, queue = sqs({"Messages": [RECEIVED | {"Attributes": system}]})
+
+    with pytest.raises(Transient, match="SentTimestamp"):
+        await queue.receive(10, 0, 60)
+
+
 async def test_a_send_gives_the_id_or_the_error_of_each_message_in_order() -> None:
     client, queue = sqs(
         {

@@ -99,6 +99,13 @@ async def test_keys_left_unprocessed_twice_are_never_taken_for_absent() -> None:
         await table.load(["r1"])
 
 
+async def test_an_answer_without_items_is_not_taken_for_absent_ones() -> None:
+    _, table = answering({})
+
+    with pytest.raises(Transient, match="NoAnswer"):
+        await table.load(["r1"])
+
+
 async def test_an_item_that_breaks_the_contract_is_told_apart_from_an_absent_one() -> None:
     _, table = answering(found(QUEUED.to_item() | {"queuedAt": {"S": "soon"}}))
 
@@ -169,6 +176,23 @@ async def test_a_cancelled_transaction_tells_what_got_in_its_way(
 
     assert caught.value.reasons == tuple(reasons)
     assert caught.value.is_contention is contention
+
+
+async def test_an_item_that_dynamodb_cannot_take_is_no_matter_of_trying_again() -> None:
+    _, table = answering(
+        Rejected(
+            "dynamodb",
+            "TransactWriteItems",
+            "TransactionCanceledException",
+            "cancelled",
+            {"CancellationReasons": [{"Code": "None"}, {"Code": "ValidationError"}]},
+        )
+    )
+
+    with pytest.raises(Rejected) as caught:
+        await table.take_seats("e1", [SEATED], 1, "token")
+
+    assert not isinstance(caught.value, SeatsCancelled)
 
 
 async def test_a_transaction_refused_for_another_reason_is_no_cancellation() -> None:

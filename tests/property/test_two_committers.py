@@ -174,4 +174,4 @@ class TwoCommitters(RuleBasedStateMachine):
 
 
 TestTwoCommitters = TwoCommitters.TestCase
-TestTwoCommitters.settings = settings(max_examples=80, stateful_step_count=20, deadline=None)
+TestTwoCommitters.settings = settings(max_examples=50, stateful_step_count=20, deadline=None)

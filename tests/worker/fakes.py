@@ -379,6 +379,7 @@ class FakeQueue(Queue):
         self.errors: dict[str, list[Exception | None]] = {}
         """Answers to the next entries, by operation; after them, each succeeds."""
         self.receives_take_s = 0.01
+        self.changes_take_s = 0.0
 
     async def receive(
         self,
@@ -417,6 +418,7 @@ class FakeQueue(Queue):
     ) -> list[Exception | None]:
         """Note what becomes visible when."""
         assert 1 <= len(changes) <= 10
+        await anyio.sleep(self.changes_take_s)
         results = [self._next_error("change_visibility") for _ in changes]
         for change, error in zip(changes, results, strict=True):
             if error is None:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import anyio
@@ -283,6 +283,25 @@ async def test_the_dlq_s_messages_are_counted_as_such() -> None:
 
     assert sample(scene.parts, "worker_messages_received_total", queue="dlq") == 2
     assert sample(scene.parts, "worker_messages_received_total", queue="main") == 0
+
+
+@virtual_time
+@pytest.mark.parametrize(("reason", "rests"), [("reasonCode", True), ("other", False)])
+async def test_a_dlq_of_quarantined_messages_alone_is_left_to_people_for_a_while(
+    reason: str, *, rests: bool
+) -> None:
+    scene = Scene(pollers=1, is_dlq=True)
+    sent = [replace(d, from_dlq=True, attributes={reason: "X"}) for d in scene.deliveries(2)]
+    scene.queue.receives = [sent]
+    async with scene.running():
+        await anyio.sleep(30)
+        assert len(scene.queue.polls) == (1 if rests else 4)
+        await anyio.sleep(31)
+        assert scene.queue.polls_under_way == 1
+        stopped_s = anyio.current_time()
+
+    assert scene.received == sent
+    assert anyio.current_time() - stopped_s <= 10
 
 
 @virtual_time

@@ -13,6 +13,7 @@ from aws.batcher import Batcher, BatchLimits
 from aws.errors import Fatal, Rejected, Transient
 from aws.publisher import Publisher
 from aws.queue import Delivery, OutgoingMessage
+from config.limits import SQS_BATCH_BYTES
 from schema.items import RequestItem
 from schema.message import DefectReason, MessageDefect
 from schema.states import Status
@@ -72,7 +73,9 @@ class Scene:
         """A settler; everything is flushed at the end of the block."""
         async with (
             Batcher(
-                self.dlq.send, BatchLimits(max_items=10), size_of=lambda m: m.size
+                self.dlq.send,
+                BatchLimits(max_items=10, max_bytes=SQS_BATCH_BYTES),
+                size_of=lambda message: message.size,
             ) as quarantine,
             self._channel(self.queue) as self.main,
             self._channel(self.dlq) as self.dead,
@@ -459,6 +462,48 @@ async def test_a_quarantined_message_met_in_the_dlq_is_left_for_people() -> None
     assert (scene.dlq.sent, scene.dlq.deleted, scene.bus.details) == ([], [], [])
     (change,) = scene.dlq.visibility
     assert change.timeout_s == 0
+
+
+@virtual_time
+async def test_a_defective_message_of_the_dlq_that_nobody_quarantined_is_quarantined() -> None:
+    scene = Scene()
+    delivery = scene.delivery(from_dlq=True)
+    async with scene.settler() as settler:
+        await scene.received(delivery)
+        await settler.settle(result(defective=[Defective(delivery, DEFECT)]))
+        assert scene.nothing_is_left()
+
+    assert [message.attributes["reasonCode"] for message in scene.dlq.sent] == ["FIELD_MISSING"]
+    assert scene.dlq.deleted == [delivery.receipt_handle]
+    assert scene.settled("quarantined", "dlq") == 1
+
+
+@virtual_time
+async def test_a_body_that_fills_the_message_is_quarantined_without_our_attributes() -> None:
+    scene = Scene()
+    delivery = scene.delivery(body="x" * SQS_BATCH_BYTES)
+    async with scene.settler() as settler:
+        await scene.received(delivery)
+        await settler.settle(result(defective=[Defective(delivery, DEFECT)]))
+        assert scene.nothing_is_left()
+
+    assert scene.dlq.sent == [OutgoingMessage(delivery.body)]
+    assert scene.queue.deleted == [delivery.receipt_handle]
+
+
+@virtual_time
+async def test_a_delete_without_permission_makes_the_worker_give_up() -> None:
+    scene = Scene()
+    denied = Fatal("sqs", "DeleteMessageBatch", "AccessDenied", "no")
+    scene.queue.errors["delete"] = [denied] * 100
+    entry = scene.decided()
+    async with scene.settler() as settler:
+        await scene.received(*entry.deliveries)
+        await settler.settle(result([entry]))
+        assert scene.nothing_is_left()
+
+    assert scene.parts.state.failure is denied
+    assert scene.parts.stop.requested
 
 
 @virtual_time
