@@ -45,10 +45,14 @@ bench: $(READY)  ## the short benchmarks: prints a table of ratios
 bench-full: $(READY)  ## the long benchmarks: writes bench/RESULTS.md and bench/results.json
 	$(BIN)/python -m bench --full
 
+COMPILE := $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
 lock: $(READY)  ## resolve the dependencies anew into the lock files
-	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --extra local --group dev pyproject.toml -o requirements-dev.lock
-	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -c requirements-dev.lock pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" local/ministack.in -o local/ministack.lock
+	$(COMPILE) --extra local --group dev pyproject.toml -o requirements-dev.lock
+	$(COMPILE) -c requirements-dev.lock pyproject.toml -o requirements.lock
+	$(COMPILE) local/ministack.in -o local/ministack.lock
+	$(COMPILE) bench/peers.in -o bench/peers.lock
+	$(COMPILE) infra/container/build.in -o infra/container/build.lock
 
 clean:  ## remove the environment and the caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
