@@ -34,6 +34,25 @@ async def test_timers_fire_in_the_order_of_their_times() -> None:
     assert fired == [10, 20, 30]
 
 
+@virtual_time
+async def test_while_the_loop_is_busy_time_passes_and_nothing_runs() -> None:
+    fired: list[str] = []
+
+    async def fire() -> None:
+        await anyio.sleep(1)
+        fired.append("late")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(fire)
+        await anyio.sleep(0.5)
+        began_s = anyio.current_time()
+        clock.block(10)
+        assert fired == []
+        assert anyio.current_time() - began_s == pytest.approx(10)
+
+    assert fired == ["late"]
+
+
 def test_a_deadlock_is_an_error_instead_of_a_hang() -> None:
     async def wait_for_ever() -> None:
         await anyio.Event().wait()

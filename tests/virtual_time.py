@@ -48,6 +48,9 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._virtual.now
 
+    def busy(self, seconds: float) -> None:
+        self._virtual.now += seconds
+
 
 def run(function: Callable[[Unpack[Ts]], Awaitable[T]], *arguments: *Ts) -> T:
     """Run to the end on virtual time; raises DeadlockError where it can never end."""
@@ -57,6 +60,13 @@ def run(function: Callable[[Unpack[Ts]], Awaitable[T]], *arguments: *Ts) -> T:
         backend="asyncio",
         backend_options={"loop_factory": _VirtualLoop},
     )
+
+
+def block(seconds: float) -> None:
+    """Let time pass as a step that keeps the loop busy does: nothing else runs meanwhile."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, _VirtualLoop)
+    loop.busy(seconds)
 
 
 def virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:

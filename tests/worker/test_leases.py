@@ -221,8 +221,18 @@ async def test_a_failed_extension_is_tried_again_at_half_of_what_is_left() -> No
     # 30 s left, then 15, 7.5, 3.75, …; but not in a rush.
     assert scene.at_s[:5] == pytest.approx([30, 45, 52.5, 56.25, 58.125])
     assert scene.at_s[-1] < 60
-    assert all(later - earlier > 0.49 for earlier, later in pairwise(scene.at_s))
     assert scene.figure("worker_lease_extensions_total") == 1
+
+
+@virtual_time
+async def test_a_queue_that_stays_away_is_not_asked_in_a_rush() -> None:
+    scene = Scene(answer=lambda _change: AWAY)
+    async with scene.running() as leases:
+        leases.hold(scene.deliveries(1), anyio.current_time())
+        await anyio.sleep(70)
+
+    assert all(later - earlier >= 0.499 for earlier, later in pairwise(scene.at_s))
+    assert 25 <= len(scene.calls) <= 30
 
 
 @virtual_time

@@ -255,6 +255,31 @@ async def test_a_stop_while_a_rest_lingers_gives_it_back_once() -> None:
     assert receipts(here.settler.returned) == receipts(sent[2:])
 
 
+@virtual_time
+async def test_a_delivery_that_arrives_in_the_turn_in_which_the_linger_ends_is_kept() -> None:
+    here = scene(batch_linger_ms=20)
+    first, second = here.deliveries(1), here.deliveries(1)
+
+    async def keep_the_loop_busy(until_s: float) -> None:
+        await anyio.sleep_until(until_s)
+        clock.block(0.1)
+
+    async def feed(stream: MemoryObjectSendStream[list[Delivery]]) -> None:
+        await stream.send(first)
+        meeting_s = anyio.current_time() + 0.01
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(keep_the_loop_busy, meeting_s)
+            await anyio.sleep_until(meeting_s)
+            # One turn later the linger's timer and this task are due, in the other order.
+            await anyio.lowlevel.checkpoint()
+            stream.send_nowait(second)
+        await anyio.sleep(1)
+
+    await here.run(feed)
+
+    assert here.processed == receipts([*first, *second])
+
+
 @st.composite
 def arrivals(draw: st.DrawFn) -> list[tuple[float, int]]:
     """Gaps and sizes of receives; many gaps are exactly the linger, or just miss it."""
@@ -264,6 +289,7 @@ def arrivals(draw: st.DrawFn) -> list[tuple[float, int]]:
 
 @settings(deadline=None, max_examples=100)
 @example([(0.0, 3)], 2, 1, 0.0, 0.01)
+@example([(0.0, 4), (0.005, 1)], 3, 1, 0.0, 0.01)
 @given(
     arrivals(),
     st.integers(1, 12),

@@ -293,12 +293,13 @@ async def test_deletes_that_never_succeed_end_after_a_bounded_number_of_tries() 
 async def test_a_message_already_gone_counts_as_deleted() -> None:
     scene = Scene()
     entry = scene.decided()
-    scene.queue.errors["delete"] = [LOST]
+    scene.queue.errors["delete"] = [LOST] * 100
     async with scene.settler() as settler:
         await scene.received(*entry.deliveries)
         await settler.settle(result([entry]))
         assert scene.nothing_is_left()
 
+    assert len(scene.queue.errors["delete"]) == 99
     assert sample(scene.parts, "worker_delete_failures_total") == 0
 
 
