@@ -218,8 +218,10 @@ def test_ctrl_c_stops_the_query_on_athena() -> None:
                 sys.executable,
                 "-c",
                 # A shell in the background starts its programs with Ctrl-C ignored.
-                "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-                "from cli.lake import app; app()",
+                (
+                    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+                    "from cli.lake import app; app()"
+                ),
                 "query",
                 "totals",
                 "--engine",
