@@ -91,7 +91,8 @@ def markdown(sections: Mapping[str, Mapping[str, Any]]) -> str:
     blocks = [
         "# Benchmark results",
         (
-            "Written by `make bench-full`; every single run is in `results.json`. Figures are "
+            "Written by `make bench-full` (five runs of every combination) or `python -m bench "
+            "--store` (fewer); every single run is in `results.json`. Figures are "
             "medians, with the least and the greatest in brackets. Ratios are taken run by run, "
             "contestants in turns, so that a slow moment of the machine hits both sides."
         ),
