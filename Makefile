@@ -12,18 +12,19 @@ help:  ## list the commands
 
 $(READY): requirements-dev.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not installed; install Python 3.11, or name another: make PYTHON=python3.12"; exit 1; }
-	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@echo "installing the locked dependencies into $(VENV) …" >&2
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 setup: $(READY)  ## make the environment in .venv from the lock file
 
 demo: $(READY)  ## run the main job on the embedded AWS and print the figures (ARGS="--requests 5000")
-	$(BIN)/participation demo $(ARGS)
+	@$(BIN)/participation demo $(ARGS)
 
 up: $(READY)  ## keep the whole pipeline running on the embedded AWS until Ctrl-C
-	$(BIN)/participation local up $(ARGS)
+	@$(BIN)/participation local up $(ARGS)
 
 test: $(READY)  ## run all tests (ARGS="-k name")
 	$(BIN)/pytest $(ARGS)
