@@ -115,13 +115,16 @@ class Batcher(Generic[T, R]):
         self._items_under_way = 0
         self._closing = False
         self._changed = anyio.Event()
-        self._slots = anyio.Semaphore(limits.concurrency, fast_acquire=True)
+        self._turn = anyio.Lock(fast_acquire=True)
         self._tasks: TaskGroup
 
     async def __aenter__(self) -> Self:
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
-        self._tasks.start_soon(self._run, name=f"batcher {self._stage}")
+        self._now = asyncio.get_running_loop().time
+        # Senders that stay cost a third of a task for each batch.
+        for index in range(self._limits.concurrency):
+            self._tasks.start_soon(self._send_on, name=f"batcher {self._stage} {index}")
         return self
 
     async def __aexit__(
@@ -170,7 +173,7 @@ class Batcher(Generic[T, R]):
         return len(self._pending) + self._items_under_way
 
     def _add(self, items: Sequence[T], group: _Group) -> None:
-        now = anyio.current_time()
+        now = self._now()
         max_bytes = self._limits.max_bytes
         for index, item in enumerate(items):
             size = self._size_of(item) if self._size_of is not None else 0
@@ -189,16 +192,19 @@ class Batcher(Generic[T, R]):
             return Trigger.BYTES
         return None
 
-    async def _run(self) -> None:
-        while (trigger := await self._due()) is not None:
-            await self._slots.acquire()
-            batch = self._take()
-            key = id(batch)
-            self._batches[key] = batch
-            self._items_under_way += len(batch)
-            self._tasks.start_soon(self._deliver, key, batch)
+    async def _send_on(self) -> None:
+        """One of the senders: they wait for a due batch in turns, and send at the same time."""
+        while True:
+            async with self._turn:
+                trigger = await self._due()
+                if trigger is None:
+                    return
+                batch = self._take()
+                self._batches[id(batch)] = batch
+                self._items_under_way += len(batch)
             if self._observer is not None:
                 self._observer.flushed(self._stage, len(batch), trigger)
+            await self._deliver(batch)
 
     async def _due(self) -> Trigger | None:
         """Wait until a batch should leave; None when closed and empty."""
@@ -216,7 +222,7 @@ class Batcher(Generic[T, R]):
             if self._limits.eager and not self._batches:
                 return Trigger.IDLE
             deadline = self._pending[0].since + self._limits.linger_s
-            if anyio.current_time() >= deadline:
+            if self._now() >= deadline:
                 return Trigger.LINGER
             with anyio.CancelScope(deadline=deadline):
                 await self._changed.wait()
@@ -234,7 +240,7 @@ class Batcher(Generic[T, R]):
         self._pending_bytes -= size
         return batch
 
-    async def _deliver(self, key: int, batch: list[_Entry[T]]) -> None:
+    async def _deliver(self, batch: list[_Entry[T]]) -> None:
         results: Sequence[R | Exception]
         try:
             results = await self._send([entry.item for entry in batch])
@@ -242,9 +248,8 @@ class Batcher(Generic[T, R]):
                 raise RuntimeError(f"{len(results)} results for {len(batch)} items")  # noqa: TRY301
         except Exception as error:  # noqa: BLE001 - it is handed to the submitters
             results = [error] * len(batch)
-        del self._batches[key]
+        del self._batches[id(batch)]
         self._items_under_way -= len(batch)
-        self._slots.release()
         if self._limits.eager and not self._batches:
             self._changed.set()
         for entry, result in zip(batch, results, strict=True):

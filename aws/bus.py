@@ -1,18 +1,18 @@
 """The bus adapter: PutEvents with a result per entry, and the size as AWS counts it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from aws import errors
 from aws.protocol import Client
 from config.limits import EVENTBRIDGE_TIME_BYTES
+from schema.values import value
 
 _SERVICE: Final = "events"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class BusEntry:
     """One event for the bus."""
 

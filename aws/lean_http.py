@@ -17,6 +17,8 @@ from botocore.exceptions import (
     SSLError,
 )
 
+from schema.values import value
+
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 """Four times what any of the services may answer (DynamoDB: 16 MB)."""
 _IDLE_S: Final = 12.0
@@ -39,7 +41,7 @@ class Endpoint:
     """How long the service may say nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Answer:
     """One HTTP response, its headers as they came."""
 

@@ -16,6 +16,7 @@ from aws.errors import Fatal, Rejected, Transient
 from config.limits import EVENTBRIDGE_BATCH_BYTES, EVENTBRIDGE_BATCH_ENTRIES
 from schema import events, names
 from schema.events import AnalyticsEvent, ParticipationRequested, RequestFailed
+from schema.values import value
 
 _RETRY_BASE_S: Final = 0.05
 _RETRY_MAX_S: Final = 1.0
@@ -73,7 +74,7 @@ class PublishPolicy:
     bus_check_interval_s: float = 30.0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class _Outgoing:
     entry: BusEntry
     size: int
@@ -176,6 +177,8 @@ class Publisher:
         left = list(batch)
         for attempt in range(1, self._policy.max_attempts + 1):
             failures = await self._put_once(left)
+            if not failures:
+                break
             retryable = [item for item, error in failures if isinstance(error, Transient)]
             wait_s = backoff.delay_s(attempt, _RETRY_BASE_S, _RETRY_MAX_S)
             last = attempt == self._policy.max_attempts or (

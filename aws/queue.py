@@ -9,13 +9,14 @@ import orjson
 from aws import errors
 from aws.errors import AwsError, Rejected
 from aws.protocol import Client
+from schema.values import value
 
 _SERVICE: Final = "sqs"
 _SYSTEM_ATTRIBUTES: Final = ["ApproximateReceiveCount", "SentTimestamp"]
 _LOST_HANDLE_CODES: Final = frozenset({"ReceiptHandleIsInvalid", "MessageNotInflight"})
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Delivery:
     """One receipt of one message."""
 

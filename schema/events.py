@@ -11,11 +11,12 @@ from schema.items import MAX_ERROR_MESSAGE_CHARS, UNKNOWN_WORKER, RequestItem
 from schema.message import MessageDefect
 from schema.names import SCHEMA_VERSION
 from schema.states import FailureClass, ResultCode, Status
+from schema.values import value
 
 _NOT_DECIDED: Final = "request {} is {}: only a decided request has an event"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Timestamps:
     """Epoch milliseconds; queuedAt ≤ startedAt ≤ finishedAt (g1 §6)."""
 
@@ -24,7 +25,7 @@ class Timestamps:
     finishedAt: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class DeliveryInfo:
     """Which delivery of the message was decided, and whether it came by way of the DLQ."""
 
@@ -32,7 +33,7 @@ class DeliveryInfo:
     isDlq: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Failure:
     """All null where nothing failed (domain §7)."""
 
@@ -41,14 +42,14 @@ class Failure:
     errorMessage: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Meta:
     """Who decided."""
 
     workerId: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class ParticipationProcessed:
     """A decided request, exactly in the shape of g1 §5.2."""
 

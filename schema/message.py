@@ -7,6 +7,7 @@ from typing import Final
 import orjson
 
 from schema.keys import MAX_TIME_MS
+from schema.values import value
 
 MAX_ID_BYTES: Final = 512
 """Ids become parts of DynamoDB sort keys, which hold 1,024 bytes at most (AWS: Naming rules)."""
@@ -24,7 +25,7 @@ class DefectReason(StrEnum):
     ITEM_UNREADABLE = "ITEM_UNREADABLE"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ParticipationMessage:
     """One click on its way to the worker."""
 

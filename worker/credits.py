@@ -28,6 +28,14 @@ class Credits:
             self._free -= taken
         return taken
 
+    def take_nowait(self, most: int) -> int:
+        """Take what is free, up to `most`; 0 where nothing is, or others wait for it already."""
+        if self._turn.locked():
+            return 0
+        taken = min(most, self._free)
+        self._free -= taken
+        return taken
+
     def give_back(self, count: int) -> None:
         """Return places; raises ValueError for more than were taken."""
         if count > self.used:

@@ -1,7 +1,7 @@
 """Decides requests: a pure function from deliveries, loaded items and a clock reading to a plan."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from aws.queue import Delivery
@@ -10,9 +10,10 @@ from schema import names
 from schema.items import MAX_ERROR_MESSAGE_CHARS, Change, RequestItem
 from schema.message import DefectReason, MessageDefect, ParticipationMessage
 from schema.states import EventType, FailureClass, ResultCode, Status
+from schema.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Candidate:
     """A request to decide, with every delivery of it in this batch; the first one counts."""
 
@@ -74,7 +75,7 @@ class Reading:
     worker_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Step:
     """A candidate and the change that decides it."""
 
@@ -254,8 +255,15 @@ def _step(
     started_at = max(reading.started_at_ms, queued_at)
     failed = verdict.status is Status.FAILED_FINAL
     message = verdict.error_message
-    after = replace(
-        item,
+    # Named one by one: dataclasses.replace takes twice as long, for every message.
+    after = RequestItem(
+        request_id=item.request_id,
+        event_id=item.event_id,
+        user_id=item.user_id,
+        event_type=item.event_type,
+        requested_at_ms=item.requested_at_ms,
+        dlq_at_ms=item.dlq_at_ms,
+        ttl_s=item.ttl_s,
         status=verdict.status,
         result_code=verdict.result_code.value,
         queued_at_ms=queued_at,

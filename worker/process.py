@@ -100,13 +100,15 @@ class Processing:
         most = self.parts.settings.batch_max_messages
         try:
             if not batch:
-                batch = await stream.receive()
-            deadline = anyio.current_time() + self.parts.settings.batch_linger_ms / 1000
+                batch = await _receive(stream)
+            deadline = None
             while len(batch) < most and not self.parts.stop.requested:
                 more: list[Delivery] | None = None
                 with suppress(anyio.WouldBlock):
                     batch = batch + stream.receive_nowait()
                     continue
+                if deadline is None:
+                    deadline = anyio.current_time() + self.parts.settings.batch_linger_ms / 1000
                 with anyio.CancelScope(deadline=deadline):
                     more = await stream.receive()
                 if more is None:
@@ -194,6 +196,13 @@ class Processing:
                 self.parts.metrics.e2e_delay.observe(
                     (item.finished_at_ms - item.queued_at_ms) / 1000
                 )
+
+
+async def _receive(stream: MemoryObjectReceiveStream[list[Delivery]]) -> list[Delivery]:
+    try:
+        return stream.receive_nowait()  # as `receive`, without a switch of tasks
+    except anyio.WouldBlock:
+        return await stream.receive()
 
 
 def _fatal_in(error: BaseException) -> Fatal | None:

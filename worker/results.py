@@ -7,6 +7,7 @@ from enum import StrEnum
 from aws.queue import Delivery
 from schema.items import RequestItem
 from schema.message import MessageDefect
+from schema.values import value
 
 
 class Outcome(StrEnum):
@@ -21,7 +22,7 @@ class Outcome(StrEnum):
     RETURNED = "returned"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Decided:
     """A final request: its event is to be published and its deliveries to be deleted."""
 
