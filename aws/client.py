@@ -13,6 +13,7 @@ from botocore import xform_name
 
 from aws import errors, lean
 from aws.protocol import CallObserver, Client, ClientOptions, Connection
+from aws.sdk_parser import session_with_plain_parser
 
 __all__ = ["CallObserver", "Client", "ClientOptions", "Connection", "SdkClient", "open_client"]
 
@@ -81,6 +82,7 @@ async def open_client(
         aws_access_key_id=connection.access_key_id,
         aws_secret_access_key=connection.secret_access_key,
         region_name=connection.region,
+        botocore_session=session_with_plain_parser(),
     )
     transport = _Transport()
     sdk = session.client(

@@ -48,16 +48,16 @@ def decode(service: str, operation: str, answer: Answer) -> dict[str, Any]:
         raise Transient(service, operation, "ResponseParserError", str(error)) from error
     if not isinstance(document, dict):
         raise Transient(service, operation, "ResponseParserError", "the answer is no JSON object")
-    found: dict[str, Any] = _without_nulls(document) if b"null" in answer.body else document
+    found: dict[str, Any] = without_nulls(document) if b"null" in answer.body else document
     return found
 
 
-def _without_nulls(document: Any) -> Any:
+def without_nulls(document: Any) -> Any:
     """The document without the fields that are null, which the SDK leaves out."""
     if isinstance(document, dict):
-        return {k: _without_nulls(v) for k, v in document.items() if v is not None}
+        return {k: without_nulls(v) for k, v in document.items() if v is not None}
     if isinstance(document, list):
-        return [_without_nulls(value) for value in document]
+        return [without_nulls(value) for value in document]
     return document
 
 
@@ -91,7 +91,7 @@ def _fields(body: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         return {"message": body.decode(errors="replace")}
     if isinstance(document, dict):
-        return {key: _without_nulls(value) for key, value in document.items() if value is not None}
+        return {key: without_nulls(value) for key, value in document.items() if value is not None}
     return {"message": str(document)}
 
 

@@ -1,5 +1,6 @@
 """Publishes analytics events in batches and swallows every failure: g1 §7.1's fixed policy."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -116,6 +117,7 @@ class Publisher:
         )
 
     async def __aenter__(self) -> Self:
+        self._now = asyncio.get_running_loop().time
         self._watch = anyio.create_task_group()
         await self._watch.__aenter__()
         self._watch.start_soon(self._watch_bus, name="bus watch")
@@ -136,7 +138,7 @@ class Publisher:
 
     async def publish(self, analytics_events: Sequence[AnalyticsEvent]) -> None:
         """Publish events; returns when each is accepted or lost, and raises nothing."""
-        deadline = anyio.current_time() + self._policy.timeout_s
+        deadline = self._now() + self._policy.timeout_s
         outgoing: list[_Outgoing] = []
         for event in analytics_events:
             encoded = self._encode(event, deadline)
@@ -182,7 +184,7 @@ class Publisher:
             retryable = [item for item, error in failures if isinstance(error, Transient)]
             wait_s = backoff.delay_s(attempt, _RETRY_BASE_S, _RETRY_MAX_S)
             last = attempt == self._policy.max_attempts or (
-                bool(retryable) and anyio.current_time() + wait_s >= _deadline(retryable)
+                bool(retryable) and self._now() + wait_s >= _deadline(retryable)
             )
             self._report([f for f in failures if last or not isinstance(f[1], Transient)])
             left = retryable
@@ -197,7 +199,7 @@ class Publisher:
         """Put events in one call; the failed ones with their errors, or their reasons."""
         if self._bus_is_missing:
             return [(item, LossReason.BUS_MISSING) for item in batch]
-        if anyio.current_time() >= _deadline(batch):
+        if self._now() >= _deadline(batch):
             return [(item, LossReason.TIMEOUT) for item in batch]
         # The oldest event's deadline binds: batches leave in the order of submission, so the
         # ones behind it still have as much time left.

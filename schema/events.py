@@ -107,7 +107,33 @@ def encode(event: AnalyticsEvent) -> bytes:
 
     Raises TypeError for a value that JSON cannot hold (a lone surrogate in a text, say).
     """
-    return orjson.dumps(event)
+    if isinstance(event, ParticipationRequested):
+        return orjson.dumps(event)
+    # orjson takes a dict of them in a fraction of the time that it takes for the classes.
+    times, delivery, failure = event.timestamps, event.delivery, event.failure
+    return orjson.dumps(
+        {
+            "schemaVersion": event.schemaVersion,
+            "env": event.env,
+            "eventId": event.eventId,
+            "requestId": event.requestId,
+            "eventType": event.eventType,
+            "finalStatus": event.finalStatus,
+            "resultCode": event.resultCode,
+            "timestamps": {
+                "queuedAt": times.queuedAt,
+                "startedAt": times.startedAt,
+                "finishedAt": times.finishedAt,
+            },
+            "delivery": {"attempt": delivery.attempt, "isDlq": delivery.isDlq},
+            "failure": {
+                "failureClass": failure.failureClass,
+                "errorCode": failure.errorCode,
+                "errorMessage": failure.errorMessage,
+            },
+            "meta": {"workerId": event.meta.workerId},
+        }
+    )
 
 
 def participation_processed(item: RequestItem, *, env: str) -> ParticipationProcessed:
