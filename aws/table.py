@@ -112,8 +112,7 @@ class Table:
         items: dict[tuple[str, str], Mapping[str, AttributeValue]] = {}
         for start in range(0, len(wanted), DYNAMODB_BATCH_GET_KEYS):
             for item in await self._batch_get(wanted[start : start + DYNAMODB_BATCH_GET_KEYS]):
-                pk, sk = item[names.PARTITION_KEY]["S"], item[names.SORT_KEY]["S"]
-                items[str(pk), str(sk)] = item
+                items[item[names.PARTITION_KEY]["S"], item[names.SORT_KEY]["S"]] = item
         return _loaded(items, events)
 
     async def take_seats(

@@ -13,6 +13,7 @@ from bench.contestants import (
     NO_OPS,
     OURS,
     OURS_NO_OP,
+    OURS_ON_THE_SDK,
     PIPELINES,
     TASKIQ,
     THREADS,
@@ -85,6 +86,7 @@ class Results:
     """Measurements by what was measured, in the order of their runs."""
 
     def __init__(self, measurements: Sequence[Measurement]) -> None:
+        self.all = measurements
         self._found: dict[tuple[str, float, str, int | None], list[Measurement]] = {}
         for m in measurements:
             key = (m.contestant, m.latency_ms, m.seats, m.batch)
@@ -109,8 +111,23 @@ def ratio(
     value: Callable[[Measurement], float],
 ) -> str:
     """How many times one figure is the other: the median of the ratios run by run."""
-    ratios = [value(a) / value(b) for a, b in zip(over, under, strict=False)]
-    return f"{median(ratios):.2f}" if ratios else ""
+    return f"{_ratio(over, under, value):.2f}" if over and under else ""
+
+
+def _ratio(
+    over: Sequence[Measurement],
+    under: Sequence[Measurement],
+    value: Callable[[Measurement], float],
+) -> float:
+    return median(value(a) / value(b) for a, b in zip(over, under, strict=False))
+
+
+def _per_core(measurement: Measurement) -> float:
+    return measurement.per_core
+
+
+def _cpu_us(measurement: Measurement) -> float:
+    return measurement.cpu_us
 
 
 def section(measurements: Sequence[Measurement]) -> Section:
@@ -138,7 +155,7 @@ def section(measurements: Sequence[Measurement]) -> Section:
             *(f"- **{c.name}**: {c.about}." for c in (*PIPELINES, *NO_OPS)),
         ],
         tables=[table for table in tables if table.rows],
-        closing=_where_ours_is_worse(results),
+        closing=[*_targets(results), *_where_ours_is_worse(results)],
         data=[
             asdict(m) | {"perCore": m.per_core, "cpuUs": m.cpu_us, "rate": m.rate}
             for m in measurements
@@ -227,6 +244,56 @@ def _batch_table(measurements: Sequence[Measurement], results: Results) -> Table
     columns = ["AWS ms", "seats", "batch", "per core", "CPU µs", "x floor", "calls", "p50 ms"]
     columns += ["p95 ms"]
     return Table("Ours, by seats and batch size", columns, rows)
+
+
+_MIN_TIMES_NAIVE: Final = 10
+_MAX_CALLS: Final = 0.36
+_MAX_TIMES_FLOOR: Final = 1.2
+_MAX_STUB: Final = 0.7
+
+
+def _targets(results: Results) -> list[str]:
+    """Each target, for the worker on either client, and whether it is met."""
+    lines = []
+    for latency_ms in LATENCIES_MS:
+        for contestant in (OURS, OURS_ON_THE_SDK):
+            ours = results.of(contestant, latency_ms)
+            naive = results.of(NAIVE, latency_ms)
+            floor = results.of(floor_of(contestant), latency_ms)
+            if not (ours and naive and floor):
+                continue
+            calls = median(m.calls_per_message for m in ours)
+            wanted = [
+                (
+                    (
+                        f"{ratio(ours, naive, _per_core)} times *naive*'s messages per core; "
+                        f"wanted: at least {_MIN_TIMES_NAIVE}"
+                    ),
+                    _ratio(ours, naive, _per_core) >= _MIN_TIMES_NAIVE,
+                ),
+                (
+                    f"{calls:.3f} AWS calls a message; wanted: at most {_MAX_CALLS}",
+                    round(calls, 2) <= _MAX_CALLS,
+                ),
+                (
+                    (
+                        f"{ratio(ours, floor, _cpu_us)} times the processor time of "
+                        f"*{floor_of(contestant).name}*; wanted: at most {_MAX_TIMES_FLOOR}"
+                    ),
+                    _ratio(ours, floor, _cpu_us) <= _MAX_TIMES_FLOOR,
+                ),
+            ]
+            lines += [
+                f"- {'Met' if is_met else 'Missed'} by *{contestant.name}* "
+                f"(AWS calls take {latency_ms:g} ms): {text}."
+                for text, is_met in wanted
+            ]
+    most = max(m.stub_utilisation for m in results.all)
+    lines.append(
+        f"- {'Met' if most < _MAX_STUB else 'Missed'}: AWS's stand-in was at most {most:.0%} busy; "
+        f"wanted: less than {_MAX_STUB:.0%}."
+    )
+    return ["### Targets", *lines]
 
 
 _COMPARED: Final[tuple[tuple[str, str, Callable[[Measurement], float]], ...]] = (

@@ -236,8 +236,9 @@ def _record(steps: Sequence[Step], outcomes: Outcomes) -> None:
 
 async def _together(calls: Sequence[Callable[[], Coroutine[Any, Any, None]]]) -> None:
     """Run calls concurrently; a lone one without a task of its own."""
-    if len(calls) == 1:
-        await calls[0]()
+    if len(calls) <= 1:
+        for call in calls:
+            await call()
         return
     async with anyio.create_task_group() as tasks:
         for call in calls:

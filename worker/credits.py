@@ -1,6 +1,6 @@
 """The one bound on deliveries that are received and not yet settled."""
 
-import anyio
+import asyncio
 
 
 class Credits:
@@ -9,9 +9,10 @@ class Credits:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._free = limit
-        self._returned = anyio.Event()
+        # Cheaper than anyio's, which find out at each step what loop and what task they are in.
+        self._returned = asyncio.Event()
         # Fair: who gives back and asks again at once comes after those who wait already.
-        self._turn = anyio.Lock(fast_acquire=True)
+        self._turn = asyncio.Lock()
 
     @property
     def used(self) -> int:
@@ -22,7 +23,7 @@ class Credits:
         """Take what is free, up to `most`; waits only while nothing is."""
         async with self._turn:
             while not self._free:
-                self._returned = anyio.Event()
+                self._returned.clear()
                 await self._returned.wait()
             taken = min(most, self._free)
             self._free -= taken

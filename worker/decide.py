@@ -66,6 +66,9 @@ RULES: Final[Mapping[str, Callable[[int | None], Verdict]]] = {
 """One rule an event type, found by name; a new type is one function and one line here."""
 
 
+_UNKNOWN_EVENT: Final = EventState()
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """The clock as the plan sees it, in epoch milliseconds, and who decides."""
@@ -141,7 +144,7 @@ def plan(batch: Sequence[Candidate], loaded: Loaded, reading: Reading) -> Plan:
     undecided: dict[str, tuple[Candidate, RequestItem]] = {}
     for candidate in batch:
         item = loaded.requests.get(candidate.request_id)
-        event = loaded.events.get(candidate.message.event_id, EventState())
+        event = loaded.events.get(candidate.message.event_id, _UNKNOWN_EVENT)
         if item is None:
             defects.append((candidate, _no_request(candidate, loaded)))
         elif item.status.is_final:
@@ -203,7 +206,7 @@ def _seat(
     others: list[Step] = []
     for candidate, item in in_order:
         event_id = item.event_id
-        event = events.get(event_id, EventState())
+        event = events.get(event_id, _UNKNOWN_EVENT)
         if event_id not in left:
             left[event_id] = None if event.capacity is None else event.capacity.remaining
         verdict = _verdict(item.event_type, event, left[event_id])

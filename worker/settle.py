@@ -69,6 +69,9 @@ class Settler:
 
     async def settle(self, result: BatchResult) -> None:
         """Publish and acknowledge one batch, and hand back what was not decided."""
+        if not result.defective and not result.undecided:
+            await self._guarded_decided(result)
+            return
         async with anyio.create_task_group() as tasks:
             for defective in result.defective:
                 settling = partial(self._settle_defective, defective, result)
@@ -76,10 +79,13 @@ class Settler:
             for undecided in result.undecided:
                 settling = partial(self._hand_back_later, undecided)
                 tasks.start_soon(self._guarded, undecided.deliveries, settling)
-            await self._guarded(
-                [delivery for entry in result.decided for delivery in entry.deliveries],
-                partial(self._settle_decided, result.decided),
-            )
+            await self._guarded_decided(result)
+
+    async def _guarded_decided(self, result: BatchResult) -> None:
+        await self._guarded(
+            [delivery for entry in result.decided for delivery in entry.deliveries],
+            partial(self._settle_decided, result.decided),
+        )
 
     async def _guarded(
         self, deliveries: Sequence[Delivery], settling: Callable[[], Awaitable[None]]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench import worker
-from bench.contestants import FOREIGN_BODY, NAIVE, NO_OPS, OURS, PIPELINES, Contestant
+from bench.contestants import FLOOR, FOREIGN_BODY, NAIVE, NO_OPS, OURS, PIPELINES, Contestant
 from bench.environment import BenchError, Cores
 from bench.measure import Arena, Measurement, Scenario
 from bench.stub_process import Stub
@@ -88,6 +88,15 @@ def test_the_results_say_where_ours_is_worse() -> None:
     rows = section.tables[0].rows
     assert [row[0] for row in rows] == ["ours", "naive"]
     assert rows[0][2] == "10.00"
+
+
+def test_the_results_say_which_targets_are_met() -> None:
+    found = [measured(OURS, 1.0, 70), measured(NAIVE, 10.0, 10), measured(FLOOR, 0.5, 2)]
+
+    told = worker.section(found).closing
+
+    assert any("Met by *ours*" in line and "10.00 times *naive*'s" in line for line in told)
+    assert any("Missed by *ours*" in line and "2.00 times the processor" in line for line in told)
 
 
 def test_contestants_take_turns_within_a_run() -> None:

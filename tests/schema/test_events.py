@@ -142,3 +142,20 @@ def test_a_click_s_event_names_its_user_and_time() -> None:
         b'{"schemaVersion":1,"env":"dev","eventId":"e1","requestId":"r1","userId":"u1",'
         b'"queuedAt":1704290000000}'
     )
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        events.participation_processed(SUCCEEDED, env="dev"),
+        events.request_failed(
+            MessageDefect(DefectReason.FIELD_MISSING, "userId is missing", "r1", None),
+            env="dev",
+            worker_id="w1",
+            timestamps=Timestamps(1, 2, 3),
+            delivery=DeliveryInfo(2, isDlq=True),
+        ),
+    ],
+)
+def test_every_field_of_an_event_is_written_in_its_order(event: events.AnalyticsEvent) -> None:
+    assert events.encode(event) == orjson.dumps(event)

@@ -1,6 +1,6 @@
 """The plan: who gets a seat, who does not, and what is written of each."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -297,3 +297,21 @@ def test_the_last_word_names_the_retryable_failure() -> None:
     assert (after.failure_class, after.error_code) == ("RETRYABLE", "RETRIES_EXHAUSTED")
     assert after.error_message == "y" * 256
     assert after.is_dlq is True
+
+
+def test_a_decision_keeps_every_field_that_it_does_not_decide() -> None:
+    item = replace(
+        Requests().request(), requested_at_ms=NOW_MS - 9, dlq_at_ms=NOW_MS - 5, ttl_s=1_800_000_000
+    )
+    decided = {
+        *("status", "result_code", "queued_at_ms", "started_at_ms", "finished_at_ms", "attempt"),
+        *("is_dlq", "failure_class", "error_code", "error_message", "worker_id"),
+    }
+
+    after = one(item).change.after
+
+    kept = [field.name for field in fields(RequestItem) if field.name not in decided]
+    assert {name: getattr(after, name) for name in kept} == {
+        name: getattr(item, name) for name in kept
+    }
+    assert all(getattr(after, name) is not None for name in kept)
