@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import TracebackType
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic, Protocol, Self, TypeAlias, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -59,30 +59,30 @@ class BatchLimits:
     """Items that may wait or be under way; beyond them `submit` raises OverloadedError."""
 
 
-class _Group:
-    """The results of the items that one caller submitted together."""
+class _Group(Generic[T]):
+    """The items that one caller submitted together, how far they are sent, and their results."""
 
-    __slots__ = ("done", "left", "results")
+    __slots__ = ("done", "items", "left", "results", "sent", "since", "sizes")
 
-    def __init__(self, size: int) -> None:
-        self.results: list[object] = [None] * size
-        self.left = size
+    def __init__(self, items: Sequence[T], sizes: Sequence[int] | None, since: float) -> None:
+        self.items = items
+        self.sizes = sizes
+        self.since = since
+        self.sent = 0
+        self.results: list[object] = [None] * len(items)
+        self.left = len(items)
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def settle(self, index: int, result: object) -> None:
-        self.results[index] = result
-        self.left -= 1
+    def settle(self, start: int, results: Sequence[object]) -> None:
+        stop = start + len(results)
+        self.results[start:stop] = results
+        self.left -= len(results)
         if not self.left and not self.done.done():
             self.done.set_result(None)
 
 
-@dataclass(slots=True)
-class _Entry(Generic[T]):
-    item: T
-    size: int
-    group: _Group
-    index: int
-    since: float
+_Slice: TypeAlias = tuple[_Group[T], int, int]
+"""A group's items from one place up to another: what travels is never a single item."""
 
 
 class Batcher(Generic[T, R]):
@@ -108,20 +108,20 @@ class Batcher(Generic[T, R]):
         self._stage = stage
         self._size_of = size_of
         self._observer = observer
-        self._pending: deque[_Entry[T]] = deque()
+        self._pending: deque[_Group[T]] = deque()
+        self._pending_items = 0
         self._pending_bytes = 0
-        self._batches: dict[int, list[_Entry[T]]] = {}
+        self._batches: dict[int, list[_Slice[T]]] = {}
         self._items_under_way = 0
         self._closing = False
-        # Cheaper than anyio's, which find out at each step what loop and what task they are in.
-        self._changed = asyncio.Event()
-        self._turn = asyncio.Lock()
+        self._free: deque[asyncio.Future[None]] = deque()
+        self._alarm: asyncio.TimerHandle | None = None
         self._tasks: TaskGroup
 
     async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
-        self._now = asyncio.get_running_loop().time
         # Senders that stay cost a third of a task for each batch.
         for index in range(self._limits.concurrency):
             self._tasks.start_soon(self._send_on, name=f"batcher {self._stage} {index}")
@@ -134,10 +134,13 @@ class Batcher(Generic[T, R]):
         trace: TracebackType | None,
     ) -> bool | None:
         self._closing = True
-        self._changed.set()
+        while self._free:
+            self._wake_one()
         try:
             return await self._tasks.__aexit__(error_type, error, trace)
         finally:
+            if self._alarm is not None:
+                self._alarm.cancel()
             self._fail_what_is_left()
 
     async def submit(self, item: T) -> R:
@@ -159,104 +162,146 @@ class Batcher(Generic[T, R]):
         limit = self._limits.max_pending
         if limit is not None and self.load + len(items) > limit:
             raise OverloadedError(f"batcher {self._stage} holds {limit} items already")
-        group = _Group(len(items))
-        was_empty = not self._pending
-        self._add(items, group)
-        if self._pending and (was_empty or self._is_full() is not None):
-            self._changed.set()
+        sizes = None if self._size_of is None else list(map(self._size_of, items))
+        max_bytes = self._limits.max_bytes
+        if sizes is not None and max_bytes is not None and max(sizes) > max_bytes:
+            return await self._submit_those_that_fit(items, sizes, max_bytes)
+        group = _Group(items, sizes, self._loop.time())
+        self._pending.append(group)
+        self._pending_items += len(items)
+        self._pending_bytes += sum(sizes or ())
+        self._look()
         await group.done
         return group.results  # type: ignore[return-value]  # settled by _deliver with R's
 
     @property
     def load(self) -> int:
         """How many items wait or are under way."""
-        return len(self._pending) + self._items_under_way
+        return self._pending_items + self._items_under_way
 
-    def _add(self, items: Sequence[T], group: _Group) -> None:
-        now = self._now()
-        max_bytes = self._limits.max_bytes
-        for index, item in enumerate(items):
-            size = self._size_of(item) if self._size_of is not None else 0
-            if max_bytes is not None and size > max_bytes:
-                group.settle(
-                    index, ItemTooLargeError(f"{size} bytes are more than {max_bytes} a batch")
-                )
-                continue
-            self._pending.append(_Entry(item, size, group, index, now))
-            self._pending_bytes += size
+    async def _submit_those_that_fit(
+        self, items: Sequence[T], sizes: Sequence[int], max_bytes: int
+    ) -> Sequence[R | Exception]:
+        fitting = [item for item, size in zip(items, sizes, strict=True) if size <= max_bytes]
+        results = iter(await self.submit_many(fitting))
+        return [
+            next(results)
+            if size <= max_bytes
+            else ItemTooLargeError(f"{size} bytes are more than {max_bytes} a batch")
+            for size in sizes
+        ]
 
-    def _is_full(self) -> Trigger | None:
-        if len(self._pending) >= self._limits.max_items:
+    def _due(self) -> Trigger | None:
+        """Why a batch should leave now; None where it should not, or nothing waits."""
+        limits = self._limits
+        if not self._pending:
+            return None
+        if self._pending_items >= limits.max_items:
             return Trigger.COUNT
-        if self._limits.max_bytes is not None and self._pending_bytes >= self._limits.max_bytes:
+        if limits.max_bytes is not None and self._pending_bytes >= limits.max_bytes:
             return Trigger.BYTES
+        if self._closing:
+            return Trigger.CLOSE
+        if limits.eager and not self._batches:
+            return Trigger.IDLE
+        if self._loop.time() >= self._pending[0].since + limits.linger_s:
+            return Trigger.LINGER
         return None
 
+    def _look(self) -> None:
+        """Wake a sender for a batch that is due, or look again when the oldest has lingered."""
+        if self._due() is not None:
+            if self._free:
+                self._wake_one()
+        elif self._pending and self._alarm is None:
+            at = self._pending[0].since + self._limits.linger_s
+            self._alarm = self._loop.call_at(at, self._on_alarm)
+
+    def _on_alarm(self) -> None:
+        self._alarm = None
+        self._look()
+
+    def _wake_one(self) -> None:
+        free = self._free.popleft()
+        if not free.done():
+            free.set_result(None)
+
     async def _send_on(self) -> None:
-        """One of the senders: they wait for a due batch in turns, and send at the same time."""
+        """One of the senders: send what is due as long as anything is, then wait to be woken."""
         while True:
-            async with self._turn:
-                trigger = await self._due()
-                if trigger is None:
+            trigger = self._due()
+            if trigger is None:
+                if self._closing:
                     return
-                batch = self._take()
-                self._batches[id(batch)] = batch
-                self._items_under_way += len(batch)
-            if self._observer is not None:
-                self._observer.flushed(self._stage, len(batch), trigger)
-            await self._deliver(batch)
-
-    async def _due(self) -> Trigger | None:
-        """Wait until a batch should leave; None when closed and empty."""
-        while True:
-            full = self._is_full()
-            if full is not None:
-                return full
-            if self._closing:
-                return Trigger.CLOSE if self._pending else None
-            self._changed.clear()
-            if not self._pending:
-                await self._changed.wait()
+                self._look()
+                free = self._loop.create_future()
+                self._free.append(free)
+                await free
                 continue
-            if self._limits.eager and not self._batches:
-                return Trigger.IDLE
-            deadline = self._pending[0].since + self._limits.linger_s
-            if self._now() >= deadline:
-                return Trigger.LINGER
-            with anyio.CancelScope(deadline=deadline):
-                await self._changed.wait()
+            batch, count = self._take()
+            self._batches[id(batch)] = batch
+            self._items_under_way += count
+            self._look()
+            if self._observer is not None:
+                self._observer.flushed(self._stage, count, trigger)
+            await self._deliver(batch, count)
 
-    def _take(self) -> list[_Entry[T]]:
-        batch: list[_Entry[T]] = []
-        size = 0
-        max_bytes = self._limits.max_bytes
-        while self._pending and len(batch) < self._limits.max_items:
-            if max_bytes is not None and batch and size + self._pending[0].size > max_bytes:
+    def _take(self) -> tuple[list[_Slice[T]], int]:
+        """The next batch, and how many items it holds."""
+        batch: list[_Slice[T]] = []
+        room, room_bytes = self._limits.max_items, self._limits.max_bytes
+        while room and self._pending:
+            group = self._pending[0]
+            start = group.sent
+            stop = min(len(group.items), start + room)
+            if group.sizes is not None:
+                stop, size = _fitting(group.sizes, start, stop, room_bytes)
+                self._pending_bytes -= size
+                room_bytes = None if room_bytes is None else room_bytes - size
+            if stop == start:
                 break
-            entry = self._pending.popleft()
-            size += entry.size
-            batch.append(entry)
-        self._pending_bytes -= size
-        return batch
+            batch.append((group, start, stop))
+            room -= stop - start
+            group.sent = stop
+            if stop < len(group.items):
+                break
+            self._pending.popleft()
+        count = self._limits.max_items - room
+        self._pending_items -= count
+        return batch, count
 
-    async def _deliver(self, batch: list[_Entry[T]]) -> None:
+    async def _deliver(self, batch: list[_Slice[T]], count: int) -> None:
         results: Sequence[R | Exception]
         try:
-            results = await self._send([entry.item for entry in batch])
-            if len(results) != len(batch):
-                raise RuntimeError(f"{len(results)} results for {len(batch)} items")  # noqa: TRY301
+            results = await self._send(
+                [item for group, start, stop in batch for item in group.items[start:stop]]
+            )
+            if len(results) != count:
+                raise RuntimeError(f"{len(results)} results for {count} items")  # noqa: TRY301
         except Exception as error:  # noqa: BLE001 - it is handed to the submitters
-            results = [error] * len(batch)
+            results = [error] * count
         del self._batches[id(batch)]
-        self._items_under_way -= len(batch)
-        if self._limits.eager and not self._batches:
-            self._changed.set()
-        for entry, result in zip(batch, results, strict=True):
-            entry.group.settle(entry.index, result)
+        self._items_under_way -= count
+        done = 0
+        for group, start, stop in batch:
+            group.settle(start, results[done : done + stop - start])
+            done += stop - start
 
     def _fail_what_is_left(self) -> None:
-        left = [*self._pending, *(entry for batch in self._batches.values() for entry in batch)]
+        left = [(group, group.sent, len(group.items)) for group in self._pending]
+        left += [part for batch in self._batches.values() for part in batch]
         self._pending.clear()
         self._batches.clear()
-        for entry in left:
-            entry.group.settle(entry.index, ClosedError(f"batcher {self._stage} ended"))
+        for group, start, stop in left:
+            group.settle(start, [ClosedError(f"batcher {self._stage} ended")] * (stop - start))
+
+
+def _fitting(
+    sizes: Sequence[int], start: int, stop: int, room_bytes: int | None
+) -> tuple[int, int]:
+    """Up to where items from `start` on fit into so many bytes, and their size together."""
+    size = sum(sizes[start:stop])
+    while room_bytes is not None and size > room_bytes:
+        stop -= 1
+        size -= sizes[stop]
+    return stop, size
