@@ -1,7 +1,6 @@
 """The bus adapter: PutEvents with a result per entry, and the size as AWS counts it."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, Final
 
 from aws import errors
@@ -18,8 +17,10 @@ class BusEntry:
 
     source: str
     detail_type: str
-    detail: str
-    time: datetime
+    detail: bytes
+    """A JSON document in UTF-8."""
+    time_s: int
+    """Epoch seconds: the protocol knows no finer time."""
 
     @property
     def size(self) -> int:
@@ -28,7 +29,7 @@ class BusEntry:
             EVENTBRIDGE_TIME_BYTES
             + len(self.source.encode())
             + len(self.detail_type.encode())
-            + len(self.detail.encode())
+            + len(self.detail)
         )
 
 
@@ -51,8 +52,8 @@ class Bus:
                     "EventBusName": self.name,
                     "Source": entry.source,
                     "DetailType": entry.detail_type,
-                    "Detail": entry.detail,
-                    "Time": entry.time,
+                    "Detail": entry.detail.decode(),
+                    "Time": entry.time_s,
                 }
                 for entry in entries
             ],

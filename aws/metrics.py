@@ -2,9 +2,10 @@
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter
 
 from aws.batcher import Trigger
+from aws.histogram import Histogram
 
 _CALL_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20)
 _BATCH_BUCKETS: Final = (1, 2, 3, 5, 8, 10, 15, 20, 25, 50, 75, 99)
@@ -27,15 +28,10 @@ class CallMetrics:
             ("service", "operation", "code"),
             registry=registry,
         )
-        # Looking a label up costs more than the observation itself.
-        self._children: dict[tuple[str, str], Histogram] = {}
 
     def observe(self, service: str, operation: str, seconds: float, code: str | None) -> None:
         """Take note of one call; `code` is None for a success."""
-        child = self._children.get((service, operation))
-        if child is None:
-            child = self._children[service, operation] = self._seconds.labels(service, operation)
-        child.observe(seconds)
+        self._seconds.series(service, operation).observe(seconds)
         if code is not None:
             self._errors.labels(service, operation, code).inc()
 
@@ -57,7 +53,7 @@ class BatchMetrics:
             ("stage", "trigger"),
             registry=registry,
         )
-        self._messages = {stage: messages.labels(stage) for stage in stages}
+        self._messages = {stage: messages.series(stage) for stage in stages}
         self._flushes = {
             (stage, trigger): flushes.labels(stage, trigger.value)
             for stage in stages

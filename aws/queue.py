@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final
 
 import orjson
@@ -13,6 +14,7 @@ from schema.values import value
 
 _SERVICE: Final = "sqs"
 _SYSTEM_ATTRIBUTES: Final = ["ApproximateReceiveCount", "SentTimestamp"]
+_NO_ATTRIBUTES: Final[Mapping[str, str]] = MappingProxyType({})
 _LOST_HANDLE_CODES: Final = frozenset({"ReceiptHandleIsInvalid", "MessageNotInflight"})
 
 
@@ -173,28 +175,34 @@ class Queue:
             QueueUrl=self.url,
             Entries=[{"Id": str(index), **entry} for index, entry in enumerate(entries)],
         )
-        results: list[Exception | None] = [_unanswered(operation)] * len(entries)
-        for entry in response.get("Successful", ()):
-            results[int(entry["Id"])] = None
+        results: dict[str, Exception | None] = {
+            entry["Id"]: None for entry in response.get("Successful", ())
+        }
         for entry in response.get("Failed", ()):
-            results[int(entry["Id"])] = _entry_error(operation, entry)
-        return results
+            results[entry["Id"]] = _entry_error(operation, entry)
+        if len(results) < len(entries):
+            unanswered = _unanswered(operation)
+            return [results.get(str(index), unanswered) for index in range(len(entries))]
+        return [results[str(index)] for index in range(len(entries))]
 
     def _delivery(self, message: Mapping[str, Any]) -> Delivery:
         system = message.get("Attributes", {})
+        attributes = message.get("MessageAttributes")
         return Delivery(
-            message_id=message["MessageId"],
-            receipt_handle=message["ReceiptHandle"],
-            body=message["Body"],
-            attempt=int(system.get("ApproximateReceiveCount", 1)),
-            sent_at_ms=_sent_at_ms(system),
-            attributes={
-                name: value["StringValue"]
-                for name, value in message.get("MessageAttributes", {}).items()
-                if "StringValue" in value
-            },
-            from_dlq=self.is_dlq,
+            message["MessageId"],
+            message["ReceiptHandle"],
+            message["Body"],
+            int(system.get("ApproximateReceiveCount", 1)),
+            _sent_at_ms(system),
+            _texts(attributes) if attributes else _NO_ATTRIBUTES,
+            self.is_dlq,
         )
+
+
+def _texts(attributes: Mapping[str, Any]) -> Mapping[str, str]:
+    return {
+        name: value["StringValue"] for name, value in attributes.items() if "StringValue" in value
+    }
 
 
 def _entry_error(operation: str, entry: Mapping[str, Any]) -> AwsError:

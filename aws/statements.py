@@ -1,6 +1,6 @@
 """The texts of our writes: update expressions and PartiQL statements, made once per shape."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -26,8 +26,8 @@ def event_key(event_id: str, sort_key: str) -> dict[str, AttributeValue]:
 def update_action(table: str, change: Change) -> dict[str, Any]:
     """One request's step as an action of TransactWriteItems, on condition of the status read."""
     assignments = change.assignments()
-    expression, attribute_names = _update_expression(tuple(assignments))
-    values = {f":{i}": encode(value) for i, value in enumerate(assignments.values())}
+    expression, attribute_names, placeholders = _update_expression(tuple(assignments))
+    values = dict(zip(placeholders, map(encode, assignments.values()), strict=True))
     values[":read"] = encode(change.before.status.value)
     return {
         "Update": {
@@ -62,7 +62,7 @@ def update_statement(table: str, change: Change) -> dict[str, Any]:
     return {
         "Statement": _update_text(table, tuple(assignments)),
         "Parameters": [
-            *(encode(value) for value in assignments.values()),
+            *map(encode, assignments.values()),
             encode(keys.request_pk(change.before.request_id)),
             encode(keys.REQUEST_SORT_KEY),
             encode(change.before.status.value),
@@ -81,11 +81,15 @@ def _key(partition: str, sort: str) -> dict[str, AttributeValue]:
 
 
 @cache
-def _update_expression(attributes: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+def _update_expression(
+    attributes: tuple[str, ...],
+) -> tuple[str, Mapping[str, str], Sequence[str]]:
+    """The text, the names that its placeholders stand for, and the values' placeholders."""
     # Every name goes through a placeholder: `status` and `ttl` are reserved words.
-    placeholders = [("#status" if a == "status" else f"#{i}") for i, a in enumerate(attributes)]
-    sets = ", ".join(f"{name} = :{i}" for i, name in enumerate(placeholders))
-    return f"SET {sets}", dict(zip(placeholders, attributes, strict=True)) | {"#status": "status"}
+    names_of = {("#status" if a == "status" else f"#{i}"): a for i, a in enumerate(attributes)}
+    values = [f":{i}" for i in range(len(attributes))]
+    sets = ", ".join(f"{name} = {v}" for name, v in zip(names_of, values, strict=True))
+    return f"SET {sets}", names_of | {"#status": "status"}, values
 
 
 @cache

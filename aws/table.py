@@ -9,10 +9,11 @@ from aws.errors import AwsError, Rejected, Transient
 from aws.protocol import Client
 from config.limits import DYNAMODB_BATCH_GET_KEYS
 from schema import keys, names
-from schema.attributes import AttributeValue, ItemError, encode
+from schema.attributes import AttributeValue, Item, ItemError, encode
 from schema.items import Capacity, Change, EventConfig, RequestItem
 
 _SERVICE: Final = "dynamodb"
+_REQUEST_PREFIX: Final = keys.request_pk("")
 _PASSING_REASONS: Final = frozenset(
     {
         "None",
@@ -109,10 +110,9 @@ class Table:
         for event_id in events:
             wanted.append(statements.event_key(event_id, keys.CONFIG_SORT_KEY))
             wanted.append(statements.event_key(event_id, keys.CAPACITY_SORT_KEY))
-        items: dict[tuple[str, str], Mapping[str, AttributeValue]] = {}
+        items: list[Item] = []
         for start in range(0, len(wanted), DYNAMODB_BATCH_GET_KEYS):
-            for item in await self._batch_get(wanted[start : start + DYNAMODB_BATCH_GET_KEYS]):
-                items[item[names.PARTITION_KEY]["S"], item[names.SORT_KEY]["S"]] = item
+            items += await self._batch_get(wanted[start : start + DYNAMODB_BATCH_GET_KEYS])
         return _loaded(items, events)
 
     async def take_seats(
@@ -291,26 +291,24 @@ def _result(answer: Mapping[str, Any]) -> Exception | None:
     return kind(_SERVICE, "BatchExecuteStatement", code, str(error.get("Message", "")), answer)
 
 
-def _loaded(
-    items: Mapping[tuple[str, str], Mapping[str, AttributeValue]], events: Sequence[str]
-) -> Loaded:
+def _loaded(items: Iterable[Item], event_ids: Sequence[str]) -> Loaded:
     requests: dict[str, RequestItem] = {}
     unreadable: dict[str, str] = {}
-    prefix = keys.request_pk("")
-    for (pk, sk), item in items.items():
-        if sk != keys.REQUEST_SORT_KEY:
+    of_events: dict[tuple[str, str], Item] = {}
+    for item in items:
+        partition, sort = item[names.PARTITION_KEY]["S"], item[names.SORT_KEY]["S"]
+        if sort != keys.REQUEST_SORT_KEY:
+            of_events[str(partition), str(sort)] = item
             continue
-        request_id = pk.removeprefix(prefix)
+        request_id = str(partition).removeprefix(_REQUEST_PREFIX)
         try:
             requests[request_id] = RequestItem.from_item(item)
         except ItemError as error:
             unreadable[request_id] = str(error)
-    return Loaded(requests, unreadable, {event_id: _event(items, event_id) for event_id in events})
+    return Loaded(requests, unreadable, {id_: _event(of_events, id_) for id_ in event_ids})
 
 
-def _event(
-    items: Mapping[tuple[str, str], Mapping[str, AttributeValue]], event_id: str
-) -> EventState:
+def _event(items: Mapping[tuple[str, str], Item], event_id: str) -> EventState:
     pk = keys.event_pk(event_id)
     config = items.get((pk, keys.CONFIG_SORT_KEY))
     capacity = items.get((pk, keys.CAPACITY_SORT_KEY))

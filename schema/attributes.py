@@ -16,13 +16,11 @@ class ItemError(ValueError):
 
 def encode(value: str | int | bool | None) -> AttributeValue:  # noqa: FBT001 - a value, not a switch
     """Turn a Python value into an attribute value."""
-    if value is None:
-        return NULL
+    if isinstance(value, str):
+        return {"S": value}
     if isinstance(value, bool):
         return {"BOOL": value}
-    if isinstance(value, int):
-        return {"N": str(value)}
-    return {"S": value}
+    return NULL if value is None else {"N": str(value)}
 
 
 def text(item: Item, name: str) -> str:

@@ -145,7 +145,8 @@ _READERS: Final = {name: (field, _reader(field)) for field, name in _ATTRIBUTES.
 # One lookup of all fields together: this runs several times for each request.
 _values: Final = attrgetter(*_ATTRIBUTES)
 _STORED_NAMES: Final = tuple(_ATTRIBUTES.values())
-_index_inputs: Final = attrgetter("queued_at_ms", "request_id", "user_id", "event_id")
+_INDEXED: Final = frozenset({"queuedAt", "requestId", "userId", "eventId"})
+"""The attributes that the index keys are made of."""
 
 
 @value(frozen=True, slots=True)
@@ -179,7 +180,7 @@ class Change:
             if new != old
         }
         # Making the index keys, only to find them unchanged, would take most of the time.
-        if before.status is Status.RECEIVED or _index_inputs(before) != _index_inputs(after):
+        if before.status is Status.RECEIVED or not _INDEXED.isdisjoint(changed):
             had = before._index_keys()  # noqa: SLF001 - of this module
             changed |= {a: v for a, v in after._index_keys().items() if had.get(a) != v}  # noqa: SLF001
         return changed

@@ -1,8 +1,9 @@
 """The SQS message body: its encoding, and a decoder that accepts it or names a reason."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeGuard
 
 import orjson
 
@@ -68,28 +69,38 @@ def decode(body: str) -> ParticipationMessage | MessageDefect:
             DefectReason.BODY_NOT_AN_OBJECT, f"the body is a {type(fields).__name__}"
         )
     request_id, event_id = fields.get("requestId"), fields.get("eventId")
-    for defect in (
-        *(_id_defect(fields, name) for name in ("requestId", "eventId", "userId")),
-        _time_defect(fields),
+    user_id, queued_at_ms = fields.get("userId"), fields.get("queuedAt")
+    if (
+        _is_id(request_id)
+        and _is_id(event_id)
+        and _is_id(user_id)
+        and (queued_at_ms is None or _is_time(queued_at_ms))
     ):
-        if defect is not None:
-            reason, detail = defect
-            return MessageDefect(
-                reason,
-                detail,
-                request_id=request_id if _is_id(request_id) else None,
-                event_id=event_id if _is_id(event_id) else None,
-            )
-    return ParticipationMessage(
-        fields["requestId"], fields["eventId"], fields["userId"], fields.get("queuedAt")
+        return ParticipationMessage(request_id, event_id, user_id, queued_at_ms)
+    reason, detail = _what_is_wrong(fields)
+    return MessageDefect(
+        reason,
+        detail,
+        request_id=request_id if _is_id(request_id) else None,
+        event_id=event_id if _is_id(event_id) else None,
     )
 
 
-def _is_id(value: object) -> bool:
+def _is_id(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and 0 < len(value.encode()) <= MAX_ID_BYTES
 
 
-def _id_defect(fields: dict[str, object], name: str) -> tuple[DefectReason, str] | None:
+def _is_time(value: object) -> TypeGuard[int]:
+    return type(value) is int and 0 < value <= MAX_TIME_MS
+
+
+def _what_is_wrong(fields: Mapping[str, object]) -> tuple[DefectReason, str]:
+    """The first defect of a body that has one."""
+    of_ids = (_id_defect(fields, name) for name in ("requestId", "eventId", "userId"))
+    return next(filter(None, of_ids), None) or _time_defect(fields)
+
+
+def _id_defect(fields: Mapping[str, object], name: str) -> tuple[DefectReason, str] | None:
     value = fields.get(name)
     if value is None:
         return DefectReason.FIELD_MISSING, f"{name} is missing"
@@ -100,15 +111,11 @@ def _id_defect(fields: dict[str, object], name: str) -> tuple[DefectReason, str]
     return None
 
 
-def _time_defect(fields: dict[str, object]) -> tuple[DefectReason, str] | None:
-    value = fields.get("queuedAt")
-    if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool):
+def _time_defect(fields: Mapping[str, object]) -> tuple[DefectReason, str]:
+    value = fields["queuedAt"]
+    if type(value) is not int:
         return (
             DefectReason.FIELD_WRONG_TYPE,
             f"queuedAt is a {type(value).__name__}, not an integer",
         )
-    if not 0 < value <= MAX_TIME_MS:
-        return DefectReason.FIELD_OUT_OF_RANGE, "queuedAt is not an epoch time in milliseconds"
-    return None
+    return DefectReason.FIELD_OUT_OF_RANGE, "queuedAt is not an epoch time in milliseconds"

@@ -1,10 +1,11 @@
 """Performs plans: load, plan, commit, and again for whatever another writer got in the way of."""
 
+import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from secrets import token_hex
 from typing import Any, Final
-from uuid import uuid4
 from weakref import WeakValueDictionary
 
 import anyio
@@ -73,7 +74,7 @@ class Committer:
         self._clock = parts.clock
         self._worker_id = parts.worker_id
         self._metrics = parts.metrics
-        self._event_locks: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
+        self._event_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def decide(self, batch: Sequence[Candidate], started_at_ms: int) -> Outcomes:
         """Decide every candidate, or say why it must be tried later; raises Fatal only."""
@@ -148,9 +149,9 @@ class Committer:
         """One transaction of one event at a time: two of one worker would only conflict."""
         lock = self._event_locks.get(event_id)
         if lock is None:
-            lock = self._event_locks[event_id] = anyio.Lock()
+            lock = self._event_locks[event_id] = asyncio.Lock()
         changes = [step.change for step in seats.winners]
-        token = str(uuid4())
+        token = token_hex(16)
         at_ms = self._clock()
         async with lock:
             for attempt in range(1, _SAME_TOKEN_TRIES + 1):

@@ -9,6 +9,7 @@ class Credits:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._free = limit
+        self._closed = False
         # Cheaper than anyio's, which find out at each step what loop and what task they are in.
         self._returned = asyncio.Event()
         # Fair: who gives back and asks again at once comes after those who wait already.
@@ -20,22 +21,24 @@ class Credits:
         return self.limit - self._free
 
     async def take(self, most: int) -> int:
-        """Take what is free, up to `most`; waits only while nothing is."""
+        """Take what is free, up to `most`; waits only while nothing is. Once closed it takes 0."""
+        if self._free and not self._turn.locked():
+            return self._take(most)
         async with self._turn:
-            while not self._free:
+            while not self._free and not self._closed:
                 self._returned.clear()
                 await self._returned.wait()
-            taken = min(most, self._free)
-            self._free -= taken
-        return taken
+            return self._take(most)
 
-    def take_nowait(self, most: int) -> int:
-        """Take what is free, up to `most`; 0 where nothing is, or others wait for it already."""
-        if self._turn.locked():
-            return 0
-        taken = min(most, self._free)
+    def _take(self, most: int) -> int:
+        taken = 0 if self._closed else min(most, self._free)
         self._free -= taken
         return taken
+
+    def close(self) -> None:
+        """Let nothing be taken any more, and end all waiting for it."""
+        self._closed = True
+        self._returned.set()
 
     def give_back(self, count: int) -> None:
         """Return places; raises ValueError for more than were taken."""

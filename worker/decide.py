@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from operator import itemgetter
+from typing import Final, TypeAlias
 
 from aws.queue import Delivery
 from aws.table import EventState, Loaded
 from schema import names
 from schema.items import MAX_ERROR_MESSAGE_CHARS, Change, RequestItem
 from schema.message import DefectReason, MessageDefect, ParticipationMessage
-from schema.states import EventType, FailureClass, ResultCode, Status
+from schema.states import FINAL_STATUSES, EventType, FailureClass, ResultCode, Status
 from schema.values import value
 
 
@@ -143,24 +144,27 @@ def plan(batch: Sequence[Candidate], loaded: Loaded, reading: Reading) -> Plan:
     deferred: list[Candidate] = []
     undecided: dict[str, tuple[Candidate, RequestItem]] = {}
     for candidate in batch:
-        item = loaded.requests.get(candidate.request_id)
-        event = loaded.events.get(candidate.message.event_id, _UNKNOWN_EVENT)
+        message = candidate.message
+        item = loaded.requests.get(message.request_id)
+        event = loaded.events.get(message.event_id, _UNKNOWN_EVENT)
         if item is None:
             defects.append((candidate, _no_request(candidate, loaded)))
-        elif item.status.is_final:
+        elif item.status in FINAL_STATUSES:
             decided.append((candidate, item))
         elif event.defect is not None:
             blocked.append((candidate, event.defect))
-        elif candidate.request_id in undecided:
+        elif message.request_id in undecided:
             deferred.append(candidate)
         else:
-            undecided[candidate.request_id] = candidate, item
+            undecided[message.request_id] = candidate, item
     matching = []
     for candidate, item in undecided.values():
-        if _mismatch(candidate.message, item) is None:
-            matching.append((candidate, item))
+        queued_at = queued_at_ms(candidate, item)
+        mismatch = _mismatch(candidate.message, item)
+        if mismatch is None:
+            matching.append((queued_at, item.request_id, candidate, item))
         else:
-            writes.append(_step(candidate, item, _mismatched(candidate.message, item), reading))
+            writes.append(_step(candidate, item, _mismatched(mismatch), queued_at, reading))
     seats, others = _seat(matching, loaded.events, reading)
     return Plan(
         seats=seats,
@@ -191,26 +195,31 @@ def failed_for_good(
         error_code=error_code,
         error_message=error_message,
     )
-    return _step(candidate, item, verdict, reading, FailureClass.RETRYABLE)
+    queued_at = queued_at_ms(candidate, item)
+    return _step(candidate, item, verdict, queued_at, reading, FailureClass.RETRYABLE)
+
+
+_Request: TypeAlias = tuple[int, str, Candidate, RequestItem]
+"""When a request was queued, its id, and the request itself."""
+_in_seat_order: Final = itemgetter(0, 1)
 
 
 def _seat(
-    requests: Iterable[tuple[Candidate, RequestItem]],
+    requests: Iterable[_Request],
     events: Mapping[str, EventState],
     reading: Reading,
 ) -> tuple[dict[str, SeatPlan], list[Step]]:
-    in_order = sorted(requests, key=lambda pair: (queued_at_ms(*pair), pair[0].request_id))
     left: dict[str, int | None] = {}
     winners: dict[str, list[Step]] = {}
     losers: dict[str, list[Step]] = {}
     others: list[Step] = []
-    for candidate, item in in_order:
+    for queued_at, _, candidate, item in sorted(requests, key=_in_seat_order):
         event_id = item.event_id
         event = events.get(event_id, _UNKNOWN_EVENT)
         if event_id not in left:
             left[event_id] = None if event.capacity is None else event.capacity.remaining
         verdict = _verdict(item.event_type, event, left[event_id])
-        step = _step(candidate, item, verdict, reading)
+        step = _step(candidate, item, verdict, queued_at, reading)
         if verdict.takes_seat:
             winners.setdefault(event_id, []).append(step)
             seats_left = left[event_id]
@@ -249,11 +258,11 @@ def _step(
     candidate: Candidate,
     item: RequestItem,
     verdict: Verdict,
+    queued_at: int,
     reading: Reading,
     failure_class: FailureClass = FailureClass.NON_RETRYABLE,
 ) -> Step:
     delivery = candidate.deliveries[0]
-    queued_at = queued_at_ms(candidate, item)
     # Clocks of different hosts drift; a negative delay must not be (domain §6).
     started_at = max(reading.started_at_ms, queued_at)
     failed = verdict.status is Status.FAILED_FINAL
@@ -312,10 +321,10 @@ def _mismatch(message: ParticipationMessage, item: RequestItem) -> str | None:
     return "userId" if message.user_id != item.user_id else None
 
 
-def _mismatched(message: ParticipationMessage, item: RequestItem) -> Verdict:
+def _mismatched(field: str) -> Verdict:
     return Verdict(
         Status.FAILED_FINAL,
         ResultCode.FAILED_VALIDATION,
         error_code="ID_MISMATCH",
-        error_message=f"the message's {_mismatch(message, item)} is not the request's",
+        error_message=f"the message's {field} is not the request's",
     )

@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from aws.histogram import Histogram, Observations
 from aws.metrics import BatchMetrics, CallMetrics
 from aws.publisher import LossReason
 from worker.results import Outcome
@@ -96,5 +97,6 @@ class WorkerMetrics:
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(f"worker_{name}", text, registry=self.registry)
 
-    def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
-        return Histogram(f"worker_{name}", text, buckets=buckets, registry=self.registry)
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Observations:
+        named = f"worker_{name}"
+        return Histogram(named, text, buckets=buckets, registry=self.registry).series()

@@ -1,5 +1,6 @@
 """The pollers: long polls that take credits first and never cancel a poll under way."""
 
+import asyncio
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
@@ -41,6 +42,8 @@ class Receiver:
 
     async def run(self, deliveries: MemoryObjectSendStream[list[Delivery]]) -> None:
         """Poll until the stop is requested."""
+        # Waiting for credits ends with the stop: a scope to interrupt would cost much, each time.
+        self.parts.stop.calls(self.credits.close)
         async with deliveries, anyio.create_task_group() as tasks:
             for index in range(self.pollers):
                 poller = Poller()
@@ -53,14 +56,10 @@ class Receiver:
         failures = 0
         try:
             while not self.parts.stop.requested:
-                taken = 0
-                if not failures and (index == 0 or self._busy.is_set()):
-                    # Under load nothing is waited for, and a scope to interrupt would cost much.
-                    taken = self.credits.take_nowait(SQS_BATCH_ENTRIES)
-                if not taken:
+                if failures or (index > 0 and not self._busy.is_set()):
                     with self.parts.stop.interrupts():
                         await self._turn(index, failures)
-                        taken = await self.credits.take(SQS_BATCH_ENTRIES)
+                taken = await self.credits.take(SQS_BATCH_ENTRIES)
                 if not taken:
                     return
                 try:
@@ -106,7 +105,7 @@ class Receiver:
         if received:
             self._busy.set()
             self.parts.metrics.in_flight.inc(len(received))
-            self.leases.hold(received, anyio.current_time())
+            self.leases.hold(received, asyncio.get_running_loop().time())
             self.parts.metrics.received[queue_name(is_dlq=self.queue.is_dlq)].inc(len(received))
         elif self._busy.is_set():
             self._busy = anyio.Event()

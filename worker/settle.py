@@ -1,5 +1,6 @@
 """Settles deliveries: publish, then acknowledge, hand back, or quarantine; credits come last."""
 
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ class Settler:
         self._quarantine = quarantine
         self._publisher = publisher
         self._credits = credits
+        self._log = log.bind()  # once: for each batch it would cost more than its line
 
     async def settle(self, result: BatchResult) -> None:
         """Publish and acknowledge one batch, and hand back what was not decided."""
@@ -124,21 +126,21 @@ class Settler:
         return made
 
     def _count(self, decided: Sequence[Decided]) -> None:
-        settled: Counter[tuple[Outcome, bool]] = Counter()
-        debug = log.bind().debug  # bound once: for each message it would cost more than its line
-        for entry in decided:
-            first, *others = entry.deliveries
-            outcome = _OUTCOMES[entry.item.status] if entry.by_this_worker else Outcome.DUPLICATE
-            settled[outcome, first.from_dlq] += 1
-            for delivery in others:
-                settled[Outcome.DUPLICATE, delivery.from_dlq] += 1
-            debug(
-                "delivery_settled",
-                request_id=entry.item.request_id,
-                message_id=first.message_id,
-                outcome=outcome.value,
-                attempt=first.attempt,
-            )
+        settled = Counter(
+            (_outcome(entry, delivery), delivery.from_dlq)
+            for entry in decided
+            for delivery in entry.deliveries
+        )
+        if self._log.is_enabled_for(logging.DEBUG):
+            for entry in decided:
+                first = entry.deliveries[0]
+                self._log.debug(
+                    "delivery_settled",
+                    request_id=entry.item.request_id,
+                    message_id=first.message_id,
+                    outcome=_outcome(entry, first).value,
+                    attempt=first.attempt,
+                )
         for (outcome, is_dlq), count in settled.items():
             self._metrics.settled(outcome, is_dlq=is_dlq, count=count)
         self._tally.settled += settled.total()
@@ -173,6 +175,9 @@ class Settler:
             results = await self._channel(group[0]).deletes.submit_many(
                 [delivery.receipt_handle for delivery in group]
             )
+            if not any(results):
+                gone += group
+                continue
             for delivery, error in zip(group, results, strict=True):
                 if error is None or is_lost_handle(error):
                     gone.append(delivery)
@@ -300,3 +305,10 @@ class Settler:
 
     def _channel(self, delivery: Delivery) -> Channel:
         return self._dlq if delivery.from_dlq else self._main
+
+
+def _outcome(entry: Decided, delivery: Delivery) -> Outcome:
+    """Only the first delivery of a request that this worker decided is no duplicate."""
+    if entry.by_this_worker and delivery is entry.deliveries[0]:
+        return _OUTCOMES[entry.item.status]
+    return Outcome.DUPLICATE

@@ -1,6 +1,6 @@
 """The request to stop: ends waiting for more work at once, and no work that has begun."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import anyio
@@ -12,6 +12,7 @@ class Stop:
     def __init__(self) -> None:
         self._event = anyio.Event()
         self._waits: set[anyio.CancelScope] = set()
+        self._followers: list[Callable[[], None]] = []
 
     @property
     def requested(self) -> bool:
@@ -20,9 +21,20 @@ class Stop:
 
     def request(self) -> None:
         """Stop starting new work; a second call changes nothing."""
+        if self.requested:
+            return
         self._event.set()
         for scope in self._waits:
             scope.cancel()
+        for follower in self._followers:
+            follower()
+
+    def calls(self, follower: Callable[[], None]) -> None:
+        """Have a function called with the request to stop; at once where it has come already."""
+        if self.requested:
+            follower()
+        else:
+            self._followers.append(follower)
 
     async def wait(self) -> None:
         """Return once the stop is requested."""
