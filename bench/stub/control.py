@@ -17,8 +17,8 @@ from schema.states import EventType, Status
 
 if TYPE_CHECKING:
     from bench.stub.http import Responder
+    from bench.stub.messages import Message
     from bench.stub.service import Service
-    from bench.stub.sqs import Message
 
 PREFIX: Final = "/_stub/"
 REQUESTS_QUEUE: Final = "requests"
@@ -86,13 +86,15 @@ class Control:
                 bodies.append(self._store_request(event_id, f"user-{number:07d}", now_ms))
         held = self._held.setdefault(name, [])
         held += [queue.message(b, request.get("messageAttributes"), now_ms) for b in bodies]
+        for message in held:
+            message.prepare()
         return {"held": len(held)}
 
     def _store_event(self, event_id: str, seats: int, now_ms: int) -> None:
         config = EventConfig(event_id=event_id, event_type=EventType.FIRST_COME.value)
         capacity = Capacity(event_id=event_id, total=seats, remaining=seats, updated_at_ms=now_ms)
-        self._service.table.put(config.to_item())
-        self._service.table.put(capacity.to_item())
+        self._service.table.seed(config.to_item())
+        self._service.table.seed(capacity.to_item())
 
     def _store_request(self, event_id: str, user_id: str, now_ms: int) -> str:
         request_id = keys.request_id(event_id, user_id)
@@ -105,7 +107,7 @@ class Control:
             requested_at_ms=now_ms,
             queued_at_ms=now_ms,
         )
-        self._service.table.put(item.to_item())
+        self._service.table.seed(item.to_item())
         return ParticipationMessage(request_id, event_id, user_id).encode()
 
     def _release(self, _: dict[str, Any]) -> dict[str, Any]:
@@ -155,9 +157,8 @@ class Control:
         wall_s = time.monotonic() - self._began_at
         cpu_s = time.process_time() - self._began_cpu_s
         latencies = sorted(s for queue in service.queues.values() for s in queue.latencies_s)
-        statuses = Counter(
-            str(item["status"]["S"]) for item in service.table.items.values() if "status" in item
-        )
+        items = [record.item for record in service.table.store.records.values()]
+        statuses = Counter(str(item["status"]["S"]) for item in items if "status" in item)
         return {
             "wallS": wall_s,
             "cpuS": cpu_s,

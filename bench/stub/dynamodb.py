@@ -1,69 +1,67 @@
 """One DynamoDB table in memory: the operations that the programs under measurement call."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeAlias
+
+import orjson
 
 from bench.stub import errors, expressions
 from bench.stub.evaluate import Attribute, Item, Values
+from bench.stub.parsed import Insert
+from bench.stub.storage import INDEXES, Key, Record, Store, StoredItem, key_of
 
-Key: TypeAlias = tuple[str, str]
 Payload: TypeAlias = Mapping[str, Any]
+Write: TypeAlias = Callable[[], None]
+"""A write that was found to be allowed, to be done when all beside it are."""
 
-_INDEXES: Final = {"GSI1": ("GSI1PK", "GSI1SK"), "GSI2": ("GSI2PK", "GSI2SK")}
 _NO_ITEM: Final[Item] = {}
+_NO_VALUES: Final[Mapping[str, Attribute]] = {}
 _MAX_GET_KEYS: Final = 100
 _MAX_TRANSACT_ITEMS: Final = 100
 _MAX_STATEMENTS: Final = 25
 
 
 class Table:
-    """Items by (PK, SK), each index by its partition key."""
+    """The operations on one table's items."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.items: dict[Key, Item] = {}
-        self._indexes: dict[str, dict[str, set[Key]]] = {index: {} for index in _INDEXES}
+        self.store = Store()
         self._tokens: set[str] = set()
 
-    def put(self, item: Item) -> None:
-        """Store an item unconditionally."""
-        key = _key(item)
-        before = self.items.get(key, _NO_ITEM)
-        self.items[key] = item
-        for index, (partition, _) in _INDEXES.items():
-            old, new = before.get(partition), item.get(partition)
-            if old != new:
-                if old is not None:
-                    self._indexes[index][old["S"]].discard(key)
-                if new is not None:
-                    self._indexes[index].setdefault(new["S"], set()).add(key)
-
-    def delete(self, key: Key) -> None:
-        """Remove an item, if it is there."""
-        before = self.items.pop(key, None)
-        for index, (partition, _) in _INDEXES.items():
-            if before is not None and partition in before:
-                self._indexes[index][before[partition]["S"]].discard(key)
+    def seed(self, item: StoredItem) -> None:
+        """Store an item, and make its JSON now: seeding is not measured, reading is."""
+        key = key_of(item)
+        self.store.put(key, item)
+        self.store.records[key].read()
 
     def get_item(self, payload: Payload) -> dict[str, Any]:
         """GetItem."""
         self._check_table(payload)
-        item = self.items.get(_key(payload["Key"]))
-        return {} if item is None else {"Item": _project(item, payload)}
+        record = self.store.records.get(key_of(payload["Key"]))
+        if record is None:
+            return {}
+        if "ProjectionExpression" in payload:
+            return {"Item": _project(record.item, payload)}
+        return {"Item": record.document or record.read()}
 
     def batch_get_item(self, payload: Payload) -> dict[str, Any]:
         """BatchGetItem, never leaving a key unprocessed."""
-        found: dict[str, list[Item]] = {}
+        answer: dict[str, Sequence[Item | orjson.Fragment]] = {}
         for table, request in payload["RequestItems"].items():
             self._check_table({"TableName": table})
-            keys = [_key(key) for key in request["Keys"]]
+            keys = [(key["PK"]["S"], key["SK"]["S"]) for key in request["Keys"]]
             if len(keys) > _MAX_GET_KEYS:
                 raise errors.validation("Too many items requested for the BatchGetItem call")
             if len(set(keys)) != len(keys):
                 raise errors.validation("Provided list of item keys contains duplicates")
-            items = (self.items.get(key) for key in keys)
-            found[table] = [_project(item, request) for item in items if item is not None]
-        return {"Responses": found, "UnprocessedKeys": {}}
+            records = [r for key in keys if (r := self.store.records.get(key)) is not None]
+            if "ProjectionExpression" in request:
+                answer[table] = [_project(record.item, request) for record in records]
+            else:
+                answer[table] = [record.document or record.read() for record in records]
+        return {"Responses": answer, "UnprocessedKeys": {}}
 
     def put_item(self, payload: Payload) -> dict[str, Any]:
         """PutItem."""
@@ -72,13 +70,19 @@ class Table:
 
     def update_item(self, payload: Payload) -> dict[str, Any]:
         """UpdateItem."""
-        before, after = self._write({"Update": payload})
         wanted = payload.get("ReturnValues", "NONE")
         if wanted == "NONE":
+            self._write({"Update": payload})
             return {}
-        item = before if wanted.endswith("OLD") else after
-        if wanted.startswith("UPDATED") and item is not None:
-            changed = {n for n in (after or {}) if (after or {}).get(n) != (before or {}).get(n)}
+        key = key_of(payload["Key"])
+        record = self.store.records.get(key)
+        # A copy, since the write changes the item itself.
+        before = {} if record is None else dict(record.item)
+        self._write({"Update": payload})
+        after = self.store.records[key].item
+        item: Item = before if wanted.endswith("OLD") else after
+        if wanted.startswith("UPDATED"):
+            changed = {name for name in after if after[name] != before.get(name)}
             item = {name: item[name] for name in changed if name in item}
         return {"Attributes": item} if item else {}
 
@@ -95,18 +99,19 @@ class Table:
         token = payload.get("ClientRequestToken")
         if token is not None and token in self._tokens:
             return {}
-        keys = [_target(action)[2] for action in actions]
-        if len(set(keys)) != len(keys):
-            raise errors.validation("Transaction request cannot include multiple operations on one")
+        keys: set[Key] = set()
         reasons, writes = [], []
         for action in actions:
-            reason, write = self._prepare(action)
+            key, reason, write = self._prepare(action)
+            keys.add(key)
             reasons.append(reason)
             writes.append(write)
-        if any(reason["Code"] != "None" for reason in reasons):
-            raise errors.transaction_cancelled(reasons)
-        for key, item in zip(keys, writes, strict=True):
-            self._store(key, item)
+        if len(keys) != len(actions):
+            raise errors.validation("Transaction request cannot include multiple operations on one")
+        if any(reasons):
+            raise errors.transaction_cancelled([reason or {"Code": "None"} for reason in reasons])
+        for write in writes:
+            write()
         if token is not None:
             self._tokens.add(token)
         return {}
@@ -121,20 +126,21 @@ class Table:
     def query(self, payload: Payload) -> dict[str, Any]:
         """Query of an index, in either direction, with limit, filter and start key."""
         self._check_table(payload)
-        names = expressions.names_key(payload.get("ExpressionAttributeNames"))
-        values = payload.get("ExpressionAttributeValues", {})
+        names = payload.get("ExpressionAttributeNames")
+        values = payload.get("ExpressionAttributeValues", _NO_VALUES)
         condition = expressions.condition(payload["KeyConditionExpression"], names)
         index = payload.get("IndexName", "")
-        if index not in _INDEXES:
+        if index not in INDEXES:
             raise errors.validation(f"The table does not have the specified index: {index}")
-        partition, sort = _INDEXES[index]
+        partition, sort = INDEXES[index]
         if partition not in condition.equals:
             raise errors.validation(f"Query condition missed key schema element: {partition}")
         value = condition.equals[partition]({}, values)
-        keys = self._indexes[index].get(value["S"] if value else "", set())
-        items = [i for key in keys if condition.test(i := self.items[key], values)]
+        keys = self.store.keys_in_index(index, value["S"] if value else "")
+        records = self.store.records
+        items = [i for key in keys if condition.test(i := records[key].item, values)]
         items.sort(
-            key=lambda item: (item[sort]["S"], *_key(item)),
+            key=lambda item: (item[sort]["S"], *key_of(item)),
             reverse=not payload.get("ScanIndexForward", True),
         )
         return self._page(items, payload, (partition, sort), names, values)
@@ -147,7 +153,7 @@ class Table:
                 "TableName": self.name,
                 "TableStatus": "ACTIVE",
                 "KeySchema": _schema("PK", "SK"),
-                "ItemCount": len(self.items),
+                "ItemCount": len(self.store.records),
                 "GlobalSecondaryIndexes": [
                     {
                         "IndexName": index,
@@ -155,14 +161,14 @@ class Table:
                         "KeySchema": _schema(*names),
                         "Projection": {"ProjectionType": "ALL"},
                     }
-                    for index, names in _INDEXES.items()
+                    for index, names in INDEXES.items()
                 ],
             }
         }
 
     def _page(
         self,
-        items: list[Item],
+        items: Sequence[Item],
         payload: Payload,
         index: tuple[str, str],
         names: expressions.Names,
@@ -170,8 +176,8 @@ class Table:
     ) -> dict[str, Any]:
         start = payload.get("ExclusiveStartKey")
         if start is not None:
-            keys = [_key(item) for item in items]
-            at = keys.index(_key(start)) + 1 if _key(start) in keys else 0
+            keys = [key_of(item) for item in items]
+            at = keys.index(key_of(start)) + 1 if key_of(start) in keys else 0
             items = items[at:]
         limit = payload.get("Limit", len(items))
         page = items[:limit]
@@ -187,67 +193,63 @@ class Table:
         }
         return answer | {"LastEvaluatedKey": last} if last else answer
 
-    def _write(self, action: Payload) -> tuple[Item | None, Item | None]:
-        key = _target(action)[2]
-        before = self.items.get(key)
-        reason, after = self._prepare(action)
-        if reason["Code"] != "None":
+    def _write(self, action: Payload) -> None:
+        _, reason, write = self._prepare(action)
+        if reason is not None:
             raise errors.condition_failed(reason.get("Item"))
-        self._store(key, after)
-        return before, after
+        write()
 
-    def _store(self, key: Key, item: Item | None) -> None:
-        if item is None:
-            self.delete(key)
-        else:
-            self.put(item)
-
-    def _prepare(self, action: Payload) -> tuple[dict[str, Any], Item | None]:
-        """Check one write's condition and work out the item it leaves, without storing it."""
-        verb, request, key = _target(action)
-        self._check_table(request)
-        before = self.items.get(key)
-        names = expressions.names_key(request.get("ExpressionAttributeNames"))
-        values = request.get("ExpressionAttributeValues", {})
+    def _prepare(self, action: Payload) -> tuple[Key, dict[str, Any] | None, Write]:
+        """Check one write's condition and work out what it does, without doing it."""
+        ((verb, request),) = action.items()
+        if request["TableName"] != self.name:
+            raise errors.no_table(request["TableName"])
+        target = request["Item" if verb == "Put" else "Key"]
+        key = target["PK"]["S"], target["SK"]["S"]
+        record = self.store.records.get(key)
+        before = _NO_ITEM if record is None else record.item
+        names = request.get("ExpressionAttributeNames")
+        values = request.get("ExpressionAttributeValues", _NO_VALUES)
         text = request.get("ConditionExpression")
-        if text is not None:
-            condition = expressions.condition(text, names)
-            if not condition.test(before or _NO_ITEM, values):
-                return _failed(request, before), None
-        after: Item | None = None
+        if verb == "Update":
+            condition, changes = expressions.step(request["UpdateExpression"], text, names)
+            if condition is not None and not condition.test(before, values):
+                return key, _failed(request, record), _do_nothing
+            new = changes.right_sides(before or target, values)
+            return key, None, partial(self.store.change, key, record, changes, new)
+        if text is not None and not expressions.condition(text, names).test(before, values):
+            return key, _failed(request, record), _do_nothing
         if verb == "Put":
-            after = request["Item"]
-        elif verb == "Update":
-            changes = expressions.changes(request["UpdateExpression"], names)
-            after = changes.apply(before or request["Key"], values)
-        elif verb == "ConditionCheck":
-            after = before
-        return {"Code": "None"}, after
+            return key, None, partial(self.store.put, key, target)
+        if verb == "Delete":
+            return key, None, partial(self.store.delete, key)
+        return key, None, _do_nothing
 
     def _execute(self, request: Payload) -> dict[str, Any]:
         parsed = expressions.statement(request["Statement"])
-        values: Values = dict(enumerate(request.get("Parameters", ())))
+        values = request.get("Parameters", ())
         if parsed.table != self.name:
             return _statement_error("ResourceNotFound", "Requested resource not found")
-        if isinstance(parsed, expressions.Insert):
-            item = {name: _required(operand(_NO_ITEM, values)) for name, operand in parsed.fields}
-            if _key(item) in self.items:
-                return _statement_error("DuplicateItem", "Duplicate primary key exists in table")
-            self.put(item)
-            return {"TableName": self.name}
-        equals = parsed.condition.equals
-        if "PK" not in equals or "SK" not in equals:
-            raise errors.validation("Where clause does not contain a mandatory equality on all key")
-        key = (
-            _required(equals["PK"](_NO_ITEM, values))["S"],
-            _required(equals["SK"](_NO_ITEM, values))["S"],
-        )
-        before = self.items.get(key)
-        if before is None or not parsed.condition.test(before, values):
-            failed = _failed(request, before)
+        if len(values) != parsed.positions:
+            raise errors.validation("Number of parameters in request and statement don't match.")
+        if isinstance(parsed, Insert):
+            return self._insert(parsed, values)
+        key = parsed.key(values)
+        record = self.store.records.get(key)
+        if record is None or not parsed.test(record.item, values):
+            failed = _failed(request, record)
             error = _statement_error("ConditionalCheckFailed", failed["Message"])
             return error | {"Item": failed["Item"]} if "Item" in failed else error
-        self.put(parsed.changes.apply(before, values))
+        new = parsed.changes.right_sides(record.item, values)
+        self.store.change(key, record, parsed.changes, new)
+        return {"TableName": self.name}
+
+    def _insert(self, parsed: Insert, values: Values) -> dict[str, Any]:
+        item = parsed.item(values)
+        key = key_of(item)
+        if key in self.store.records:
+            return _statement_error("DuplicateItem", "Duplicate primary key exists in table")
+        self.store.put(key, item)
         return {"TableName": self.name}
 
     def _check_table(self, payload: Payload) -> None:
@@ -255,33 +257,23 @@ class Table:
             raise errors.no_table(payload["TableName"])
 
 
-def _key(item: Item) -> Key:
-    return item["PK"]["S"], item["SK"]["S"]
-
-
-def _target(action: Payload) -> tuple[str, Payload, Key]:
-    ((verb, request),) = action.items()
-    return verb, request, _key(request["Item"] if verb == "Put" else request["Key"])
-
-
-def _failed(request: Payload, item: Item | None) -> dict[str, Any]:
+def _failed(request: Payload, record: Record | None) -> dict[str, Any]:
     reason: dict[str, Any] = {
         "Code": "ConditionalCheckFailed",
         "Message": "The conditional request failed",
     }
-    if item is not None and request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD":
-        reason["Item"] = item
+    if record is not None and request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD":
+        # As JSON, since a later statement of the same request may change the item itself.
+        reason["Item"] = record.document or record.read()
     return reason
+
+
+def _do_nothing() -> None:
+    pass
 
 
 def _statement_error(code: str, message: str) -> dict[str, Any]:
     return {"Error": {"Code": code, "Message": message}}
-
-
-def _required(value: Attribute | None) -> Attribute:
-    if value is None:
-        raise errors.validation("A statement's value is missing")
-    return value
 
 
 def _schema(partition: str, sort: str) -> list[dict[str, str]]:

@@ -1,16 +1,25 @@
 """What the parts of an expression do to an item: functions from an item and values to a result."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from bench.stub.errors import validation
 
 Attribute: TypeAlias = Mapping[str, Any]
 """One of {"S": text}, {"N": digits}, {"BOOL": flag}, {"NULL": True}, …"""
 Item: TypeAlias = Mapping[str, Attribute]
-Values: TypeAlias = Mapping[Any, Attribute]
-"""By name (`:value`) in expressions, by position in PartiQL."""
+
+
+class Values(Protocol):
+    """Found by name (`:value`) in expressions, by position in PartiQL."""
+
+    def __getitem__(self, key: Any, /) -> Attribute:
+        """The value given."""
+        ...
+
+
 Operand: TypeAlias = Callable[[Item, Values], Attribute | None]
 Test: TypeAlias = Callable[[Item, Values], bool]
 
@@ -33,8 +42,24 @@ def number(attribute: Attribute) -> int | Decimal:
         return Decimal(digits)
 
 
-def of_name(name: str) -> Operand:
-    return lambda item, _: item.get(name)
+@dataclass(frozen=True, slots=True)
+class Named:
+    """An attribute of the item, by its name."""
+
+    name: str
+
+    def __call__(self, item: Item, values: Values) -> Attribute | None:  # noqa: ARG002 - an operand
+        return item.get(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A value that came with the expression."""
+
+    key: str | int
+
+    def __call__(self, item: Item, values: Values) -> Attribute:  # noqa: ARG002 - an operand
+        return values[self.key]
 
 
 def total(left: Operand, right: Operand, sign: int, *, missing_is_0: bool = False) -> Operand:
@@ -51,6 +76,41 @@ def both(left: Test, right: Test) -> Test:
     return lambda item, values: left(item, values) and right(item, values)
 
 
+@dataclass(frozen=True, slots=True)
+class AttributeEquals:
+    """An attribute is what was given: the most frequent of all tests."""
+
+    name: str
+    key: str | int
+
+    def __call__(self, item: Item, values: Values) -> bool:
+        stored, given = item.get(self.name), values[self.key]
+        return stored == given or same(stored, given)
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Several truths at once."""
+
+    tests: tuple[Test, ...]
+
+    def __call__(self, item: Item, values: Values) -> bool:
+        return all(test(item, values) for test in self.tests)
+
+
+def all_of(tests: Sequence[Test]) -> Test:
+    return tests[0] if len(tests) == 1 else AllOf(tuple(tests))
+
+
+def conjuncts(test: Test) -> tuple[Test, ...]:
+    return test.tests if isinstance(test, AllOf) else (test,)
+
+
+def as_function(test: Test) -> Test:
+    """The same test in the form that is called fastest."""
+    return test.__call__ if isinstance(test, AllOf | AttributeEquals) else test
+
+
 def either(left: Test, right: Test) -> Test:
     return lambda item, values: left(item, values) or right(item, values)
 
@@ -62,6 +122,8 @@ def same(left: Attribute | None, right: Attribute | None) -> bool:
 
 
 def equal(left: Operand, right: Operand, *, wanted: bool) -> Test:
+    if wanted and isinstance(left, Named) and isinstance(right, Given):
+        return AttributeEquals(left.name, right.key)
     return lambda item, values: same(left(item, values), right(item, values)) is wanted
 
 

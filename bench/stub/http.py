@@ -1,6 +1,7 @@
 """The least of HTTP/1.1 that the AWS SDKs need: keep-alive, bodies, JSON answers."""
 
 import asyncio
+import re
 from typing import Final, Protocol, cast
 
 import httptools
@@ -11,6 +12,14 @@ _FIXED: Final = (
     b"x-amzn-RequestId: 00000000-0000-4000-8000-000000000000\r\n"
     b"Date: Thu, 01 Jan 2026 00:00:00 GMT\r\nContent-Length: "
 )
+_CALL_HEAD: Final = re.compile(
+    rb"POST (\S+) HTTP/1\.1\r\n"
+    rb"(?:[^\r]+\r\n)*?[Xx]-[Aa]mz-[Tt]arget: ?([^\r]+)\r\n"
+    rb"(?:[^\r]+\r\n)*?[Cc]ontent-[Ll]ength: ?(\d+)\r\n"
+    rb"(?:[^\r]+\r\n)*\r\n"
+)
+"""The head of an AWS call, with its headers in the order in which clients happen to send them."""
+_OK: Final = b"HTTP/1.1 200 OK" + _FIXED
 
 
 class Responder(Protocol):
@@ -39,6 +48,8 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._target = ""
         self._body: list[bytes] = []
+        self._under_way = False
+        """Whether the parser has begun a request and waits for the rest."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -47,13 +58,27 @@ class Connection(asyncio.Protocol):
         self._transport = None
 
     def data_received(self, data: bytes) -> None:
+        if not self._under_way and self._handle_at_once(data):
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
             if self._transport is not None:
                 self._transport.close()
 
+    def _handle_at_once(self, data: bytes) -> bool:
+        """Handle what is one whole AWS call, as nearly all is, without a callback per header."""
+        head = _CALL_HEAD.match(data)
+        if head is None:
+            return False
+        url, target, length = head.groups()
+        if int(length) != len(data) - head.end():
+            return False
+        self._application.handle(url, target.decode(), data[head.end() :], self._respond)
+        return True
+
     def on_message_begin(self) -> None:
+        self._under_way = True
         self._url = b""
         self._target = ""
         self._body = []
@@ -71,10 +96,10 @@ class Connection(asyncio.Protocol):
         self._body.append(body)
 
     def on_message_complete(self) -> None:
+        self._under_way = False
         self._application.handle(self._url, self._target, b"".join(self._body), self._respond)
 
     def _respond(self, status: int, body: bytes) -> None:
         if self._transport is not None:
-            length = str(len(body)).encode()
-            status_line = b"HTTP/1.1 %d %b" % (status, _REASONS[status])
-            self._transport.write(b"".join((status_line, _FIXED, length, b"\r\n\r\n", body)))
+            head = _OK if status == 200 else b"HTTP/1.1 %d %b" % (status, _REASONS[status]) + _FIXED
+            self._transport.write(b"%b%d\r\n\r\n%b" % (head, len(body), body))

@@ -105,7 +105,7 @@ class Service:
             return
         operation = target.rpartition(".")[2]
         self.calls[operation] += 1
-        latency_s = self.latency_s(operation)
+        latency_s = self.latencies_s.get(operation, self.default_latency_s)
 
         def reply(answer: Mapping[str, Any], status: int = 200) -> None:
             document = orjson.dumps(answer)

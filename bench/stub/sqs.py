@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from hashlib import md5
 from typing import Any, Final, TypeAlias
 
+import orjson
+
 from bench.stub import errors
+from bench.stub.messages import Message, wire
 
 Payload: TypeAlias = Mapping[str, Any]
 Reply: TypeAlias = Callable[[Mapping[str, Any]], None]
@@ -17,29 +20,6 @@ CallLater: TypeAlias = Callable[[float, Callable[[], None]], Any]
 
 _MAX_BATCH: Final = 10
 _DEFAULT_VISIBILITY_S: Final = 30.0
-_HANDLE_PADDING: Final = "AQEB" + "x0Zk" * 80
-"""Receipt handles are long; so are the bodies of the calls that carry them."""
-
-
-@dataclass(slots=True)
-class Message:
-    """A message, and when it was last handed out."""
-
-    number: int
-    message_id: str
-    body: str
-    body_md5: str
-    attributes: Mapping[str, Any] | None
-    sent_at_ms: int
-    receive_count: int = 0
-    visible_at: float = 0.0
-    """On the monotonic clock; what a visibility deadline must equal to be still in force."""
-    received_at: float = 0.0
-
-    @property
-    def handle(self) -> str:
-        """The receipt handle of the latest receive."""
-        return f"{self.number}:{self.receive_count}:{_HANDLE_PADDING}"
 
 
 @dataclass(slots=True)
@@ -59,7 +39,7 @@ class Queue:
         self._latency_s = latency_s
         self._ready: deque[Message] = deque()
         self._in_flight: dict[int, Message] = {}
-        self._deadlines: list[tuple[float, int]] = []
+        self._deadlines: list[tuple[float, tuple[int, ...]]] = []
         self._polls: deque[_Poll] = deque()
         self.sent = 0
         self.deleted = 0
@@ -81,7 +61,7 @@ class Queue:
         number = next(self._numbers)
         digest = md5(body.encode(), usedforsecurity=False).hexdigest()
         message_id = f"{number:08x}-0000-4000-8000-000000000000"
-        return Message(number, message_id, body, digest, attributes, sent_at_ms)
+        return Message(number, message_id, body, digest, attributes, str(sent_at_ms))
 
     def release(self, messages: Collection[Message]) -> None:
         """Put prepared messages in and wake the long polls."""
@@ -133,30 +113,41 @@ class Queue:
 
     def delete_message(self, payload: Payload) -> dict[str, Any]:
         """DeleteMessage; deleting twice succeeds."""
-        return self._delete(payload, "DeleteMessage")
+        message = self._in_flight.pop(_number(payload), None)
+        if message is not None:
+            self._confirm([message], "DeleteMessage")
+        return {}
 
     def delete_message_batch(self, payload: Payload) -> dict[str, Any]:
         """DeleteMessageBatch."""
-        return _batch(payload, lambda entry: self._delete(entry, "DeleteMessageBatch"))
+        gone: list[Message] = []
+        successful, failed = [], []
+        for entry in _entries(payload):
+            try:
+                message = self._in_flight.pop(_number(entry), None)
+            except errors.ServiceError as error:
+                failed.append(_failure(entry, error))
+                continue
+            successful.append({"Id": entry["Id"]})
+            if message is not None:
+                gone.append(message)
+        self._confirm(gone, "DeleteMessageBatch")
+        return _results(successful, failed)
 
-    def _delete(self, payload: Payload, operation: str) -> dict[str, Any]:
-        number, _, rest = payload["ReceiptHandle"].partition(":")
-        if not number.isdigit() or not rest:
-            raise errors.queue_error("ReceiptHandleIsInvalid", "The receipt handle is not valid")
-        message = self._in_flight.pop(int(number), None)
-        if message is not None:
+    def _confirm(self, gone: Collection[Message], operation: str) -> None:
+        """Count deleted messages, as of when the client will know of it."""
+        if gone:
             confirmed_at = time.monotonic() + self._latency_s(operation)
-            self.latencies_s.append(confirmed_at - message.received_at)
-            self.deleted += 1
+            self.latencies_s += [confirmed_at - message.received_at for message in gone]
+            self.deleted += len(gone)
             self.on_delete()
-        return {}
 
     def change_message_visibility(self, payload: Payload) -> dict[str, Any]:
         """ChangeMessageVisibility of a message in flight."""
-        message = self._in_flight.get(int(payload["ReceiptHandle"].partition(":")[0]))
+        message = self._in_flight.get(_number(payload))
         if message is None:
             raise errors.queue_error("MessageNotInflight", "The message is not in flight")
-        self._set_visibility(message, payload["VisibilityTimeout"])
+        self._set_visibility([message], payload["VisibilityTimeout"])
         self.tick()
         return {}
 
@@ -180,19 +171,22 @@ class Queue:
     def _take(self, payload: Payload) -> dict[str, Any]:
         count = min(payload.get("MaxNumberOfMessages", 1), len(self._ready))
         taken = [self._ready.popleft() for _ in range(count)]
-        visibility_s = payload.get("VisibilityTimeout", _DEFAULT_VISIBILITY_S)
+        # AWS leaves the key out when nothing came.
+        if not taken:
+            return {}
         received_at = time.monotonic() + self._latency_s("ReceiveMessage")
         for message in taken:
             message.receive_count += 1
             message.received_at = received_at
             self._in_flight[message.number] = message
-            self._set_visibility(message, visibility_s)
-        wanted = set(payload.get("AttributeNames", ()))
-        wanted |= set(payload.get("MessageSystemAttributeNames", ()))
+        self._set_visibility(taken, payload.get("VisibilityTimeout", _DEFAULT_VISIBILITY_S))
+        wanted = (
+            *payload.get("AttributeNames", ()),
+            *payload.get("MessageSystemAttributeNames", ()),
+        )
         with_attributes = bool(payload.get("MessageAttributeNames"))
-        # AWS leaves the key out when nothing came.
-        messages = [_wire(message, wanted, with_attributes=with_attributes) for message in taken]
-        return {"Messages": messages} if messages else {}
+        wires = [wire(message, wanted, with_attributes=with_attributes) for message in taken]
+        return {"Messages": orjson.Fragment(f"[{','.join(wires)}]")}
 
     def _give_up(self, poll: _Poll) -> None:
         if not poll.done:
@@ -200,60 +194,60 @@ class Queue:
             self._expire()
             poll.reply(self._take(poll.payload))
 
-    def _set_visibility(self, message: Message, seconds: float) -> None:
-        message.visible_at = time.monotonic() + seconds
-        heapq.heappush(self._deadlines, (message.visible_at, message.number))
+    def _set_visibility(self, messages: Collection[Message], seconds: float) -> None:
+        visible_at = time.monotonic() + seconds
+        for message in messages:
+            message.visible_at = visible_at
+        # One entry for all that come back at one time.
+        numbers = tuple([message.number for message in messages])
+        heapq.heappush(self._deadlines, (visible_at, numbers))
 
     def _expire(self) -> None:
         now = time.monotonic()
         while self._deadlines and self._deadlines[0][0] <= now:
-            deadline, number = heapq.heappop(self._deadlines)
-            message = self._in_flight.get(number)
-            if message is not None and message.visible_at == deadline:
-                del self._in_flight[number]
-                self._ready.append(message)
+            deadline, numbers = heapq.heappop(self._deadlines)
+            for number in numbers:
+                message = self._in_flight.get(number)
+                if message is not None and message.visible_at == deadline:
+                    del self._in_flight[number]
+                    self._ready.append(message)
 
 
-def _batch(
-    payload: Payload, apply: Callable[[Payload], dict[str, Any]]
-) -> dict[str, list[dict[str, Any]]]:
-    entries = payload["Entries"]
+def _number(payload: Payload) -> int:
+    number, _, rest = payload["ReceiptHandle"].partition(":")
+    if not number.isdecimal() or not rest:
+        raise errors.queue_error("ReceiptHandleIsInvalid", "The receipt handle is not valid")
+    return int(number)
+
+
+def _batch(payload: Payload, apply: Callable[[Payload], dict[str, Any]]) -> dict[str, Any]:
+    successful, failed = [], []
+    for entry in _entries(payload):
+        try:
+            successful.append({"Id": entry["Id"], **apply(entry)})
+        except errors.ServiceError as error:
+            failed.append(_failure(entry, error))
+    return _results(successful, failed)
+
+
+def _entries(payload: Payload) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = payload["Entries"]
     if not entries:
         raise errors.queue_error("EmptyBatchRequest", "The batch request holds no entry.")
     if len(entries) > _MAX_BATCH:
         raise errors.queue_error("TooManyEntriesInBatchRequest", "More than 10 entries.")
     if len({entry["Id"] for entry in entries}) != len(entries):
         raise errors.queue_error("BatchEntryIdsNotDistinct", "Two entries have the same Id.")
-    successful, failed = [], []
-    for entry in entries:
-        try:
-            successful.append({"Id": entry["Id"], **apply(entry)})
-        except errors.ServiceError as error:
-            code = error.document["__type"].rpartition("#")[2]
-            message = error.document["message"]
-            failed.append(
-                {"Id": entry["Id"], "SenderFault": True, "Code": code, "Message": message}
-            )
+    return entries
+
+
+def _failure(entry: Payload, error: errors.ServiceError) -> dict[str, Any]:
+    code = error.document["__type"].rpartition("#")[2]
+    message = error.document["message"]
+    return {"Id": entry["Id"], "SenderFault": True, "Code": code, "Message": message}
+
+
+def _results(
+    successful: list[dict[str, Any]], failed: list[dict[str, Any]]
+) -> dict[str, list[dict[str, Any]]]:
     return {"Successful": successful, "Failed": failed} if failed else {"Successful": successful}
-
-
-def _wire(message: Message, wanted: set[str], *, with_attributes: bool) -> dict[str, Any]:
-    wire: dict[str, Any] = {
-        "MessageId": message.message_id,
-        "ReceiptHandle": message.handle,
-        "MD5OfBody": message.body_md5,
-        "Body": message.body,
-    }
-    if wanted:
-        system = {
-            "ApproximateReceiveCount": str(message.receive_count),
-            "SentTimestamp": str(message.sent_at_ms),
-            "ApproximateFirstReceiveTimestamp": str(message.sent_at_ms),
-            "SenderId": "000000000000",
-        }
-        if "All" not in wanted:
-            system = {name: value for name, value in system.items() if name in wanted}
-        wire["Attributes"] = system
-    if with_attributes and message.attributes:
-        wire["MessageAttributes"] = message.attributes
-    return wire

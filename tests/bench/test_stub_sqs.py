@@ -78,6 +78,30 @@ async def test_a_message_not_deleted_becomes_visible_again(clients: Clients, stu
     assert message["Attributes"] == {"ApproximateReceiveCount": "2"}
 
 
+async def test_of_one_receive_only_what_is_not_deleted_comes_back(
+    clients: Clients, stub: Stub
+) -> None:
+    stub.seed_messages(3, "one of three: “é”")
+    stub.release()
+    first, *others = await receive(clients, stub, VisibilityTimeout=1)
+    await clients.sqs.call(
+        "DeleteMessage", QueueUrl=stub.queue_url, ReceiptHandle=first["ReceiptHandle"]
+    )
+    again = await receive(clients, stub, WaitTimeSeconds=5, AttributeNames=["All"])
+    assert [m["MessageId"] for m in again] == [m["MessageId"] for m in others]
+    assert {str(message["Body"]) for message in again} == {"one of three: “é”"}
+    assert all(
+        set(message["Attributes"])  # type: ignore[call-overload]
+        == {
+            "ApproximateReceiveCount",
+            "SentTimestamp",
+            "ApproximateFirstReceiveTimestamp",
+            "SenderId",
+        }
+        for message in again
+    )
+
+
 async def test_visibility_zero_gives_a_message_back_at_once(clients: Clients, stub: Stub) -> None:
     stub.seed_messages(2, "back")
     stub.release()
