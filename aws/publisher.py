@@ -15,7 +15,12 @@ from aws.bus import Bus, BusEntry
 from aws.errors import Fatal, Rejected, Transient
 from config.limits import EVENTBRIDGE_BATCH_BYTES, EVENTBRIDGE_BATCH_ENTRIES
 from schema import events, names
-from schema.events import AnalyticsEvent, ParticipationRequested, RequestFailed
+from schema.events import (
+    AnalyticsEvent,
+    ParticipationProcessed,
+    ParticipationRequested,
+    RequestFailed,
+)
 from schema.values import value
 
 _RETRY_BASE_S: Final = 0.05
@@ -260,14 +265,18 @@ class Publisher:
                 self._bus_is_missing = False
 
 
+_ENVELOPES: Final = {
+    ParticipationProcessed: (names.WORKER_SOURCE, names.PARTICIPATION_PROCESSED),
+    RequestFailed: (names.WORKER_SOURCE, names.REQUEST_FAILED),
+    ParticipationRequested: (names.INGEST_SOURCE, names.PARTICIPATION_REQUESTED),
+}
+
+
 def _bus_entry(event: AnalyticsEvent) -> BusEntry:
+    source, detail_type = _ENVELOPES[type(event)]
     if isinstance(event, ParticipationRequested):
-        source, detail_type = names.INGEST_SOURCE, names.PARTICIPATION_REQUESTED
         time_ms = event.queuedAt
     else:
-        failed = isinstance(event, RequestFailed)
-        source = names.WORKER_SOURCE
-        detail_type = names.REQUEST_FAILED if failed else names.PARTICIPATION_PROCESSED
         time_ms = event.timestamps.finishedAt
     return BusEntry(source, detail_type, events.encode(event), time_ms // 1000)
 

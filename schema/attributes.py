@@ -34,12 +34,17 @@ def text(item: Item, name: str) -> str:
 def optional_text(item: Item, name: str) -> str | None:
     """Read a text attribute that may be absent or NULL; raises ItemError on another type."""
     attribute = item.get(name)
-    if attribute is None or "NULL" in attribute:
-        return None
+    return None if attribute is None else text_of(attribute, name)
+
+
+def text_of(attribute: AttributeValue, name: str) -> str | None:
+    """The text that an attribute holds, or None for NULL; raises ItemError on another type."""
     value = attribute.get("S")
-    if not isinstance(value, str):
-        raise ItemError(f"attribute {name!r} is not a string: {dict(attribute)!r}")
-    return value
+    if isinstance(value, str):
+        return value
+    if "NULL" in attribute:
+        return None
+    raise ItemError(f"attribute {name!r} is not a string: {dict(attribute)!r}")
 
 
 def integer(item: Item, name: str) -> int:
@@ -53,7 +58,12 @@ def integer(item: Item, name: str) -> int:
 def optional_integer(item: Item, name: str) -> int | None:
     """Read a whole number that may be absent or NULL; raises ItemError on another type."""
     attribute = item.get(name)
-    if attribute is None or "NULL" in attribute:
+    return None if attribute is None else integer_of(attribute, name)
+
+
+def integer_of(attribute: AttributeValue, name: str) -> int | None:
+    """The whole number that an attribute holds, or None for NULL; raises ItemError otherwise."""
+    if "NULL" in attribute:
         return None
     try:
         return int(attribute["N"])
@@ -61,12 +71,11 @@ def optional_integer(item: Item, name: str) -> int | None:
         raise ItemError(f"attribute {name!r} is not a whole number: {dict(attribute)!r}") from None
 
 
-def optional_flag(item: Item, name: str) -> bool | None:
-    """Read a flag that may be absent or NULL; raises ItemError on another type."""
-    attribute = item.get(name)
-    if attribute is None or "NULL" in attribute:
-        return None
+def flag_of(attribute: AttributeValue, name: str) -> bool | None:
+    """The flag that an attribute holds, or None for NULL; raises ItemError on another type."""
     value = attribute.get("BOOL")
-    if not isinstance(value, bool):
-        raise ItemError(f"attribute {name!r} is not a flag: {dict(attribute)!r}")
-    return value
+    if isinstance(value, bool):
+        return value
+    if "NULL" in attribute:
+        return None
+    raise ItemError(f"attribute {name!r} is not a flag: {dict(attribute)!r}")

@@ -44,14 +44,14 @@ class RequestItem:
         """Read a stored item; raises ItemError where it breaks the contract."""
         values: dict[str, Any] = {}
         # Asking for what is there takes half the time of asking for all that may be.
-        for name in item:
+        for name, attribute in item.items():
             known = _READERS.get(name)
             if known is not None:
                 field, read = known
-                values[field] = read(item, name)
-        for field in _REQUIRED:
-            if values.get(field) is None:
-                raise ItemError(f"attribute {_ATTRIBUTES[field]!r} is missing")
+                values[field] = read(attribute, name)
+        if None in map(values.get, _REQUIRED):
+            missing = next(field for field in _REQUIRED if values.get(field) is None)
+            raise ItemError(f"attribute {_ATTRIBUTES[missing]!r} is missing")
         return cls(**values)
 
     def to_item(self) -> dict[str, AttributeValue]:
@@ -110,12 +110,10 @@ _REQUIRED: Final = ("status", "request_id", "event_id", "user_id", "event_type")
 _STATUSES: Final = {status.value: status for status in Status}
 
 
-def _status(item: Item, name: str) -> Status | None:
-    text = attributes.optional_text(item, name)
-    if text is None:
-        return None
-    status = _STATUSES.get(text)
-    if status is None:
+def _status_of(attribute: AttributeValue, name: str) -> Status | None:
+    text = attributes.text_of(attribute, name)
+    status = _STATUSES.get(text or "")
+    if status is None and text is not None:
         raise ItemError(f"attribute {name!r} holds the unknown value {text!r}")
     return status
 
@@ -133,12 +131,12 @@ _NUMBERS: Final = frozenset(
 )
 
 
-def _reader(field: str) -> Callable[[Item, str], Status | str | int | bool | None]:
+def _reader(field: str) -> Callable[[AttributeValue, str], Status | str | int | bool | None]:
     if field == "status":
-        return _status
+        return _status_of
     if field == "is_dlq":
-        return attributes.optional_flag
-    return attributes.optional_integer if field in _NUMBERS else attributes.optional_text
+        return attributes.flag_of
+    return attributes.integer_of if field in _NUMBERS else attributes.text_of
 
 
 _READERS: Final = {name: (field, _reader(field)) for field, name in _ATTRIBUTES.items()}

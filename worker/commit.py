@@ -106,7 +106,7 @@ class Committer:
 
     async def _load(self, batch: Sequence[Candidate]) -> Loaded:
         return await self._table.load(
-            [candidate.request_id for candidate in batch],
+            [candidate.message.request_id for candidate in batch],
             [candidate.message.event_id for candidate in batch],
         )
 

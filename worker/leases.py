@@ -63,9 +63,10 @@ class Leases:
 
     def release(self, delivery: Delivery) -> None:
         """Let go of a delivery: it is deleted, or its visibility was set for good."""
-        lease = self._by_handle.pop(delivery.receipt_handle, None)
+        handle = delivery.receipt_handle
+        lease = self._by_handle.pop(handle, None)
         if lease is not None:
-            lease.live.pop(delivery.receipt_handle, None)
+            lease.live.pop(handle, None)
 
     def holds(self, delivery: Delivery) -> bool:
         """Whether a delivery is kept."""

@@ -24,11 +24,16 @@ def test_each_type_has_its_own_form(value: str | int | None, encoded: object) ->
     assert attributes.encode(value) == encoded
 
 
+def flag(item: Item, name: str) -> bool | None:
+    return attributes.flag_of(item[name], name)
+
+
 @pytest.mark.parametrize("item", [{}, {"a": {"NULL": True}}])
 def test_absent_and_null_are_the_same(item: Item) -> None:
     assert attributes.optional_text(item, "a") is None
     assert attributes.optional_integer(item, "a") is None
-    assert attributes.optional_flag(item, "a") is None
+    for attribute in item.values():
+        assert attributes.flag_of(attribute, "a") is None
 
 
 @pytest.mark.parametrize("read", [attributes.text, attributes.integer])
@@ -48,8 +53,8 @@ def test_a_required_attribute_that_is_missing_is_named(
         (attributes.integer, {"a": {"N": "1.5"}}),
         (attributes.integer, {"a": {"N": "1E5"}}),
         (attributes.integer, {"a": {"BOOL": True}}),
-        (attributes.optional_flag, {"a": {"S": "true"}}),
-        (attributes.optional_flag, {"a": {"BOOL": "true"}}),
+        (flag, {"a": {"S": "true"}}),
+        (flag, {"a": {"BOOL": "true"}}),
     ],
 )
 def test_another_type_than_the_contract_s_is_an_error(

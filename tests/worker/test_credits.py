@@ -88,3 +88,25 @@ async def test_a_cancelled_waiter_takes_nothing() -> None:
 def test_giving_back_more_than_was_taken_is_refused() -> None:
     with pytest.raises(ValueError, match="1 credits given back, only 0 were taken"):
         Credits(10).give_back(1)
+
+
+@virtual_time
+async def test_once_closed_nothing_is_taken_and_nobody_waits() -> None:
+    credits = Credits(1)
+    await credits.take(1)
+    taken: list[int] = []
+
+    async def take() -> None:
+        taken.append(await credits.take(1))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(take)
+        tasks.start_soon(take)
+        await anyio.wait_all_tasks_blocked()
+        assert taken == []
+        credits.close()
+
+    credits.give_back(1)
+    assert await credits.take(1) == 0
+    assert taken == [0, 0]
+    assert credits.used == 0

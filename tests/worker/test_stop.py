@@ -115,3 +115,16 @@ async def test_an_error_in_the_block_leaves_it() -> None:
 
     assert caught
     stop.request()
+
+
+def test_it_calls_its_followers_once_and_late_ones_at_once() -> None:
+    stop = Stop()
+    called: list[str] = []
+    stop.calls(lambda: called.append("early"))
+    assert called == []
+
+    stop.request()
+    stop.request()
+    stop.calls(lambda: called.append("late"))
+
+    assert called == ["early", "late"]
