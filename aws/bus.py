@@ -27,8 +27,8 @@ class BusEntry:
         """Bytes as AWS counts them (EventBridge User Guide, "PutEvents entry size")."""
         return (
             EVENTBRIDGE_TIME_BYTES
-            + len(self.source.encode())
-            + len(self.detail_type.encode())
+            + _bytes_of(self.source)
+            + _bytes_of(self.detail_type)
             + len(self.detail)
         )
 
@@ -59,6 +59,8 @@ class Bus:
             ],
         )
         answers: list[dict[str, Any]] = response.get("Entries", [])
+        if len(answers) == len(entries) and not any("ErrorCode" in answer for answer in answers):
+            return [None] * len(entries)
         return [
             _result(answers[index]) if index < len(answers) else _unanswered()
             for index in range(len(entries))
@@ -67,6 +69,10 @@ class Bus:
     async def check(self) -> None:
         """Raise Fatal where the bus does not exist, Transient where EventBridge is away."""
         await self._client.call("DescribeEventBus", Name=self.name)
+
+
+def _bytes_of(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def _result(answer: dict[str, Any]) -> Exception | None:

@@ -1,19 +1,24 @@
 """The queue adapter: receive, send, delete and change visibility, with a result per entry."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 
 from aws import errors
 from aws.errors import AwsError, Rejected
 from aws.protocol import Client
+from config.limits import SQS_BATCH_ENTRIES
 from schema.values import value
+
+T = TypeVar("T")
 
 _SERVICE: Final = "sqs"
 _SYSTEM_ATTRIBUTES: Final = ["ApproximateReceiveCount", "SentTimestamp"]
+_POSITIONS: Final = tuple(map(str, range(SQS_BATCH_ENTRIES)))
+"""The entries' ids: two equal ids would make SQS reject the whole batch."""
 _NO_ATTRIBUTES: Final[Mapping[str, str]] = MappingProxyType({})
 _LOST_HANDLE_CODES: Final = frozenset({"ReceiptHandleIsInvalid", "MessageNotInflight"})
 
@@ -128,7 +133,11 @@ class Queue:
     async def delete(self, receipt_handles: Sequence[str]) -> list[Exception | None]:
         """Delete up to ten messages in one call: None, or the error, of each."""
         return await self._batch(
-            "DeleteMessageBatch", [{"ReceiptHandle": handle} for handle in receipt_handles]
+            "DeleteMessageBatch",
+            [
+                {"Id": position, "ReceiptHandle": handle}
+                for position, handle in _numbered(receipt_handles)
+            ],
         )
 
     async def change_visibility(
@@ -138,8 +147,12 @@ class Queue:
         return await self._batch(
             "ChangeMessageVisibilityBatch",
             [
-                {"ReceiptHandle": change.receipt_handle, "VisibilityTimeout": change.timeout_s}
-                for change in changes
+                {
+                    "Id": position,
+                    "ReceiptHandle": change.receipt_handle,
+                    "VisibilityTimeout": change.timeout_s,
+                }
+                for position, change in _numbered(changes)
             ],
         )
 
@@ -169,21 +182,17 @@ class Queue:
     async def _batch(
         self, operation: str, entries: Sequence[dict[str, Any]]
     ) -> list[Exception | None]:
-        # Ids are positions: two equal ids would make SQS reject the whole batch.
-        response = await self._client.call(
-            operation,
-            QueueUrl=self.url,
-            Entries=[{"Id": str(index), **entry} for index, entry in enumerate(entries)],
-        )
-        results: dict[str, Exception | None] = {
-            entry["Id"]: None for entry in response.get("Successful", ())
-        }
-        for entry in response.get("Failed", ()):
-            results[entry["Id"]] = _entry_error(operation, entry)
-        if len(results) < len(entries):
-            unanswered = _unanswered(operation)
-            return [results.get(str(index), unanswered) for index in range(len(entries))]
-        return [results[str(index)] for index in range(len(entries))]
+        response = await self._client.call(operation, QueueUrl=self.url, Entries=entries)
+        failed = response.get("Failed", ())
+        successful = {entry["Id"] for entry in response.get("Successful", ())}
+        if len(successful) == len(entries) and not failed:
+            return [None] * len(entries)
+        errors_by_id = {entry["Id"]: _entry_error(operation, entry) for entry in failed}
+        unanswered = _unanswered(operation)
+        return [
+            None if entry["Id"] in successful else errors_by_id.get(entry["Id"], unanswered)
+            for entry in entries
+        ]
 
     def _delivery(self, message: Mapping[str, Any]) -> Delivery:
         system = message.get("Attributes", {})
@@ -197,6 +206,11 @@ class Queue:
             _texts(attributes) if attributes else _NO_ATTRIBUTES,
             self.is_dlq,
         )
+
+
+def _numbered(things: Sequence[T]) -> Iterable[tuple[str, T]]:
+    """Things with the ids of their entries; raises ValueError for more than a batch may hold."""
+    return zip(_POSITIONS[: len(things)], things, strict=True)
 
 
 def _texts(attributes: Mapping[str, Any]) -> Mapping[str, str]:

@@ -274,6 +274,8 @@ class Table:
     async def _execute(self, batch: list[dict[str, Any]]) -> list[Exception | None]:
         response = await self._client.call("BatchExecuteStatement", Statements=batch)
         answers: list[dict[str, Any]] = response.get("Responses", [])
+        if len(answers) == len(batch) and not any("Error" in answer for answer in answers):
+            return [None] * len(batch)
         return [
             _result(answers[index])
             if index < len(answers)

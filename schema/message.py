@@ -87,7 +87,10 @@ def decode(body: str) -> ParticipationMessage | MessageDefect:
 
 
 def _is_id(value: object) -> TypeGuard[str]:
-    return isinstance(value, str) and 0 < len(value.encode()) <= MAX_ID_BYTES
+    if not isinstance(value, str) or not value:
+        return False
+    # A character has four bytes at most: hardly any id must be encoded to be measured.
+    return len(value) <= MAX_ID_BYTES // 4 or len(value.encode()) <= MAX_ID_BYTES
 
 
 def _is_time(value: object) -> TypeGuard[int]:

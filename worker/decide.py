@@ -126,10 +126,13 @@ def candidates(decoded: Iterable[tuple[Delivery, ParticipationMessage]]) -> list
 
     A forged message that borrows a request's id must not speak for the real one.
     """
-    found: dict[ParticipationMessage, list[Delivery]] = {}
+    found: dict[tuple[str, str, str, int | None], Candidate] = {}
     for delivery, message in decoded:
-        found.setdefault(message, []).append(delivery)
-    return [Candidate(message, tuple(deliveries)) for message, deliveries in found.items()]
+        contents = message.request_id, message.event_id, message.user_id, message.queued_at_ms
+        known = found.get(contents)
+        earlier = () if known is None else known.deliveries
+        found[contents] = Candidate(message, (*earlier, delivery))
+    return list(found.values())
 
 
 def plan(batch: Sequence[Candidate], loaded: Loaded, reading: Reading) -> Plan:

@@ -1,6 +1,6 @@
 """One message's way through the worker, wired; read this first.
 
-SQS -> receive -> [stream of lists] -> process -> publish -> acknowledge -> SQS. Credits bound
+SQS -> receive -> [inbox of lists] -> process -> publish -> acknowledge -> SQS. Credits bound
 what is in flight; leases keep it invisible to others. The blocks below end from the inside out,
 and each drains its stage as it ends: a stop travels the same way as the messages.
 """
@@ -14,10 +14,11 @@ import anyio
 from aws.batcher import Batcher, BatchLimits
 from aws.errors import Transient
 from aws.publisher import Publisher
-from aws.queue import Delivery, OutgoingMessage, Queue, VisibilityChange
+from aws.queue import OutgoingMessage, Queue, VisibilityChange
 from config.limits import SQS_BATCH_BYTES, SQS_BATCH_ENTRIES
 from worker.commit import Committer
 from worker.credits import Credits
+from worker.inbox import Inbox
 from worker.leases import Leases
 from worker.parts import Parts
 from worker.process import Processing
@@ -32,8 +33,8 @@ async def run(parts: Parts) -> None:
     settings, metrics = parts.settings, parts.metrics
     credits = Credits(settings.max_in_flight)
     metrics.in_flight_limit.set(settings.max_in_flight)
-    send, receive = anyio.create_memory_object_stream[list[Delivery]](settings.max_in_flight)
-    metrics.stream_depth.set_function(lambda: receive.statistics().current_buffer_used)
+    inbox = Inbox()
+    metrics.stream_depth.set_function(lambda: inbox.depth)
     async with (
         _batcher_of_quarantine(parts) as quarantine,
         _channel(parts, parts.queue) as main,
@@ -51,17 +52,19 @@ async def run(parts: Parts) -> None:
             (parts.queue, main.leases, settings.pollers),
             (parts.dlq, dlq.leases, settings.dlq_pollers),
         )
-        async with anyio.create_task_group() as working, send, receive:
-            working.start_soon(processing.run, receive.clone(), settling, name="process")
-            for queue, leases, count in pollers:
-                receiver = Receiver(
-                    queue=queue,
-                    pollers=count,
-                    parts=parts,
-                    credits=credits,
-                    leases=leases,
-                )
-                working.start_soon(receiver.run, send.clone(), name="receive")
+        async with anyio.create_task_group() as working:
+            working.start_soon(processing.run, inbox, settling, name="process")
+            async with anyio.create_task_group() as receiving:
+                for queue, leases, count in pollers:
+                    receiver = Receiver(
+                        queue=queue,
+                        pollers=count,
+                        parts=parts,
+                        credits=credits,
+                        leases=leases,
+                    )
+                    receiving.start_soon(receiver.run, inbox, name="receive")
+            inbox.close()
 
 
 @asynccontextmanager

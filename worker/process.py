@@ -1,17 +1,13 @@
-"""The processors: fill a batch, decode, decide and commit it, and pass the result on."""
+"""The processors: take a batch, decode, decide and commit it, and pass the result on."""
 
-import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 import anyio
 import structlog
 from anyio.abc import TaskGroup
-from anyio.streams.memory import MemoryObjectReceiveStream
+from structlog.typing import FilteringBoundLogger
 
-from aws.batcher import Trigger
 from aws.errors import Fatal
 from aws.queue import Delivery
 from schema import message
@@ -20,6 +16,7 @@ from worker import decide
 from worker.commit import Committer, Outcomes
 from worker.crew import Crew
 from worker.decide import Candidate
+from worker.inbox import Inbox
 from worker.parts import Parts
 from worker.results import BatchResult, Decided, Defective
 from worker.settle import Settler
@@ -29,44 +26,39 @@ log = structlog.get_logger("process")
 
 @dataclass(slots=True, kw_only=True)
 class Processing:
-    """Runs the processors over the stream of received lists."""
+    """Runs the processors over what is received."""
 
     parts: Parts
     committer: Committer
     settler: Settler
-    # Cheaper than anyio's, which finds out at each step what loop and what task it is in.
-    _log: Any = field(default_factory=log.bind)
-    """Bound once: for each batch it would cost more than its line."""
-    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _left_over: list[Delivery] = field(default_factory=list)
     _unstarted: list[Delivery] = field(default_factory=list)
+    # Bound once: for each batch it would cost more than its line.
+    _log: FilteringBoundLogger = field(default_factory=log.bind)
 
-    async def run(
-        self, stream: MemoryObjectReceiveStream[list[Delivery]], settling: TaskGroup
-    ) -> None:
-        """Process until the stream ends; what a stop kept from being started goes back."""
+    async def run(self, inbox: Inbox, settling: TaskGroup) -> None:
+        """Process until the inbox ends; what a stop kept from being started goes back."""
         settlers = Crew(settling, self.settler.settle)
         try:
-            async with stream, anyio.create_task_group() as tasks:
+            async with anyio.create_task_group() as tasks:
                 for index in range(self.parts.settings.processors):
-                    tasks.start_soon(self._process_on, stream, settlers, name=f"processor {index}")
-                tasks.start_soon(self._return_unstarted, stream, name="return unstarted")
+                    tasks.start_soon(self._process_on, inbox, settlers, name=f"processor {index}")
+                tasks.start_soon(self._return_unstarted, inbox, name="return unstarted")
             await self._give_back()
         finally:
             settlers.dismiss()
 
-    async def _process_on(
-        self, stream: MemoryObjectReceiveStream[list[Delivery]], settlers: Crew[BatchResult]
-    ) -> None:
+    async def _process_on(self, inbox: Inbox, settlers: Crew[BatchResult]) -> None:
+        settings, metrics = self.parts.settings, self.parts.metrics
+        most, linger_s = settings.batch_max_messages, settings.batch_linger_ms / 1000
         while True:
-            async with self._turn:
-                batch = await self._fill(stream)
+            batch, trigger = await inbox.take(most, linger_s)
             if not batch:
                 return
+            metrics.batches.flushed("process", len(batch), trigger)
             if self.parts.stop.requested:
                 self._unstarted.extend(batch)
                 continue
-            self.parts.metrics.busy_processors.inc()
+            metrics.busy_processors.inc()
             try:
                 result = await self.process(batch)
             except Exception as error:
@@ -78,60 +70,23 @@ class Processing:
             else:
                 settlers.give(result)
             finally:
-                self.parts.metrics.busy_processors.dec()
+                metrics.busy_processors.dec()
 
-    async def _return_unstarted(self, stream: MemoryObjectReceiveStream[list[Delivery]]) -> None:
+    async def _return_unstarted(self, inbox: Inbox) -> None:
         """After a stop, give back what waits, though all processors be busy.
 
-        The stream ends with the last poll. Given back any earlier, the messages would be taken
+        The inbox ends with the last poll. Given back any earlier, the messages would be taken
         by our own polls under way, and each time come closer to the DLQ.
         """
         await self.parts.stop.wait()
-        self._unstarted.extend(self._left_over)
-        self._left_over.clear()
-        async for deliveries in stream:
-            self._unstarted.extend(deliveries)
+        await inbox.wait_closed()
+        self._unstarted.extend(inbox.take_nowait())
         await self._give_back()
 
     async def _give_back(self) -> None:
         unstarted, self._unstarted = self._unstarted, []
         if unstarted:
             await self.settler.return_unstarted(unstarted)
-
-    async def _fill(self, stream: MemoryObjectReceiveStream[list[Delivery]]) -> list[Delivery]:
-        """Take deliveries until the batch is full or the first has lingered; empty at the end.
-
-        One processor fills at a time, so that batches are as full as the load allows; what
-        does not fit waits for the next.
-        """
-        # Taken, not shared: a stop gives back what is left over while this batch lingers.
-        batch, self._left_over = self._left_over, []
-        trigger = Trigger.LINGER
-        most = self.parts.settings.batch_max_messages
-        try:
-            if not batch:
-                batch = await _receive(stream)
-            deadline = None
-            while len(batch) < most and not self.parts.stop.requested:
-                more: list[Delivery] | None = None
-                with suppress(anyio.WouldBlock):
-                    batch = batch + stream.receive_nowait()
-                    continue
-                if deadline is None:
-                    deadline = anyio.current_time() + self.parts.settings.batch_linger_ms / 1000
-                with anyio.CancelScope(deadline=deadline):
-                    more = await stream.receive()
-                if more is None:
-                    break
-                batch = batch + more
-        except anyio.EndOfStream:
-            trigger = Trigger.CLOSE
-        batch, self._left_over = batch[:most], batch[most:]
-        if batch:
-            if len(batch) == most:
-                trigger = Trigger.COUNT
-            self.parts.metrics.batches.flushed("process", len(batch), trigger)
-        return batch
 
     async def process(self, batch: list[Delivery]) -> BatchResult:
         """Decide one batch of deliveries; raises Fatal only."""
@@ -210,13 +165,6 @@ class Processing:
         metrics.e2e_delay.observe_many(e2e_delays_s)
         metrics.clock_corrections.inc(len(corrections_s))
         metrics.clock_correction_seconds.observe_many(corrections_s)
-
-
-async def _receive(stream: MemoryObjectReceiveStream[list[Delivery]]) -> list[Delivery]:
-    try:
-        return stream.receive_nowait()  # as `receive`, without a switch of tasks
-    except anyio.WouldBlock:
-        return await stream.receive()
 
 
 def _fatal_in(error: BaseException) -> Fatal | None:

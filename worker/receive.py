@@ -7,7 +7,6 @@ from typing import Final
 
 import anyio
 import structlog
-from anyio.streams.memory import MemoryObjectSendStream
 
 from aws import backoff
 from aws.errors import Fatal, Rejected, Transient
@@ -15,6 +14,7 @@ from aws.queue import Delivery, Queue
 from config.limits import SQS_BATCH_ENTRIES
 from schema import names
 from worker.credits import Credits
+from worker.inbox import Inbox
 from worker.leases import Leases
 from worker.metrics import queue_name
 from worker.parts import Parts, Poller
@@ -40,19 +40,17 @@ class Receiver:
     leases: Leases
     _busy: anyio.Event = field(default_factory=anyio.Event)
 
-    async def run(self, deliveries: MemoryObjectSendStream[list[Delivery]]) -> None:
+    async def run(self, inbox: Inbox) -> None:
         """Poll until the stop is requested."""
         # Waiting for credits ends with the stop: a scope to interrupt would cost much, each time.
         self.parts.stop.calls(self.credits.close)
-        async with deliveries, anyio.create_task_group() as tasks:
+        async with anyio.create_task_group() as tasks:
             for index in range(self.pollers):
                 poller = Poller()
                 self.parts.state.pollers.append(poller)
-                tasks.start_soon(self._poll_on, poller, index, deliveries, name=f"poller {index}")
+                tasks.start_soon(self._poll_on, poller, index, inbox, name=f"poller {index}")
 
-    async def _poll_on(
-        self, poller: Poller, index: int, stream: MemoryObjectSendStream[list[Delivery]]
-    ) -> None:
+    async def _poll_on(self, poller: Poller, index: int, inbox: Inbox) -> None:
         failures = 0
         try:
             while not self.parts.stop.requested:
@@ -73,7 +71,7 @@ class Receiver:
                     failures = 0
                     # After a stop, too: what processing has not started goes back from there.
                     if received:
-                        await _send(stream, received)
+                        inbox.put(received)
                     if _are_left_for_people(received):
                         with self.parts.stop.interrupts():
                             await anyio.sleep(_REST_S)
@@ -110,13 +108,6 @@ class Receiver:
         elif self._busy.is_set():
             self._busy = anyio.Event()
         return received
-
-
-async def _send(stream: MemoryObjectSendStream[list[Delivery]], deliveries: list[Delivery]) -> None:
-    try:
-        stream.send_nowait(deliveries)  # as `send`, without a switch of tasks
-    except anyio.WouldBlock:
-        await stream.send(deliveries)
 
 
 def _are_left_for_people(received: list[Delivery]) -> bool:

@@ -7,7 +7,6 @@ from typing import Any
 import anyio
 import pytest
 import structlog
-from anyio.streams.memory import MemoryObjectSendStream
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +19,7 @@ from tests.virtual_time import virtual_time
 from tests.worker.fakes import NOW_MS, Clock, FakeTable, Fault, Requests, parts_of, sample
 from worker.commit import Committer, Outcomes
 from worker.decide import Candidate
+from worker.inbox import Inbox
 from worker.parts import Parts
 from worker.process import Processing
 from worker.results import BatchResult, Decided
@@ -70,7 +70,7 @@ class FakeCommitter(Committer):
 
 @dataclass(slots=True)
 class Scene:
-    """Processors over a stream that the test feeds."""
+    """Processors over an inbox that the test feeds."""
 
     parts: Parts
     deciding: Deciding | None = None
@@ -90,15 +90,13 @@ class Scene:
         """Deliveries of requests of their own."""
         return [self.requests.delivery(self.requests.request()) for _ in range(count)]
 
-    async def run(
-        self, feed: Callable[[MemoryObjectSendStream[list[Delivery]]], Awaitable[None]]
-    ) -> None:
-        """Run the processors while the test feeds them, until the stream's end."""
-        send, receive = anyio.create_memory_object_stream[list[Delivery]](100)
+    async def run(self, feed: Callable[[Inbox], Awaitable[None]]) -> None:
+        """Run the processors while the test feeds them, until the inbox's end."""
+        inbox = Inbox()
         async with anyio.create_task_group() as settling, anyio.create_task_group() as working:
-            working.start_soon(self.processing.run, receive, settling)
-            async with send:
-                await feed(send)
+            working.start_soon(self.processing.run, inbox, settling)
+            await feed(inbox)
+            inbox.close()
             # The parts' stop ends the task that waits for it.
             self.parts.stop.request()
 
@@ -130,10 +128,10 @@ def sizes(scene: Scene) -> list[int]:
 async def test_a_full_batch_is_processed_at_once() -> None:
     here = scene(batch_linger_ms=10_000)
 
-    async def feed(stream: MemoryObjectSendStream[list[Delivery]]) -> None:
+    async def feed(inbox: Inbox) -> None:
         began_s = anyio.current_time()
-        await stream.send(here.deliveries(4))
-        await stream.send(here.deliveries(6))
+        inbox.put(here.deliveries(4))
+        inbox.put(here.deliveries(6))
         await anyio.wait_all_tasks_blocked()
         assert sizes(here) == [10]
         assert anyio.current_time() - began_s < 1
@@ -145,10 +143,10 @@ async def test_a_full_batch_is_processed_at_once() -> None:
 async def test_deliveries_wait_for_others_no_longer_than_the_linger() -> None:
     here = scene(batch_linger_ms=20)
 
-    async def feed(stream: MemoryObjectSendStream[list[Delivery]]) -> None:
-        await stream.send(here.deliveries(1))
+    async def feed(inbox: Inbox) -> None:
+        inbox.put(here.deliveries(1))
         await anyio.sleep(0.015)
-        await stream.send(here.deliveries(2))
+        inbox.put(here.deliveries(2))
         await anyio.sleep(0.004)
         assert sizes(here) == []
         await anyio.sleep(0.002)
@@ -165,8 +163,8 @@ async def test_what_does_not_fit_comes_first_in_the_next_batch() -> None:
     here = scene(batch_max_messages=4)
     sent = here.deliveries(10)
 
-    async def feed(stream: MemoryObjectSendStream[list[Delivery]]) -> None:
-        await stream.send(sent)
+    async def feed(inbox: Inbox) -> None:
+        inbox.put(sent)
         await anyio.sleep(1)
 
     await here.run(feed)
@@ -182,8 +180,8 @@ async def test_batches_are_processed_at_once_by_as_many_processors_as_there_are(
 
     here = scene(slowly, processors=3, batch_max_messages=2)
 
-    async def feed(stream: MemoryObjectSendStream[list[Delivery]]) -> None:
-        await stream.send(here.deliveries(10))
+    async def feed(inbox: Inbox) -> None:
+        inbox.put(here.deliveries(10))
         await anyio.sleep(0.5)
         assert sample(here.parts, "worker_busy_processors") == 3
         await anyio.sleep(5)
@@ -196,14 +194,14 @@ async def test_batches_are_processed_at_once_by_as_many_processors_as_there_are(
 
 
 @virtual_time
-async def test_the_end_of_the_stream_flushes_what_lingers() -> None:
+async def test_the_end_of_the_inbox_flushes_what_lingers() -> None:
     here = scene(batch_linger_ms=10_000)
 
-    async def feed(stream: MemoryObjectSendStream[list[Delivery]]) -> None:
-        await stream.send(here.deliveries(3))
+    async def feed(inbox: Inbox) -> None:
+        inbox.put(here.deliveries(3))
         await anyio.wait_all_tasks_blocked()
         assert sizes(here) == []
-        await stream.aclose()
+        inbox.close()
         await anyio.wait_all_tasks_blocked()
 
     await here.run(feed)
@@ -219,15 +217,15 @@ async def test_after_a_stop_a_started_batch_is_finished_and_the_rest_goes_back()
     here = scene(slowly, batch_max_messages=2)
     sent = here.deliveries(6)
 
-    async def feed(stream: MemoryObjectSendStream[list[Delivery]]) -> None:
-        await stream.send(sent[:3])
-        await stream.send(sent[3:])
+    async def feed(inbox: Inbox) -> None:
+        inbox.put(sent[:3])
+        inbox.put(sent[3:])
         await anyio.sleep(0.5)
         here.parts.stop.request()
         await anyio.sleep(0.1)
         # Our own poll under way would take it again.
         assert here.settler.returned == []
-        await stream.aclose()
+        inbox.close()
         await anyio.sleep(0.1)
         # Though the only processor is busy, what waits has gone back with the end of the polls.
         assert sorted(receipts(here.settler.returned)) == sorted(receipts(sent[2:]))
@@ -243,8 +241,8 @@ async def test_a_stop_while_a_rest_lingers_gives_it_back_once() -> None:
     here = scene(batch_max_messages=2, batch_linger_ms=10_000)
     sent = here.deliveries(3)
 
-    async def feed(stream: MemoryObjectSendStream[list[Delivery]]) -> None:
-        await stream.send(sent)
+    async def feed(inbox: Inbox) -> None:
+        inbox.put(sent)
         await anyio.wait_all_tasks_blocked()
         assert here.processed == receipts(sent[:2])
         here.parts.stop.request()
@@ -264,15 +262,15 @@ async def test_a_delivery_that_arrives_in_the_turn_in_which_the_linger_ends_is_k
         await anyio.sleep_until(until_s)
         clock.block(0.1)
 
-    async def feed(stream: MemoryObjectSendStream[list[Delivery]]) -> None:
-        await stream.send(first)
+    async def feed(inbox: Inbox) -> None:
+        inbox.put(first)
         meeting_s = anyio.current_time() + 0.01
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(keep_the_loop_busy, meeting_s)
             await anyio.sleep_until(meeting_s)
             # One turn later the linger's timer and this task are due, in the other order.
             await anyio.lowlevel.checkpoint()
-            stream.send_nowait(second)
+            inbox.put(second)
         await anyio.sleep(1)
 
     await here.run(feed)
@@ -315,15 +313,15 @@ def test_whatever_cuts_the_linger_no_delivery_is_lost_or_taken_twice(
             await anyio.sleep(stop_after_s)
             here.parts.stop.request()
 
-    async def feed(stream: MemoryObjectSendStream[list[Delivery]]) -> None:
+    async def feed(inbox: Inbox) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(stop)
             for gap_s, count in arrivals:
                 await anyio.sleep(gap_s)
                 deliveries = here.deliveries(count)
                 sent.extend(deliveries)
-                await stream.send(deliveries)
-        await stream.aclose()
+                inbox.put(deliveries)
+        inbox.close()
         await anyio.sleep(60)
 
     clock.run(here.run, feed)
@@ -343,14 +341,14 @@ def test_lingering_cut_by_the_real_clock_loses_no_delivery(*, use_uvloop: bool) 
     here = scene(batch_max_messages=50, batch_linger_ms=1, processors=2)
     sent: list[Delivery] = []
 
-    async def feed(stream: MemoryObjectSendStream[list[Delivery]]) -> None:
+    async def feed(inbox: Inbox) -> None:
         for number in range(600):
             deliveries = here.deliveries(1)
             sent.extend(deliveries)
-            await stream.send(deliveries)
+            inbox.put(deliveries)
             # Around the linger of 1 ms, a little earlier and later each time.
             await anyio.sleep(0.0009 + (number % 20) * 0.00001)
-        await stream.aclose()
+        inbox.close()
         with anyio.fail_after(10):
             while len(here.processed) < len(sent):
                 await anyio.lowlevel.checkpoint()

@@ -7,13 +7,13 @@ from itertools import pairwise
 
 import anyio
 import pytest
-from anyio.streams.memory import MemoryObjectReceiveStream
 
 from aws.errors import Fatal, Rejected, Transient
 from aws.queue import Delivery
 from tests.virtual_time import virtual_time
 from tests.worker.fakes import FakeQueue, Requests, parts_of, sample
 from worker.credits import Credits
+from worker.inbox import Inbox
 from worker.leases import Leases
 from worker.parts import Parts
 from worker.receive import Receiver
@@ -30,13 +30,14 @@ class Scene:
     pollers: int = 4
     limit: int = 500
     is_dlq: bool = False
-    received: list[Delivery] = field(default_factory=list)
+    inbox: Inbox = field(init=False)
     requests: Requests = field(default_factory=Requests)
     queue: FakeQueue = field(init=False)
     parts: Parts = field(init=False)
     credits: Credits = field(init=False)
     leases: Leases = field(init=False)
     began_s: float = 0.0
+    _received: list[Delivery] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.queue = FakeQueue(is_dlq=self.is_dlq)
@@ -55,17 +56,17 @@ class Scene:
             credits=self.credits,
             leases=self.leases,
         )
-        send, receive = anyio.create_memory_object_stream[list[Delivery]](100)
+        self.inbox = Inbox()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._collect, receive)
-            tasks.start_soon(receiver.run, send)
+            tasks.start_soon(receiver.run, self.inbox)
             yield
             self.parts.stop.request()
 
-    async def _collect(self, stream: MemoryObjectReceiveStream[list[Delivery]]) -> None:
-        async with stream:
-            async for deliveries in stream:
-                self.received += deliveries
+    @property
+    def received(self) -> list[Delivery]:
+        """All that the receiver put into the inbox so far."""
+        self._received += self.inbox.take_nowait()
+        return self._received
 
     def deliveries(self, count: int) -> list[Delivery]:
         """Deliveries of requests of their own."""
@@ -305,7 +306,7 @@ async def test_a_dlq_of_quarantined_messages_alone_is_left_to_people_for_a_while
 
 
 @virtual_time
-async def test_without_pollers_nothing_is_polled_and_the_stream_ends() -> None:
+async def test_without_pollers_nothing_is_polled_and_receiving_ends() -> None:
     scene = Scene(pollers=0)
     async with scene.running():
         await anyio.sleep(60)
