@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import report, schema, worker
+from bench import report, reproduced, schema, worker
 from bench.environment import BenchError, cores, machine, peers_python, versions
 from bench.measure import Arena
 from bench.report import Section
@@ -74,7 +74,7 @@ def _run(name: str, arguments: argparse.Namespace, status: Console) -> Section |
     """Run one section; None where the project does not have it."""
     runs = arguments.runs or (5 if arguments.full else 1)
     if name == "worker":
-        return _run_worker(runs, status, full=arguments.full)
+        return _run_worker(runs, arguments, status)
     if name == "schema":
         with _progress(status, 1) as step:
             step("schema: encoding and decoding")
@@ -89,14 +89,18 @@ def _run(name: str, arguments: argparse.Namespace, status: Console) -> Section |
         return section
 
 
-def _run_worker(runs: int, status: Console, *, full: bool) -> Section:
-    tasks = worker.full_tasks(runs) if full else worker.short_tasks(runs)
+def _run_worker(runs: int, arguments: argparse.Namespace, status: Console) -> Section:
+    tasks = worker.full_tasks(runs) if arguments.full else worker.short_tasks(runs)
     chosen = cores()
     with _progress(status, len(tasks)) as step:
         step("making the frameworks' environment (once)")
         python = peers_python()
         with running_stub(chosen.other) as stub:
-            return worker.section(worker.run(tasks, Arena(stub, chosen, python), step))
+            found = worker.run(tasks, Arena(stub, chosen, python), step)
+    section, stored = worker.section(found), reproduced.stored_section()
+    if stored is None or arguments.full or arguments.store:
+        return section
+    return reproduced.compared(section, found, stored)
 
 
 @contextmanager

@@ -56,7 +56,7 @@ OURS: Final = Contestant(
     job=Job.PIPELINE,
     arguments=lambda _batch: ["-c", _OURS],
     environment=_our_settings,
-    messages=5_000,
+    messages=20_000,
     messages_when_slow=5_000,
     uses_batches=True,
     floor="floor (lean)",
@@ -65,12 +65,13 @@ OURS_ON_THE_SDK: Final = replace(
     OURS,
     name="ours (aioboto3)",
     about="the same with AWS_CLIENT=aioboto3",
+    messages=5_000,
     environment=lambda batch: {**_our_settings(batch), "AWS_CLIENT": "aioboto3"},
     floor="floor (aioboto3)",
 )
 
 
-def _floor(client: str) -> Contestant:
+def _floor(client: str, messages: int) -> Contestant:
     return Contestant(
         name=f"floor ({client})",
         about=f"the same AWS calls in a bare loop without any logic, by {client}",
@@ -78,15 +79,15 @@ def _floor(client: str) -> Contestant:
         arguments=lambda batch: (
             ["-m", "bench.peers.floor", "--client", client, "--batch", str(batch)]
         ),
-        messages=5_000,
-        messages_when_slow=5_000,
+        messages=messages,
+        messages_when_slow=3_000,
         uses_batches=True,
         floor=f"floor ({client})",
     )
 
 
-FLOOR: Final = _floor("lean")
-FLOOR_ON_THE_SDK: Final = _floor("aioboto3")
+FLOOR: Final = _floor("lean", 20_000)
+FLOOR_ON_THE_SDK: Final = _floor("aioboto3", 5_000)
 NAIVE: Final = Contestant(
     name="naive",
     about="aioboto3, a coroutine per message, three updates, one event, one delete",

@@ -20,6 +20,8 @@ from bench.stub_process import Figures, Stub
 _SETTLE_S: Final = 0.3
 _START_TIMEOUT_S: Final = 90.0
 _RUN_TIMEOUT_S: Final = 180.0
+_LOOK_S: Final = 5.0
+"""How often to look whether the program is still there."""
 _LONE_MESSAGES: Final = 15
 _MANY_SEATS: Final = 10**9
 
@@ -35,6 +37,11 @@ class Scenario:
     def capacities(self) -> list[int]:
         """The seats of each event; requests take turns over the events."""
         return {"all seats": [_MANY_SEATS], "sold out": [0], "mixed": [_MANY_SEATS, 0]}[self.seats]
+
+    @property
+    def seated_events(self) -> str:
+        """The ids of the events that have seats, as the bare loop is told them."""
+        return ",".join(f"event-{n}" for n, seats in enumerate(self.capacities) if seats)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +109,7 @@ class Arena:
             else:
                 stub.seed_messages(number, body)
 
-        with self._running(contestant, batch, python) as process:
+        with self._running(contestant, scenario, batch, python) as process:
             seed(warm_up, 0)
             stub.release()
             _wait(stub, warm_up, _START_TIMEOUT_S, contestant, process)
@@ -136,11 +143,16 @@ class Arena:
 
     @contextmanager
     def _running(
-        self, contestant: Contestant, batch: int, python: str
+        self, contestant: Contestant, scenario: Scenario, batch: int, python: str
     ) -> Iterator[subprocess.Popen[bytes]]:
         process = subprocess.Popen(  # noqa: S603 - our own modules
             [python, *contestant.arguments(batch)],
-            env={**os.environ, **self.stub.environment, **contestant.environment(batch)},
+            env={
+                **os.environ,
+                **self.stub.environment,
+                **contestant.environment(batch),
+                "SEATED_EVENTS": scenario.seated_events,
+            },
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -163,15 +175,19 @@ def _wait(
     contestant: Contestant,
     process: subprocess.Popen[bytes],
 ) -> Figures:
-    try:
-        return stub.wait(count, timeout_s)
-    except TimeoutError as error:
-        code = process.poll()
-        state = "is still running" if code is None else f"ended with code {code}"
-        command = " ".join(contestant.arguments(0))
-        raise BenchError(
-            f"{contestant.name} did not finish and {state}: {error}\n(started as: {command})"
-        ) from None
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            return stub.wait(count, min(_LOOK_S, timeout_s))
+        except TimeoutError as error:
+            code = process.poll()
+            if code is None and time.monotonic() < deadline:
+                continue
+            state = "is still running" if code is None else f"ended with code {code}"
+            command = " ".join(contestant.arguments(0))
+            raise BenchError(
+                f"{contestant.name} did not finish and {state}: {error}\n(started as: {command})"
+            ) from None
 
 
 def _check_work(contestant: Contestant, figures: Figures, decided: int, published: int) -> None:

@@ -76,9 +76,8 @@ class Floor:
                 }
             },
         )
-        # The runner seeds event-0 with seats and any other without.
-        winners = [change(body, seated=True) for body in bodies if body["eventId"] == SEATED]
-        losers = [change(body, seated=False) for body in bodies if body["eventId"] != SEATED]
+        winners = [change(body, seated=True) for body in bodies if body["eventId"] in SEATED]
+        losers = [change(body, seated=False) for body in bodies if body["eventId"] not in SEATED]
         if winners:
             await self._take_seats(winners)
         for part in _parts(losers, _STATEMENTS):
@@ -97,14 +96,17 @@ class Floor:
         await self._dynamodb.call(
             "TransactWriteItems",
             TransactItems=[
-                statements.take_seats_action(steps.TABLE_NAME, SEATED, len(winners), _NOW_MS),
+                statements.take_seats_action(
+                    steps.TABLE_NAME, winners[0].before.event_id, len(winners), _NOW_MS
+                ),
                 *(statements.update_action(steps.TABLE_NAME, change) for change in winners),
             ],
             ClientRequestToken=winners[0].before.request_id,
         )
 
 
-SEATED: Final = "event-0"
+SEATED: Final = frozenset(os.environ.get("SEATED_EVENTS", "event-0").split(","))
+"""The events that have seats, of which one at most is in a run."""
 
 
 def change(body: dict[str, str], *, seated: bool) -> Change:

@@ -3,11 +3,12 @@
 from typing import Any
 
 from anyio.abc import TaskGroup
-from anyio.streams.memory import MemoryObjectReceiveStream
 
-from aws.queue import Delivery
 from cli.worker import worker
+from config.limits import SQS_BATCH_ENTRIES
 from worker import pipeline
+from worker.crew import Crew
+from worker.inbox import Inbox
 
 
 class NoProcessing:
@@ -16,13 +17,15 @@ class NoProcessing:
     def __init__(self, *, settler: Any, **_: Any) -> None:
         self._delete = settler._delete  # noqa: SLF001 - the very acknowledgement of the worker
 
-    async def run(
-        self, stream: MemoryObjectReceiveStream[list[Delivery]], settling: TaskGroup
-    ) -> None:
-        """Pass each received list on to be deleted."""
-        async with stream:
-            async for deliveries in stream:
-                settling.start_soon(self._delete, deliveries)
+    async def run(self, inbox: Inbox, settling: TaskGroup) -> None:
+        """Pass on what is received to be deleted."""
+        settlers = Crew(settling, self._delete)
+        while True:
+            deliveries, _ = await inbox.take(SQS_BATCH_ENTRIES, linger_s=0)
+            if not deliveries:
+                settlers.dismiss()
+                return
+            settlers.give(deliveries)
 
 
 if __name__ == "__main__":

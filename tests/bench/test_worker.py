@@ -53,6 +53,12 @@ def test_every_program_does_the_whole_job(stub: Stub, contestant: Contestant) ->
     assert found.calls_per_message == pytest.approx(calls, rel=0.4)
 
 
+@pytest.mark.parametrize("seats", worker.SEATS)
+def test_the_bare_loop_does_the_whole_job_whatever_seats_there_are(stub: Stub, seats: str) -> None:
+    found = arena(stub).measure(few(FLOOR), Scenario(0.0, seats), batch=25)
+    assert found.messages == 60
+
+
 def test_our_receive_and_delete_need_two_calls_for_ten_messages(stub: Stub) -> None:
     found = arena(stub).measure(few(NO_OPS[0]), Scenario(0.0, "mixed"), batch=25)
     assert 0.2 <= found.calls_per_message <= 0.4

@@ -1,0 +1,115 @@
+"""Whether a run reproduces the stored results: the worker's ratios here, beside those stored."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
+
+import orjson
+
+from bench.contestants import (
+    CELERY,
+    LOAFER,
+    NAIVE,
+    OURS,
+    OURS_NO_OP,
+    OURS_ON_THE_SDK,
+    TASKIQ,
+    THREADS,
+    Contestant,
+)
+from bench.measure import Measurement
+from bench.report import RESULTS_JSON, Section, Table
+from bench.worker import LATENCIES_MS, Results, floor_of, median_ratio
+
+TOLERANCE: Final = 0.2
+"""How far a ratio may be from the stored one, either way, to count as reproduced."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    label: str
+    ours: Contestant
+    other: Contestant
+    value: Callable[[Measurement], float]
+
+
+def _per_core(measurement: Measurement) -> float:
+    return measurement.per_core
+
+
+_COMPARISONS: Final = (
+    *(
+        _Comparison(f"{ours.name}: messages per core, times {other.name}'s", ours, other, _per_core)
+        for ours in (OURS, OURS_ON_THE_SDK)
+        for other in (NAIVE, THREADS)
+    ),
+    *(
+        _Comparison(
+            f"{ours.name}: processor time, times {ours.floor}'s",
+            ours,
+            floor_of(ours),
+            lambda measurement: measurement.cpu_us,
+        )
+        for ours in (OURS, OURS_ON_THE_SDK)
+    ),
+    *(
+        _Comparison(
+            f"{OURS_NO_OP.name}: messages per core, times {other.name}'s",
+            OURS_NO_OP,
+            other,
+            _per_core,
+        )
+        for other in (TASKIQ, CELERY, LOAFER)
+    ),
+)
+
+
+def stored_section() -> Mapping[str, Any] | None:
+    """The worker's section of the stored results; None where nothing is stored."""
+    if not RESULTS_JSON.exists():
+        return None
+    section: Mapping[str, Any] | None = orjson.loads(RESULTS_JSON.read_bytes())["sections"].get(
+        "worker"
+    )
+    return section
+
+
+def compared(section: Section, here: Sequence[Measurement], stored: Mapping[str, Any]) -> Section:
+    """The section with a table that sets its ratios beside the stored ones."""
+    known = {field.name for field in fields(Measurement)}
+    there = Results(
+        [Measurement(**{k: v for k, v in run.items() if k in known}) for run in stored["data"]]
+    )
+    rows, far = [], []
+    for latency_ms in LATENCIES_MS:
+        for comparison in _COMPARISONS:
+            mine = _ratio(Results(here), comparison, latency_ms)
+            theirs = _ratio(there, comparison, latency_ms)
+            if mine is None or theirs is None:
+                continue
+            label = f"{comparison.label} ({latency_ms:g} ms)"
+            rows.append([label, f"{mine:,.2f}", f"{theirs:,.2f}", f"{mine / theirs:.2f}"])
+            if not 1 - TOLERANCE <= mine / theirs <= 1 + TOLERANCE:
+                far.append(label)
+    if not rows:
+        return section
+    machine = stored["machine"]
+    table = Table(
+        f"Ratios beside those stored ({machine['processor']}, {stored['date']}, "
+        f"commit {machine['commit']})",
+        ["", "here", "stored", "here / stored"],
+        rows,
+    )
+    verdict = f"- {len(rows) - len(far)} of {len(rows)} ratios are within {TOLERANCE:.0%}"
+    verdict += f"; not: {'; '.join(far)}." if far else "."
+    return replace(
+        section,
+        tables=[*section.tables, table],
+        closing=[*section.closing, "### Reproduction of the stored results", verdict],
+    )
+
+
+def _ratio(results: Results, comparison: _Comparison, latency_ms: float) -> float | None:
+    ours = results.of(comparison.ours, latency_ms)
+    other = results.of(comparison.other, latency_ms)
+    return median_ratio(ours, other, comparison.value) if ours and other else None

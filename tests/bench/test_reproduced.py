@@ -1,0 +1,64 @@
+"""Ratios beside the stored ones."""
+
+from dataclasses import asdict
+
+import orjson
+
+from bench import reproduced, worker
+from bench.contestants import FLOOR, NAIVE, OURS, Contestant
+from bench.measure import Measurement
+from bench.report import RESULTS_JSON
+
+
+def measured(contestant: Contestant, cpu_s: float) -> Measurement:
+    return Measurement(
+        contestant=contestant.name,
+        job=contestant.job.value,
+        latency_ms=0.0,
+        seats="mixed",
+        batch=50 if contestant.uses_batches else None,
+        messages=1000,
+        cpu_s=cpu_s,
+        wall_s=cpu_s,
+        calls=360,
+        p50_ms=10,
+        p95_ms=20,
+        lone_ms=5,
+        rss_mib=50,
+        stub_utilisation=0.1,
+    )
+
+
+def test_each_ratio_stands_beside_the_stored_one_and_those_far_off_are_named() -> None:
+    here = [measured(OURS, 1.0), measured(NAIVE, 11.0), measured(FLOOR, 0.5)]
+    there = [measured(OURS, 2.0), measured(NAIVE, 20.0), measured(FLOOR, 1.6)]
+    stored = {
+        "data": [asdict(m) | {"perCore": m.per_core} for m in there],
+        "machine": {"processor": "Fast", "commit": "abc"},
+        "date": "2026-01-01",
+    }
+
+    section = reproduced.compared(worker.section(here), here, stored)
+
+    table = section.tables[-1]
+    assert table.title == "Ratios beside those stored (Fast, 2026-01-01, commit abc)"
+    assert table.rows == [
+        ["ours: messages per core, times naive's (0 ms)", "11.00", "10.00", "1.10"],
+        ["ours: processor time, times floor (lean)'s (0 ms)", "2.00", "1.25", "1.60"],
+    ]
+    assert section.closing[-1] == (
+        "- 1 of 2 ratios are within 20%; not: ours: processor time, times floor (lean)'s (0 ms)."
+    )
+
+
+def test_what_is_stored_in_the_project_can_be_compared_with_itself() -> None:
+    stored = reproduced.stored_section()
+    assert stored is not None
+    runs = orjson.loads(RESULTS_JSON.read_bytes())["sections"]["worker"]["data"]
+    names = Measurement.__dataclass_fields__
+    here = [Measurement(**{k: v for k, v in run.items() if k in names}) for run in runs]
+
+    section = reproduced.compared(worker.section(here), here, stored)
+
+    assert {row[-1] for row in section.tables[-1].rows} == {"1.00"}
+    assert len(section.tables[-1].rows) == 18
