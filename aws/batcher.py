@@ -6,13 +6,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import TracebackType
-from typing import Generic, Protocol, Self, TypeAlias, TypeVar
+from typing import Final, Generic, Protocol, Self, TypeAlias, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+_CLOCK_STEP_S: Final = 0.001
+"""uvloop's clock and timers count whole milliseconds: a timer may fire a rounding error early, and
+one set again for the rest would fire over and over until the clock has moved."""
 
 
 class ItemTooLargeError(ValueError):
@@ -134,7 +138,7 @@ class Batcher(Generic[T, R]):
         trace: TracebackType | None,
     ) -> bool | None:
         self._closing = True
-        while self._free:
+        while self._free and error_type is None:
             self._wake_one()
         try:
             return await self._tasks.__aexit__(error_type, error, trace)
@@ -204,7 +208,7 @@ class Batcher(Generic[T, R]):
             return Trigger.CLOSE
         if limits.eager and not self._batches:
             return Trigger.IDLE
-        if self._loop.time() >= self._pending[0].since + limits.linger_s:
+        if self._loop.time() >= self._pending[0].since + limits.linger_s - _CLOCK_STEP_S / 2:
             return Trigger.LINGER
         return None
 

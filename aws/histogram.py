@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
-from threading import Lock
+from threading import RLock
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -19,8 +19,9 @@ class Observations:
         self._bounds: Final = bounds
         self._counts = [0] * (len(bounds) + 1)
         self._sum = 0.0
-        # Scrapes come from another thread, and must not see half of a batch.
-        self._lock = Lock()
+        # Scrapes come from another thread, and must not see half of a batch. Reentrant, as the
+        # garbage collector may finalise a call, which is observed, in the middle of a scrape.
+        self._lock = RLock()
 
     def observe(self, value: float) -> None:
         """Take one observation."""

@@ -21,6 +21,7 @@ from schema.events import (
     ParticipationRequested,
     RequestFailed,
 )
+from schema.keys import MAX_TIME_MS
 from schema.values import value
 
 _RETRY_BASE_S: Final = 0.05
@@ -208,7 +209,8 @@ class Publisher:
         deadline = batch[0].deadline
         if self._now() >= deadline:
             return [(item, LossReason.TIMEOUT) for item in batch]
-        # asyncio's, as anyio's scope costs three times as much, for each call.
+        # asyncio's, as anyio's scope costs three times as much, for each call. An answer that comes
+        # in the very turn of the deadline is too late.
         try:
             async with asyncio.timeout_at(deadline):
                 try:
@@ -278,6 +280,8 @@ def _bus_entry(event: AnalyticsEvent) -> BusEntry:
         time_ms = event.queuedAt
     else:
         time_ms = event.timestamps.finishedAt
+    if not 0 <= time_ms <= MAX_TIME_MS:
+        raise ValueError(f"{time_ms} is not an epoch time in milliseconds")
     return BusEntry(source, detail_type, events.encode(event), time_ms // 1000)
 
 

@@ -255,6 +255,49 @@ async def test_leaving_by_an_error_fails_what_waits_and_what_is_under_way() -> N
 
 
 @virtual_time
+async def test_leaving_by_an_error_sends_nothing_of_what_waits() -> None:
+    service = Service()
+
+    async def submit() -> None:
+        results = await batcher.submit_many("abc")
+        assert [type(result) for result in results] == [ClosedError] * 3
+
+    async with anyio.create_task_group() as submitters:
+        try:
+            async with service.batcher(max_items=10, linger_s=60, concurrency=3) as batcher:
+                submitters.start_soon(submit)
+                await anyio.sleep(1)
+                raise ZeroDivisionError  # noqa: TRY301 - what ends the block
+        except* ZeroDivisionError:
+            pass
+
+    assert service.batches == []
+
+
+@pytest.mark.parametrize("use_uvloop", [False, True])
+def test_while_a_batch_lingers_its_clock_is_not_asked_over_and_over(*, use_uvloop: bool) -> None:
+    service = Service()
+    asked = 0
+
+    class Counting(Batcher[str, str]):
+        def _due(self) -> Trigger | None:
+            nonlocal asked
+            asked += 1
+            return super()._due()
+
+    async def main() -> None:
+        limits = BatchLimits(max_items=10, linger_s=0.02)
+        async with Counting(service.send, limits) as batcher:
+            for _ in range(25):
+                await batcher.submit("a")
+
+    anyio.run(main, backend_options={"use_uvloop": use_uvloop})
+
+    assert len(service.batches) == 25
+    assert asked < 25 * 8
+
+
+@virtual_time
 async def test_a_cancelled_submitter_hurts_nobody_else() -> None:
     service = Service(takes_s=1)
     async with service.batcher(max_items=3, linger_s=10) as batcher:

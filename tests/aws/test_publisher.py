@@ -307,6 +307,18 @@ async def test_an_event_that_json_cannot_hold_is_lost_alone() -> None:
 
 
 @virtual_time
+async def test_an_event_of_an_impossible_time_is_lost_alone() -> None:
+    bus = FakeBus()
+    absurd = replace(event(2), timestamps=Timestamps(1, 2, 10**15))
+
+    counted, warnings = await publish(bus, [event(1), absurd, event(3)])
+
+    assert bus.calls == [["r1", "r3"]]
+    assert counted == Counted(2, Counter(unencodable=1))
+    assert [warning["request_ids"] for warning in warnings] == [["r2"]]
+
+
+@virtual_time
 async def test_an_oversize_event_is_lost_alone() -> None:
     bus = FakeBus()
     huge = event(2, meta=Meta("x" * EVENTBRIDGE_BATCH_BYTES))
