@@ -17,6 +17,7 @@ from aws import statements
 from aws.client import Client, ClientOptions, Connection, open_client
 from aws.protocol import ClientKind
 from bench.peers import steps
+from config.limits import DYNAMODB_BATCH_GET_KEYS
 from schema import keys
 from schema.events import encode, participation_processed
 from schema.items import Change, RequestItem
@@ -60,22 +61,19 @@ class Floor:
     async def _handle(self, messages: list[dict[str, Any]]) -> None:
         bodies = [orjson.loads(message["Body"]) for message in messages]
         events = {body["eventId"] for body in bodies}
-        await self._dynamodb.call(
-            "BatchGetItem",
-            RequestItems={
-                steps.TABLE_NAME: {
-                    "Keys": [
-                        *(statements.request_key(body["requestId"]) for body in bodies),
-                        *(
-                            statements.event_key(event, sort_key)
-                            for event in events
-                            for sort_key in (keys.CONFIG_SORT_KEY, keys.CAPACITY_SORT_KEY)
-                        ),
-                    ],
-                    "ConsistentRead": True,
-                }
-            },
-        )
+        wanted = [
+            *(statements.request_key(body["requestId"]) for body in bodies),
+            *(
+                statements.event_key(event, sort_key)
+                for event in events
+                for sort_key in (keys.CONFIG_SORT_KEY, keys.CAPACITY_SORT_KEY)
+            ),
+        ]
+        for part in _parts(wanted, DYNAMODB_BATCH_GET_KEYS):
+            await self._dynamodb.call(
+                "BatchGetItem",
+                RequestItems={steps.TABLE_NAME: {"Keys": part, "ConsistentRead": True}},
+            )
         winners = [change(body, seated=True) for body in bodies if body["eventId"] in SEATED]
         losers = [change(body, seated=False) for body in bodies if body["eventId"] not in SEATED]
         if winners:

@@ -54,9 +54,13 @@ def test_every_program_does_the_whole_job(stub: Stub, contestant: Contestant) ->
 
 
 @pytest.mark.parametrize("seats", worker.SEATS)
-def test_the_bare_loop_does_the_whole_job_whatever_seats_there_are(stub: Stub, seats: str) -> None:
-    found = arena(stub).measure(few(FLOOR), Scenario(0.0, seats), batch=25)
-    assert found.messages == 60
+@pytest.mark.parametrize("contestant", [OURS, FLOOR], ids=lambda c: c.name)
+def test_the_largest_batches_are_decided_whatever_seats_there_are(
+    stub: Stub, contestant: Contestant, seats: str
+) -> None:
+    many = replace(contestant, messages=990)
+    found = arena(stub).measure(many, Scenario(0.0, seats), batch=max(worker.BATCHES))
+    assert found.messages == 990
 
 
 def test_our_receive_and_delete_need_two_calls_for_ten_messages(stub: Stub) -> None:
