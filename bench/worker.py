@@ -27,6 +27,9 @@ SEATS: Final = ("all seats", "sold out", "mixed")
 BATCHES: Final = (10, 25, 50, 99)
 DEFAULT_BATCH: Final = 50
 _MIXED: Final = "mixed"
+_MAX_STUB: Final = 0.7
+"""How busy AWS's stand-in may be, as a share of its core."""
+_TRIES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +81,18 @@ def full_tasks(runs: int) -> list[Task]:
 
 
 def run(tasks: Sequence[Task], arena: Arena, on_task: Callable[[str], None]) -> list[Measurement]:
-    """Make the measurements one by one; `on_task` is told what is measured next."""
+    """Make the measurements one by one; `on_task` is told what is measured next.
+
+    One in which AWS's stand-in was too busy to be out of the way is made again.
+    """
     found: list[Measurement] = []
     for task in tasks:
         on_task(task.label)
-        found.append(arena.measure(task.contestant, task.scenario, task.batch))
+        for _ in range(_TRIES):
+            measurement = arena.measure(task.contestant, task.scenario, task.batch)
+            if measurement.stub_utilisation < _MAX_STUB:
+                break
+        found.append(measurement)
     return found
 
 
@@ -254,7 +264,6 @@ def _batch_table(measurements: Sequence[Measurement], results: Results) -> Table
 _MIN_TIMES_NAIVE: Final = 10
 _MAX_CALLS: Final = 0.36
 _MAX_TIMES_FLOOR: Final = 1.2
-_MAX_STUB: Final = 0.7
 
 
 def _targets(results: Results) -> list[str]:

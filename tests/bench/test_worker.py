@@ -109,6 +109,19 @@ def test_the_results_say_which_targets_are_met() -> None:
     assert any("Missed by *ours*" in line and "2.00 times the processor" in line for line in told)
 
 
+def test_a_measurement_with_a_stand_in_too_busy_is_made_again() -> None:
+    busy = [0.9, 0.7, 0.4, 0.8, 0.8, 0.8]
+
+    class Arenas:
+        def measure(self, contestant: Contestant, _scenario: Scenario, _batch: int) -> Measurement:
+            return replace(measured(contestant, 1.0, 5), stub_utilisation=busy.pop(0))
+
+    tasks = [worker.Task(OURS, Scenario(0.0, "mixed")), worker.Task(NAIVE, Scenario(0.0, "mixed"))]
+    found = worker.run(tasks, Arenas(), lambda _: None)  # type: ignore[arg-type]
+
+    assert [(m.contestant, m.stub_utilisation) for m in found] == [("ours", 0.4), ("naive", 0.8)]
+
+
 def test_contestants_take_turns_within_a_run() -> None:
     labels = [task.label for task in worker.short_tasks(2)]
     assert labels[0] == "ours, 0 ms, mixed, batch 50"
