@@ -101,8 +101,8 @@ THREADS: Final = Contestant(
     about="boto3 on 16 threads, the same steps",
     job=Job.PIPELINE,
     arguments=_module("threads"),
-    messages=500,
-    messages_when_slow=500,
+    messages=1_000,
+    messages_when_slow=1_000,
 )
 OURS_NO_OP: Final = Contestant(
     name="ours, no-op",
@@ -110,7 +110,7 @@ OURS_NO_OP: Final = Contestant(
     job=Job.NO_OP,
     arguments=_module("ours_no_op"),
     environment=_our_settings,
-    messages=10_000,
+    messages=40_000,
     messages_when_slow=10_000,
 )
 TASKIQ: Final = Contestant(
