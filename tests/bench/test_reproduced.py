@@ -5,28 +5,10 @@ from dataclasses import asdict
 import orjson
 
 from bench import reproduced, worker
-from bench.contestants import FLOOR, NAIVE, OURS, Contestant
+from bench.contestants import FLOOR, NAIVE, OURS
 from bench.measure import Measurement
 from bench.report import RESULTS_JSON
-
-
-def measured(contestant: Contestant, cpu_s: float) -> Measurement:
-    return Measurement(
-        contestant=contestant.name,
-        job=contestant.job.value,
-        latency_ms=0.0,
-        seats="mixed",
-        batch=50 if contestant.uses_batches else None,
-        messages=1000,
-        cpu_s=cpu_s,
-        wall_s=cpu_s,
-        calls=360,
-        p50_ms=10,
-        p95_ms=20,
-        lone_ms=5,
-        rss_mib=50,
-        stub_utilisation=0.1,
-    )
+from tests.bench.measured import measured
 
 
 def test_each_ratio_stands_beside_the_stored_one_and_those_far_off_are_named() -> None:

@@ -11,6 +11,7 @@ from bench.contestants import FLOOR, FOREIGN_BODY, NAIVE, NO_OPS, OURS, PIPELINE
 from bench.environment import BenchError, Cores
 from bench.measure import Arena, Measurement, Scenario
 from bench.stub_process import Stub
+from tests.bench.measured import measured
 
 
 def arena(stub: Stub) -> Arena:
@@ -19,27 +20,6 @@ def arena(stub: Stub) -> Arena:
 
 def few(contestant: Contestant) -> Contestant:
     return replace(contestant, messages=60, messages_when_slow=60)
-
-
-def measured(
-    contestant: Contestant, cpu_s: float, lone_ms: float, latency_ms: float = 0.0
-) -> Measurement:
-    return Measurement(
-        contestant=contestant.name,
-        job=contestant.job.value,
-        latency_ms=latency_ms,
-        seats="mixed",
-        batch=50 if contestant.uses_batches else None,
-        messages=1000,
-        cpu_s=cpu_s,
-        wall_s=cpu_s,
-        calls=360,
-        p50_ms=10,
-        p95_ms=20,
-        lone_ms=lone_ms,
-        rss_mib=50,
-        stub_utilisation=0.1,
-    )
 
 
 @pytest.mark.parametrize("contestant", PIPELINES, ids=lambda c: c.name)
