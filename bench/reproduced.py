@@ -19,7 +19,7 @@ from bench.contestants import (
 )
 from bench.measure import Measurement
 from bench.report import RESULTS_JSON, Section, Table
-from bench.worker import LATENCIES_MS, Results, floor_of, median_ratio
+from bench.worker import LATENCIES_MS, Results, cpu_us, floor_of, median_ratio, per_core
 
 TOLERANCE: Final = 0.2
 """How far a ratio may be from the stored one, either way, to count as reproduced."""
@@ -33,13 +33,9 @@ class _Comparison:
     value: Callable[[Measurement], float]
 
 
-def _per_core(measurement: Measurement) -> float:
-    return measurement.per_core
-
-
 _COMPARISONS: Final = (
     *(
-        _Comparison(f"{ours.name}: messages per core, times {other.name}'s", ours, other, _per_core)
+        _Comparison(f"{ours.name}: messages per core, times {other.name}'s", ours, other, per_core)
         for ours in (OURS, OURS_ON_THE_SDK)
         for other in (NAIVE, THREADS)
     ),
@@ -48,7 +44,7 @@ _COMPARISONS: Final = (
             f"{ours.name}: processor time, times {ours.floor}'s",
             ours,
             floor_of(ours),
-            lambda measurement: measurement.cpu_us,
+            cpu_us,
         )
         for ours in (OURS, OURS_ON_THE_SDK)
     ),
@@ -57,7 +53,7 @@ _COMPARISONS: Final = (
             f"{OURS_NO_OP.name}: messages per core, times {other.name}'s",
             OURS_NO_OP,
             other,
-            _per_core,
+            per_core,
         )
         for other in (TASKIQ, CELERY, LOAFER)
     ),
@@ -80,10 +76,11 @@ def compared(section: Section, here: Sequence[Measurement], stored: Mapping[str,
     there = Results(
         [Measurement(**{k: v for k, v in run.items() if k in known}) for run in stored["data"]]
     )
+    mine_all = Results(here)
     rows, far = [], []
     for latency_ms in LATENCIES_MS:
         for comparison in _COMPARISONS:
-            mine = _ratio(Results(here), comparison, latency_ms)
+            mine = _ratio(mine_all, comparison, latency_ms)
             theirs = _ratio(there, comparison, latency_ms)
             if mine is None or theirs is None:
                 continue

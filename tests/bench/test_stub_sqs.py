@@ -121,6 +121,22 @@ async def test_visibility_zero_gives_a_message_back_at_once(clients: Clients, st
     assert again["MessageId"] == first["MessageId"]
 
 
+async def test_an_extended_message_does_not_come_back_at_its_first_deadline(
+    clients: Clients, stub: Stub
+) -> None:
+    stub.seed_messages(2, "kept")
+    stub.release()
+    kept, other = await receive(clients, stub, VisibilityTimeout=1)
+    await clients.sqs.call(
+        "ChangeMessageVisibility",
+        QueueUrl=stub.queue_url,
+        ReceiptHandle=kept["ReceiptHandle"],
+        VisibilityTimeout=100,
+    )
+    again = await receive(clients, stub, WaitTimeSeconds=5)
+    assert [message["MessageId"] for message in again] == [other["MessageId"]]
+
+
 async def test_a_batch_delete_tells_each_entry_apart(clients: Clients, stub: Stub) -> None:
     stub.seed_messages(2, "gone")
     stub.release()
