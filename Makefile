@@ -51,7 +51,7 @@ COMPILE := $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 
 lock: $(READY)  ## resolve the dependencies anew into the lock files
 	$(COMPILE) --extra local --group dev pyproject.toml -o requirements-dev.lock
 	$(COMPILE) -c requirements-dev.lock pyproject.toml -o requirements.lock
-	$(COMPILE) local/ministack.in -o local/ministack.lock
+	$(COMPILE) local/emulator/ministack.in -o local/emulator/ministack.lock
 	$(COMPILE) bench/peers.in -o bench/peers.lock
 	$(COMPILE) infra/container/build.in -o infra/container/build.lock
 

@@ -12,9 +12,9 @@ import anyio
 from analytics import athena_results
 from analytics.engine import LakeError, Progress, QueryFailed
 from analytics.results import Column, Row
-from aws.backoff import delay_s
-from aws.client import Client
 from aws.errors import AwsError, Transient
+from aws.protocol import Client
+from runtime.backoff import delay_s
 
 _PAGE_ROWS: Final = 1000
 _MEGABYTE: Final = 1_000_000

@@ -4,8 +4,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter
 
-from aws.batcher import Trigger
-from aws.histogram import Histogram
+from runtime.batcher import Trigger
+from runtime.histogram import Histogram
 
 _CALL_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20)
 _BATCH_BUCKETS: Final = (1, 2, 3, 5, 8, 10, 15, 20, 25, 50, 75, 99)

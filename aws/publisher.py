@@ -9,11 +9,11 @@ from typing import Final, Protocol, Self
 import anyio
 import structlog
 
-from aws import backoff
-from aws.batcher import Batcher, BatchLimits, ClosedError, FlushObserver
 from aws.bus import Bus, BusEntry
 from aws.errors import Fatal, Rejected, Transient
 from config.limits import EVENTBRIDGE_BATCH_BYTES, EVENTBRIDGE_BATCH_ENTRIES
+from runtime import backoff
+from runtime.batcher import Batcher, BatchLimits, ClosedError, FlushObserver
 from schema import events, names
 from schema.events import (
     AnalyticsEvent,

@@ -13,7 +13,7 @@ from aiobotocore.session import AioSession, get_session
 from botocore.model import Shape
 from botocore.parsers import ResponseParserError
 
-from aws.lean_json import without_nulls
+from aws.lean.json import without_nulls
 
 _CONVERTED: Final = frozenset({"blob", "timestamp"})
 

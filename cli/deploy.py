@@ -14,7 +14,7 @@ from cli.running import connection_of, run_async
 from config.settings import AwsSettings, TokenSettings, load
 
 if TYPE_CHECKING:
-    from cli.deployment import Deployment
+    from operations.deployment import Deployment
 
 StackName = Annotated[
     str, typer.Option("--stack", help="the pipeline's name; its stacks' names begin with it")
@@ -39,7 +39,7 @@ def deploy(
         parameters["ImageUri"] = image
 
     async def main(settings: AwsSettings) -> None:
-        from aws.client import open_client
+        from aws.sdk import open_client
 
         async with (
             _deployment(settings, stack) as deployment,
@@ -54,7 +54,7 @@ def env(stack: StackName) -> None:
     """Print the deployed pipeline's variables: `eval "$(participation env --stack NAME)"`."""
 
     async def main(settings: AwsSettings) -> None:
-        from cli.deployment import variables
+        from operations.deployment import variables
 
         async with _deployment(settings, stack) as deployment:
             found = variables(await deployment.outputs())
@@ -82,7 +82,7 @@ def smoke(
     bearer = token or _token()
 
     async def main(settings: AwsSettings) -> None:
-        from cli import smoke as smoking
+        from operations import smoke as smoking
 
         async with _place(settings, stack, ingest_url, ask_athena=athena) as place:
             await smoking.run(place, bearer, _tell)
@@ -103,8 +103,8 @@ def teardown(
         sys.exit(1)
 
     async def main(settings: AwsSettings) -> None:
-        from aws.client import open_client
-        from cli import deployment as deployments
+        from aws.sdk import open_client
+        from operations import deployment as deployments
 
         connection = connection_of(settings)
         async with _deployment(settings, stack) as deployment:
@@ -120,9 +120,9 @@ def teardown(
 
 @asynccontextmanager
 async def _deployment(settings: AwsSettings, name: str) -> AsyncIterator["Deployment"]:
-    from aws.client import open_client
-    from cli.deployment import Deployment
-    from cli.stacks import Stacks
+    from aws.sdk import open_client
+    from operations.deployment import Deployment
+    from operations.stacks import Stacks
 
     async with open_client("cloudformation", connection_of(settings)) as client:
         yield Deployment(name, Stacks(client, _tell), _tell)
@@ -134,10 +134,10 @@ async def _place(
 ) -> AsyncIterator[Any]:
     from analytics.athena_engine import AthenaEngine
     from analytics.athena_execution import Place as AthenaPlace
-    from aws.client import open_client
+    from aws.sdk import open_client
     from aws.table import Table
-    from cli.deployment import SERVICE
-    from cli.smoke import Place
+    from operations.deployment import SERVICE
+    from operations.smoke import Place
 
     connection = connection_of(settings)
     async with _deployment(settings, name) as deployment:
@@ -189,8 +189,8 @@ def _tell(line: str) -> None:
 def _run(main: Callable[[AwsSettings], Coroutine[Any, Any, None]]) -> None:
     """Run; what went wrong is one sentence and exit code 1."""
     from analytics.engine import LakeError
-    from cli.smoke import SmokeError
-    from cli.stacks import StackError
+    from operations.smoke import SmokeError
+    from operations.stacks import StackError
 
     try:
         run_async(main, load(AwsSettings))

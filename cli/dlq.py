@@ -14,7 +14,7 @@ from config.settings import CommonSettings, load
 
 if TYPE_CHECKING:
     from aws.queue import Queue
-    from worker.redrive import Selection
+    from operations.dead_letters import Selection
 
 app = typer.Typer(help="The dead-letter queue.", no_args_is_help=True)
 
@@ -49,7 +49,7 @@ def redrive(
 
 
 async def _list(settings: CommonSettings, reason: str | None, limit: int) -> None:
-    from worker.redrive import Selection, browse, reason_of
+    from operations.dead_letters import Selection, browse, reason_of
 
     selection = Selection(reason=reason)
     shown = 0
@@ -74,8 +74,8 @@ async def _redrive(
     from rich.console import Console
     from rich.progress import Progress
 
-    from worker import redrive as redriving
-    from worker.redrive import Selection
+    from operations import dead_letters as redriving
+    from operations.dead_letters import Selection
 
     now_ms = time_ns() // 1_000_000
     selection = Selection(reason=reason, limit=limit, sent_before_ms=now_ms)
@@ -95,7 +95,7 @@ async def _redrive(
 
 
 async def _count(dlq: "Queue", selection: "Selection") -> Counter[str]:
-    from worker.redrive import browse, reason_of
+    from operations.dead_letters import browse, reason_of
 
     counts: Counter[str] = Counter()
     async with browse(dlq) as batches:
@@ -114,8 +114,8 @@ def _tell(counts: Counter[str], sentence: str) -> None:
 
 @asynccontextmanager
 async def _queues(settings: CommonSettings) -> AsyncIterator[tuple["Queue", "Queue"]]:
-    from aws.client import open_client
     from aws.queue import Queue
+    from aws.sdk import open_client
 
     async with open_client("sqs", connection_of(settings)) as sqs:
         yield Queue(sqs, settings.queue_url), Queue(sqs, settings.dlq_url, is_dlq=True)

@@ -61,7 +61,7 @@ def show(event_id: Annotated[str, typer.Argument(help="the event's id")]) -> Non
 
 
 async def _create(settings: AwsSettings, config: EventConfig, capacity: Capacity) -> bool:
-    from aws.client import open_client
+    from aws.sdk import open_client
     from aws.table import Table
 
     async with open_client("dynamodb", connection_of(settings)) as dynamodb:
@@ -69,7 +69,7 @@ async def _create(settings: AwsSettings, config: EventConfig, capacity: Capacity
 
 
 async def _show(settings: AwsSettings, event_id: str) -> int:
-    from aws.client import open_client
+    from aws.sdk import open_client
     from aws.table import Table
 
     async with open_client("dynamodb", connection_of(settings)) as dynamodb:

@@ -154,7 +154,7 @@ def report(
     out: Annotated[Path, typer.Option(help="folder for the page, the CSV and the SQL files")],
 ) -> None:
     """Write the evidence report: one HTML page, with every result and statement beside it."""
-    from analytics.report import write_report
+    from analytics.report.report import write_report
 
     async def ask(engine: Engine, parameters: Parameters, progress: Progress) -> Path:
         return (await write_report(engine, out, parameters, progress)).page

@@ -13,7 +13,7 @@ from cli.running import run_async
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from local.findings import Findings
+    from local.demo.findings import Findings
     from local.pipeline_stack import PipelineStack
 
 app = typer.Typer(help="The pipeline on the embedded AWS of this machine.", no_args_is_help=True)
@@ -49,9 +49,9 @@ def demo(
     from rich.console import Console
 
     from config import logs
-    from local import page
-    from local.demo import EVENT_ID, DemoPlan, run
-    from local.progress import Shown
+    from local.demo import page
+    from local.demo.demo import EVENT_ID, DemoPlan, run
+    from local.demo.progress import Shown
 
     logs.configure("warning", "console")
     console = Console(stderr=as_json)
@@ -129,7 +129,7 @@ def up(
 
 
 async def _create_first_event(stack: "PipelineStack") -> None:
-    from aws.client import open_client
+    from aws.sdk import open_client
     from aws.table import Table
     from schema.items import Capacity, EventConfig
     from schema.states import EventType

@@ -10,14 +10,14 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from aws import backoff
-from aws.batcher import Batcher, BatchLimits, ClosedError, FlushObserver
 from aws.errors import AwsError, Fatal, Rejected, Transient
 from aws.publisher import Publisher
 from aws.queue import OutgoingMessage, Queue
 from aws.table import EventState, Table, is_condition_failed, is_duplicate
 from config import limits
 from ingest.gateway import CorruptItem, Insertion, Position, RequestPage, Unavailable
+from runtime import backoff
+from runtime.batcher import Batcher, BatchLimits, ClosedError, FlushObserver
 from schema.attributes import ItemError
 from schema.events import ParticipationRequested
 from schema.items import Change, EventConfig, RequestItem

@@ -12,8 +12,8 @@ import jwt
 import orjson
 import structlog
 
-from aws import backoff
 from ingest.tokens import ClaimRules
+from runtime import backoff
 
 MAX_DOCUMENT_BYTES: Final = 1_048_576
 _ALGORITHMS: Final = {"RSA": "RS256", "EC": "ES256"}

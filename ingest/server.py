@@ -17,14 +17,13 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from aws.bus import Bus
-from aws.client import open_client
 from aws.errors import AwsError
 from aws.metrics import BatchMetrics, CallMetrics
 from aws.protocol import ClientOptions, Connection
 from aws.publisher import Publisher, PublishPolicy
 from aws.queue import Queue
+from aws.sdk import open_client
 from aws.table import Table
-from config import collector
 from config.settings import IngestSettings
 from ingest import loop_lag
 from ingest.access_log import line_writer
@@ -34,6 +33,7 @@ from ingest.aws_gateway import CALLS_PER_STAGE, STAGES, AwsGateway
 from ingest.jwks import KeySetError
 from ingest.metrics import IngestMetrics
 from ingest.protocol import BoundedProtocol
+from runtime import collector
 
 _CONNECT_TIMEOUT_S: Final = 1.0
 _READ_TIMEOUT_S: Final = 3.0

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from local import firehose, ministack, programs, stack
-from local.firehose import FirehoseStandIn
-from local.ministack import Emulator
+from local import programs
+from local.emulator import ministack, stack
+from local.emulator.ministack import Emulator
+from local.emulator.stack import StackOutputs
+from local.firehose import stand_in
+from local.firehose.stand_in import FirehoseStandIn
 from local.programs import LineListener, Program
-from local.stack import StackOutputs
 
 BUFFER_INTERVAL_S: Final = 2.0
 """Instead of the stream's 60 s: nobody at a laptop wants to wait a minute for a file."""
@@ -48,7 +50,7 @@ async def running(
     async with ministack.running(directory) as emulator:
         told("deploying infra/pipeline.yaml")
         outputs = await stack.deploy_pipeline(emulator.connection)
-        async with firehose.standing_in(
+        async with stand_in.standing_in(
             emulator.connection, outputs.event_bus_name, buffer_interval_s=BUFFER_INTERVAL_S
         ) as delivery:
             secret = os.environ.get("JWT_SECRET") or secrets.token_urlsafe(48)

@@ -8,13 +8,17 @@ from uuid import uuid4
 
 import pytest
 from anyio.from_thread import start_blocking_portal
+from hypothesis import settings
 
-from aws.client import Connection
-from aws.protocol import ClientKind
-from local import ministack
-from local import stack as stacks
-from local.ministack import Emulator
-from local.stack import StackOutputs
+from aws.protocol import ClientKind, Connection
+from local.emulator import ministack
+from local.emulator import stack as stacks
+from local.emulator.ministack import Emulator
+from local.emulator.stack import StackOutputs
+
+# A slow machine is no failure.
+settings.register_profile("pipeline", deadline=None, max_examples=60, print_blob=True)
+settings.load_profile("pipeline")
 
 
 @pytest.fixture(scope="session")

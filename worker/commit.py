@@ -11,10 +11,10 @@ from weakref import WeakValueDictionary
 import anyio
 import structlog
 
-from aws import backoff
 from aws.errors import Fatal, Rejected, Transient
 from aws.table import Loaded, SeatsCancelled, is_condition_failed
 from config.limits import DYNAMODB_BATCH_STATEMENTS
+from runtime import backoff
 from schema.items import RequestItem
 from worker import decide
 from worker.decide import Candidate, Plan, Reading, SeatPlan, Step

@@ -14,13 +14,15 @@ from anyio.abc import TaskGroup
 from prometheus_client import CollectorRegistry
 
 from aws.bus import Bus
-from aws.client import ClientOptions, Connection, open_client
 from aws.errors import AwsError, Fatal, Transient
+from aws.protocol import ClientOptions, Connection
 from aws.queue import Delivery, Queue, QueueDescription, VisibilityChange
+from aws.sdk import open_client
 from aws.table import Table
-from config import collector, identity
+from config import identity
 from config.limits import SQS_BATCH_ENTRIES
 from config.settings import WorkerSettings, drain_reserve_s
+from runtime import collector
 from worker import health, pipeline
 from worker.leases import Leases
 from worker.metrics import WorkerMetrics

@@ -4,8 +4,8 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
-from aws.batcher import Trigger
 from aws.queue import Delivery
+from runtime.batcher import Trigger
 
 
 class Inbox:

@@ -4,9 +4,9 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from aws.histogram import Histogram, Observations
 from aws.metrics import BatchMetrics, CallMetrics
 from aws.publisher import LossReason
+from runtime.histogram import Histogram, Observations
 from worker.results import Outcome
 
 MAIN_QUEUE: Final = "main"

@@ -11,9 +11,9 @@ from aws.publisher import PublishPolicy
 from aws.queue import Queue
 from aws.table import Table
 from config.settings import WorkerSettings
+from runtime.stop import Stop
 from worker.leases import Leases
 from worker.metrics import WorkerMetrics
-from worker.stop import Stop
 
 log = structlog.get_logger("worker")
 

@@ -11,11 +11,11 @@ from functools import partial
 
 import anyio
 
-from aws.batcher import Batcher, BatchLimits
 from aws.errors import Transient
 from aws.publisher import Publisher
 from aws.queue import OutgoingMessage, Queue, VisibilityChange
 from config.limits import SQS_BATCH_BYTES, SQS_BATCH_ENTRIES
+from runtime.batcher import Batcher, BatchLimits
 from worker.commit import Committer
 from worker.credits import Credits
 from worker.inbox import Inbox

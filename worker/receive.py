@@ -8,10 +8,10 @@ from typing import Final
 import anyio
 import structlog
 
-from aws import backoff
 from aws.errors import Fatal, Rejected, Transient
 from aws.queue import Delivery, Queue
 from config.limits import SQS_BATCH_ENTRIES
+from runtime import backoff
 from schema import names
 from worker.credits import Credits
 from worker.inbox import Inbox

@@ -11,12 +11,12 @@ from typing import Final
 import anyio
 import structlog
 
-from aws import backoff
-from aws.batcher import Batcher, ItemTooLargeError
 from aws.errors import Fatal
 from aws.publisher import LossReason, Publisher
 from aws.queue import Delivery, OutgoingMessage, VisibilityChange, is_lost_handle
 from config.limits import SQS_VISIBILITY_TIMEOUT_SECONDS
+from runtime import backoff
+from runtime.batcher import Batcher, ItemTooLargeError
 from schema import events, names
 from schema.events import AnalyticsEvent, DeliveryInfo, Timestamps
 from schema.states import Status

@@ -13,8 +13,8 @@ import anyio
 import orjson
 
 from aws import statements
-from aws.client import Client, ClientOptions, Connection, open_client
-from aws.protocol import ClientKind
+from aws.protocol import Client, ClientKind, ClientOptions, Connection
+from aws.sdk import open_client
 from bench.peers import steps
 from bench.peers.floor import change
 from schema import keys

@@ -15,8 +15,8 @@ from analytics.athena_execution import Patience, Place
 from analytics.engine import LakeError, Partition, QueryFailed
 from analytics.parameters import Parameters
 from analytics.statements import StatementError
-from aws.client import open_client
 from aws.errors import Fatal, Transient
+from aws.sdk import open_client
 from tests.analytics.athena_stand_in import AthenaStandIn, Refusal, standing_in
 from tests.analytics.conftest import Make, line, ms
 

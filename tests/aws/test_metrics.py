@@ -2,8 +2,8 @@
 
 from prometheus_client import CollectorRegistry
 
-from aws.batcher import Trigger
 from aws.metrics import BatchMetrics, CallMetrics
+from runtime.batcher import Trigger
 
 
 def test_a_call_s_seconds_are_observed_whether_it_succeeds_or_not() -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from aws.client import Connection, open_client
 from aws.errors import Fatal, Rejected
 from aws.objects import StoredObject, download_lake, list_objects, read_object
-from aws.protocol import Client
-from local.stack import StackOutputs
+from aws.protocol import Client, Connection
+from aws.sdk import open_client
+from local.emulator.stack import StackOutputs
 
 
 @dataclass(frozen=True, slots=True)

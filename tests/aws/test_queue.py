@@ -3,13 +3,7 @@
 import pytest
 
 from aws.errors import Fatal, Rejected, Transient
-from aws.queue import (
-    Delivery,
-    OutgoingMessage,
-    Queue,
-    VisibilityChange,
-    is_lost_handle,
-)
+from aws.queue import Delivery, OutgoingMessage, Queue, VisibilityChange, is_lost_handle
 from tests.aws.scripted import ScriptedClient
 
 

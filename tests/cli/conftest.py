@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from aws.client import Connection
+from aws.protocol import Connection
 from cli.main import main
 from config.settings import IngestSettings, WorkerSettings
-from local.stack import StackOutputs
+from local.emulator.stack import StackOutputs
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.stack import StackOutputs
+from local.emulator.stack import StackOutputs
 from tests.cli.conftest import Command
 
 SECRET = "a secret of more than thirty-two bytes"  # pragma: allowlist secret

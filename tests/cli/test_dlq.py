@@ -5,8 +5,9 @@ from uuid import uuid4
 import anyio
 import pytest
 
-from aws.client import Connection, open_client
+from aws.protocol import Connection
 from aws.queue import Delivery, OutgoingMessage, Queue
+from aws.sdk import open_client
 from tests.cli.conftest import Command
 
 NO_JSON = OutgoingMessage("nonsense", {"reasonCode": "BODY_NOT_JSON", "attempt": "1"})

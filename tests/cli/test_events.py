@@ -5,7 +5,8 @@ from functools import partial
 import anyio
 import pytest
 
-from aws.client import Connection, open_client
+from aws.protocol import Connection
+from aws.sdk import open_client
 from aws.table import Table
 from schema.items import EventConfig, RequestItem
 from schema.states import Status

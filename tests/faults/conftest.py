@@ -8,7 +8,8 @@ from uuid import uuid4
 
 import pytest
 
-from aws.client import Client, ClientOptions, Connection, open_client
+from aws.protocol import Client, ClientOptions, Connection
+from aws.sdk import open_client
 from tests.faults.proxy import FaultProxy
 
 READ_TIMEOUT_S = 1.0

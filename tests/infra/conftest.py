@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from aws.client import Connection
-from local.stack import StackOutputs
+from aws.protocol import Connection
+from local.emulator.stack import StackOutputs
 from tests.worker.support import World, world_of
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from local import template
+from local.emulator import template
 from tests.infra.test_pipeline import ACTIONS
 
 ROOT: Final = Path(__file__).parents[2]

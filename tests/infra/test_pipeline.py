@@ -8,7 +8,7 @@ import pytest
 
 from analytics import statements
 from config.settings import WorkerSettings
-from local import template
+from local.emulator import template
 from schema import names
 from schema.events import DeliveryInfo, Failure, Meta, ParticipationProcessed, Timestamps
 from tests.infra.operations import called_operations

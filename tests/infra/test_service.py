@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from config.settings import IngestSettings, WorkerSettings, load
-from local import template
+from local.emulator import template
 
 SERVICE = template.load("service.yaml")
 PARAMETERS: dict[str, Any] = SERVICE["Parameters"]

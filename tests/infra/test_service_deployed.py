@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from aws.client import Connection, open_client
-from local import stack as stacks
-from local import template
-from local.stack import StackOutputs
+from aws.protocol import Connection
+from aws.sdk import open_client
+from local.emulator import stack as stacks
+from local.emulator import template
+from local.emulator.stack import StackOutputs
 from tests.worker.support import World, request
 
 SECRET_ARN = (

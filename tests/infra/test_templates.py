@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from local import named_queries, template
+from local import named_queries
+from local.emulator import template
 
 INFRA = Path(str(files("infra")))
 TEMPLATES = sorted(

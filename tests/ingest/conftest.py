@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from aws.client import Connection
-from local.stack import StackOutputs
+from aws.protocol import Connection
+from local.emulator.stack import StackOutputs
 from tests.faults.proxy import FaultProxy
 from tests.ingest.live import Live
 from tests.ingest.support import EVENT

@@ -10,8 +10,9 @@ import anyio
 import httpx
 from anyio.abc import TaskStatus
 
-from aws.client import ClientOptions, Connection, open_client
+from aws.protocol import ClientOptions, Connection
 from aws.queue import Queue
+from aws.sdk import open_client
 from aws.table import Table
 from config.settings import IngestSettings
 from ingest import server

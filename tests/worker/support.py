@@ -12,11 +12,12 @@ import anyio
 import orjson
 from prometheus_client import CollectorRegistry
 
-from aws.client import Client, Connection, open_client
+from aws.protocol import Client, Connection
 from aws.queue import OutgoingMessage, Queue
+from aws.sdk import open_client
 from aws.table import Table
 from config.settings import WorkerSettings
-from local.stack import StackOutputs
+from local.emulator.stack import StackOutputs
 from schema import keys
 from schema.items import Capacity, EventConfig, RequestItem
 from schema.message import ParticipationMessage

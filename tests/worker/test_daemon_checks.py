@@ -11,11 +11,11 @@ import pytest
 import structlog
 
 from aws.bus import Bus
-from aws.client import Connection
 from aws.errors import Fatal, Rejected, Transient
+from aws.protocol import Connection
 from aws.queue import Delivery, Queue
 from aws.table import Table
-from local.stack import StackOutputs
+from local.emulator.stack import StackOutputs
 from tests.aws.scripted import ScriptedClient
 from tests.virtual_time import virtual_time
 from tests.worker.fakes import (

@@ -8,15 +8,15 @@ import pytest
 
 from aws.errors import Transient
 from aws.queue import OutgoingMessage
+from operations import dead_letters as redrive
+from operations.dead_letters import Selection
 from schema import json_schemas
 from schema.names import REDRIVEN_AT_ATTRIBUTE
 from schema.states import Status
 from tests.faults.actions import SERVER_ERROR, Fault
 from tests.faults.proxy import FaultProxy
 from tests.worker.support import World, figure, message_of, now_ms, request, until
-from worker import redrive
 from worker.parts import Parts
-from worker.redrive import Selection
 
 
 async def test_a_defective_message_is_quarantined_byte_for_byte_and_told(world: World) -> None:

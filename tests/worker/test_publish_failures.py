@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from aws.client import open_client
+from aws.sdk import open_client
 from tests.faults.actions import SERVER_ERROR, THROTTLE, Action, FailEntries, Fault, Hang, Refuse
 from tests.faults.proxy import FaultProxy
 from tests.worker.support import World, figure, request

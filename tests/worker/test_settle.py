@@ -9,24 +9,16 @@ import anyio
 import pytest
 import structlog
 
-from aws.batcher import Batcher, BatchLimits
 from aws.errors import Fatal, Rejected, Transient
 from aws.publisher import Publisher
 from aws.queue import Delivery, OutgoingMessage
 from config.limits import SQS_BATCH_BYTES
+from runtime.batcher import Batcher, BatchLimits
 from schema.items import RequestItem
 from schema.message import DefectReason, MessageDefect
 from schema.states import Status
 from tests.virtual_time import virtual_time
-from tests.worker.fakes import (
-    NOW_MS,
-    FakeBus,
-    FakeQueue,
-    FakeTable,
-    Requests,
-    parts_of,
-    sample,
-)
+from tests.worker.fakes import NOW_MS, FakeBus, FakeQueue, FakeTable, Requests, parts_of, sample
 from worker.credits import Credits
 from worker.leases import Leases
 from worker.parts import Parts

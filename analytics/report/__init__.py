@@ -1,0 +1,1 @@
+"""The evidence report: its page, its charts, and the evidence they show."""

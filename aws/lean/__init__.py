@@ -1,0 +1,1 @@
+"""The lean client: SQS, DynamoDB and EventBridge over connections of its own."""

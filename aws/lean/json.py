@@ -1,0 +1,102 @@
+"""AWS's JSON protocol without the SDK's models: request bodies, answers and error documents."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from http import HTTPStatus
+from math import floor
+from typing import Any, Final
+
+import orjson
+
+from aws.errors import AwsError, Rejected, Transient, from_response
+from aws.lean.http import Answer
+
+_OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATETIME
+_FIRST_ERROR_STATUS: Final = 301
+_FIRST_SERVER_ERROR: Final = 500
+_QUERY_ERROR: Final = "x-amzn-query-error"
+
+
+def encode(service: str, operation: str, parameters: Mapping[str, Any]) -> bytes:
+    """The request's body; raises Rejected for what JSON cannot hold."""
+    try:
+        return orjson.dumps(parameters, default=_epoch_seconds, option=_OPTIONS)
+    except orjson.JSONEncodeError as error:
+        raise Rejected(service, operation, "ParamValidationError", str(error)) from error
+
+
+def _epoch_seconds(value: object) -> int:
+    """The protocol's form of a time: whole seconds, as botocore writes them."""
+    if isinstance(value, datetime):
+        return floor(value.timestamp())
+    raise TypeError(f"{type(value).__name__} cannot be a parameter")
+
+
+def decode(service: str, operation: str, answer: Answer) -> dict[str, Any]:
+    """The document of a successful answer; raises the error that the answer tells.
+
+    An answer that is no JSON object is an error, too. (botocore takes it for one without any
+    field: a transaction would count as committed.)
+    """
+    if answer.status >= _FIRST_ERROR_STATUS:
+        raise _error(service, operation, answer)
+    if not answer.body:
+        return {}
+    try:
+        document: Any = orjson.loads(answer.body)
+    except orjson.JSONDecodeError as error:
+        raise Transient(service, operation, "ResponseParserError", str(error)) from error
+    if not isinstance(document, dict):
+        raise Transient(service, operation, "ResponseParserError", "the answer is no JSON object")
+    found: dict[str, Any] = without_nulls(document) if b"null" in answer.body else document
+    return found
+
+
+def without_nulls(document: Any) -> Any:
+    """The document without the fields that are null, which the SDK leaves out."""
+    if isinstance(document, dict):
+        return {k: without_nulls(v) for k, v in document.items() if v is not None}
+    if isinstance(document, list):
+        return [without_nulls(value) for value in document]
+    return document
+
+
+def _error(service: str, operation: str, answer: Answer) -> AwsError:
+    """Translate an error document, with the code that the SDK would choose."""
+    status = answer.status
+    error: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
+    body = answer.body.strip()
+    if status >= _FIRST_SERVER_ERROR and (not body or body.startswith(b"<html>")):
+        error = {"Code": str(status), "Message": _phrase(status)}  # a load balancer's own answer
+    else:
+        fields = _fields(answer.body)
+        code = str(fields.pop("__type", status)).split(":", 1)[0].rsplit("#", 1)[-1]
+        error["Message"] = fields.get("message", fields.get("Message", ""))
+        error["Code"] = code
+        # SQS's codes of the time before it spoke JSON, which the SDK still tells.
+        parts = (answer.header(_QUERY_ERROR) or "").split(";")
+        if len(parts) == 2 and parts[0]:  # noqa: PLR2004 - the code and who is to blame
+            error |= {"Code": parts[0], "QueryErrorCode": code, "Type": parts[1]}
+    metadata: dict[str, Any] = {"HTTPStatusCode": status}
+    if request_id := answer.header("x-amzn-requestid"):
+        metadata["RequestId"] = request_id
+    response = fields | {"Error": error, "ResponseMetadata": metadata}
+    return from_response(service, operation, response, status)
+
+
+def _fields(body: bytes) -> dict[str, Any]:
+    try:
+        document = orjson.loads(body or b"{}")
+    except orjson.JSONDecodeError:
+        return {"message": body.decode(errors="replace")}
+    if isinstance(document, dict):
+        return {key: without_nulls(value) for key, value in document.items() if value is not None}
+    return {"message": str(document)}
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""

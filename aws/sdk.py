@@ -1,0 +1,115 @@
+"""AWS clients behind one small interface, where every call is timed and its errors translated."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from time import perf_counter
+from typing import Any, Final
+
+import aioboto3
+import aiobotocore
+from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
+from botocore import xform_name
+
+from aws import errors
+from aws.lean.client import SERVICES, can_reach, open_lean
+from aws.protocol import CallObserver, Client, ClientOptions, Connection
+from aws.sdk_parser import session_with_plain_parser
+
+_USER_AGENT: Final = f"participation-pipeline aiobotocore/{aiobotocore.__version__}"
+
+
+class _Unobserved:
+    def observe(self, service: str, operation: str, seconds: float, code: str | None) -> None:
+        pass
+
+
+class SdkClient:
+    """A client of aioboto3."""
+
+    def __init__(self, service: str, sdk_client: Any, observer: CallObserver) -> None:
+        self._service = service
+        self._sdk_client = sdk_client
+        self._observer = observer
+        self._methods: dict[str, Callable[..., Any]] = {}
+
+    async def call(self, operation: str, /, **parameters: Any) -> dict[str, Any]:
+        """Call an operation; raises Transient, Fatal or Rejected."""
+        method = self._methods.get(operation)
+        if method is None:
+            method = getattr(self._sdk_client, xform_name(operation))
+            self._methods[operation] = method
+        began = perf_counter()
+        code: str | None = "Cancelled"
+        try:
+            response: dict[str, Any] = await method(**parameters)
+        except Exception as error:
+            translated = errors.translate(self._service, operation, error)
+            code = translated.code
+            raise translated from error
+        else:
+            code = None
+            return response
+        finally:
+            self._observer.observe(self._service, operation, perf_counter() - began, code)
+
+
+class _Transport:
+    """Stands in for the SDK's HTTP session class, to learn the settings it would be made with."""
+
+    def __init__(self) -> None:
+        self.settings: dict[str, Any] = {}
+
+    def __call__(self, **settings: Any) -> AIOHTTPSession:
+        self.settings = settings
+        return AIOHTTPSession(**settings)
+
+
+@asynccontextmanager
+async def open_client(
+    service: str,
+    connection: Connection,
+    options: ClientOptions | None = None,
+    observer: CallObserver | None = None,
+) -> AsyncIterator[Client]:
+    """Open a client of one service (`sqs`, `dynamodb`, `events`, `s3`, …) and close it at the end.
+
+    Raises Fatal where the SDK cannot even be set up (no region, an incomplete profile).
+    """
+    options, observer = options or ClientOptions(), observer or _Unobserved()
+    session = aioboto3.Session(
+        aws_access_key_id=connection.access_key_id,
+        aws_secret_access_key=connection.secret_access_key,
+        region_name=connection.region,
+        botocore_session=session_with_plain_parser(),
+    )
+    transport = _Transport()
+    sdk = session.client(
+        service,
+        endpoint_url=options.endpoint_url or connection.endpoint_url,
+        config=_config(connection, options, transport),
+    )
+    async with sdk as sdk_client:
+        wants_lean = connection.client == "lean" and service in SERVICES
+        if wants_lean and can_reach(sdk_client, transport.settings):
+            credentials = await session.get_credentials()
+            async with open_lean(
+                sdk_client, credentials, transport.settings, options, observer
+            ) as client:
+                yield client
+        else:
+            yield SdkClient(service, sdk_client, observer)
+
+
+def _config(connection: Connection, options: ClientOptions, transport: _Transport) -> AioConfig:
+    return AioConfig(
+        http_session_cls=transport,
+        max_pool_connections=options.max_connections,
+        connect_timeout=options.connect_timeout_s,
+        read_timeout=options.read_timeout_s,
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        parameter_validation=False,
+        # Else botocore composes the same text anew for each call, twice: 4% of a call's cost.
+        user_agent=_USER_AGENT,
+        s3={"addressing_style": "path"} if connection.endpoint_url else {},
+    )

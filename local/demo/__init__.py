@@ -1,0 +1,1 @@
+"""The demo: one event, one burst, and what was found."""

@@ -1,0 +1,1 @@
+"""The embedded AWS: MiniStack, its environment, and the templates deployed to it."""

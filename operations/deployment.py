@@ -1,0 +1,126 @@
+"""The pipeline's stacks together: which there are, what each is given, and how they go again."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any, Final
+
+from analytics.athena_engine import AthenaEngine
+from analytics.athena_execution import Place
+from aws.errors import Rejected
+from aws.objects import list_objects
+from aws.protocol import Client
+from operations.stacks import StackError, Stacks, Tell
+
+PIPELINE: Final = "pipeline.yaml"
+QUERIES: Final = "queries.yaml"
+SERVICE: Final = "service.yaml"
+
+_VIEW: Final = "create_requests_view"
+_DELETE_AT_ONCE: Final = 1_000
+
+_SUFFIXES: Final = {PIPELINE: "", QUERIES: "-queries", SERVICE: "-service"}
+_VARIABLES: Final = {
+    "TABLE_NAME": "TableName",
+    "QUEUE_URL": "QueueUrl",
+    "DLQ_URL": "DlqUrl",
+    "EVENT_BUS_NAME": "EventBusName",
+    "LAKE_BUCKET": "BucketName",
+    "LAKE_DATABASE": "Database",
+    "ATHENA_WORKGROUP": "WorkGroup",
+}
+"""The commands' variables, each with the output that it takes its value from."""
+
+
+def stack_name(name: str, template: str) -> str:
+    """The name of one of the pipeline's stacks."""
+    return f"{name}{_SUFFIXES[template]}"
+
+
+def template_text(template: str) -> str:
+    """A template of `infra/`."""
+    return (files("infra") / template).read_text(encoding="utf-8")
+
+
+def variables(outputs: Mapping[str, str]) -> dict[str, str]:
+    """What the commands need in their environment to work on a deployed pipeline."""
+    return {variable: outputs[output] for variable, output in _VARIABLES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """The stacks of one pipeline, called `name`."""
+
+    name: str
+    stacks: Stacks
+    tell: Tell
+    read: Callable[[str], str] = field(default=template_text)
+
+    async def outputs(self, template: str = PIPELINE) -> Mapping[str, str]:
+        """A stack's outputs; raises StackError where it is not deployed."""
+        name = stack_name(self.name, template)
+        stack = await self.stacks.find(name)
+        if stack is None:
+            raise StackError(f"there is no stack {name}: run `participation deploy` first")
+        return stack.outputs
+
+    async def deploy(self, athena: Client, given: Mapping[str, str]) -> None:
+        """Make or update everything; the services only with an image, or where they exist.
+
+        Raises StackError, before anything is changed, for a parameter that no template takes.
+        """
+        taken = {t: await self.stacks.parameters_of(self.read(t)) for t in (PIPELINE, SERVICE)}
+        if unknown := given.keys() - frozenset().union(*taken.values()):
+            raise StackError(f"no template has a parameter {', '.join(sorted(unknown))}")
+        outputs = await self._apply(PIPELINE, _only(given, taken[PIPELINE]))
+        place = {"DatabaseName": outputs["Database"], "WorkGroupName": outputs["WorkGroup"]}
+        await self._apply(QUERIES, place)
+        await self._define_view(athena, outputs)
+        service = stack_name(self.name, SERVICE)
+        if "ImageUri" in given or await self.stacks.find(service) is not None:
+            for_service = _only(outputs, taken[SERVICE]) | _only(given, taken[SERVICE])
+            await self._apply(SERVICE, for_service)
+        else:
+            self.tell(f"{service}: left out; give --image to run worker and ingest on ECS")
+
+    async def tear_down(self) -> Mapping[str, str]:
+        """Delete the stacks, the last one first; returns the outputs that the pipeline had.
+
+        Table and bucket stay: `delete_data` removes them.
+        """
+        outputs = await self.outputs()
+        for template in (SERVICE, QUERIES, PIPELINE):
+            await self.stacks.delete(stack_name(self.name, template))
+        return outputs
+
+    async def _apply(self, template: str, parameters: Mapping[str, str]) -> Mapping[str, str]:
+        name = stack_name(self.name, template)
+        return await self.stacks.apply(name, self.read(template), parameters)
+
+    async def _define_view(self, athena: Client, outputs: Mapping[str, str]) -> None:
+        """CloudFormation cannot run SQL, and a Glue view would be encoded beyond reading."""
+        place = Place(database=outputs["Database"], workgroup=outputs["WorkGroup"])
+        await AthenaEngine(athena, place, bucket=outputs["BucketName"]).define(_VIEW)
+        self.tell(f"{outputs['Database']}: view {_VIEW.removeprefix('create_')} is up to date")
+
+
+async def delete_data(s3: Client, dynamodb: Client, outputs: Mapping[str, str], tell: Tell) -> None:
+    """Delete the lake's bucket with all that is in it, and the table; nothing brings them back."""
+    bucket, table = outputs["BucketName"], outputs["TableName"]
+    keys = [stored.key async for stored in list_objects(s3, bucket, "")]
+    for start in range(0, len(keys), _DELETE_AT_ONCE):
+        doomed: dict[str, Any] = {
+            "Objects": [{"Key": key} for key in keys[start : start + _DELETE_AT_ONCE]],
+            "Quiet": True,
+        }
+        answer = await s3.call("DeleteObjects", Bucket=bucket, Delete=doomed)
+        if errors := answer.get("Errors"):
+            raise Rejected("s3", "DeleteObjects", errors[0]["Code"], errors[0]["Message"])
+    await s3.call("DeleteBucket", Bucket=bucket)
+    tell(f"{bucket}: deleted with {len(keys):,} objects")
+    await dynamodb.call("DeleteTable", TableName=table)
+    tell(f"{table}: deleted")
+
+
+def _only(values: Mapping[str, str], names: frozenset[str]) -> dict[str, str]:
+    return {name: value for name, value in values.items() if name in names}

@@ -1,0 +1,175 @@
+"""The smoke test: one request through a deployed pipeline, until the lake shows it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import Any, Final, TypeVar
+
+import anyio
+import httpx
+import orjson
+
+from analytics.athena_engine import AthenaEngine
+from analytics.parameters import Parameters
+from aws.objects import list_objects, read_object
+from aws.protocol import Client
+from aws.table import Table
+from operations.stacks import Tell
+from schema.items import Capacity, EventConfig
+from schema.names import LAKE_ROOT
+from schema.states import EventType
+
+_POLL_S: Final = 1.0
+_LAKE_POLL_S: Final = 5.0
+_HTTP_TIMEOUT_S: Final = 10.0
+
+T = TypeVar("T")
+
+
+class SmokeError(Exception):
+    """A step did not succeed; the text says which, and what was seen instead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the deployed pipeline is."""
+
+    ingest_url: str
+    table: Table
+    s3: Client
+    bucket: str
+    athena: AthenaEngine | None
+    """None leaves the question to Athena out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long each part may take (seconds)."""
+
+    decision_s: float = 60.0
+    lake_s: float = 300.0
+    lake_poll_s: float = _LAKE_POLL_S
+
+
+async def run(place: Place, token: str, tell: Tell, patience: Patience | None = None) -> None:
+    """Send one request of a fresh event with one seat through everything; raises SmokeError."""
+    patience = patience or Patience()
+    began = datetime.now(UTC)
+    event_id = f"smoke-{began:%Y%m%d-%H%M%S-%f}"
+    async with _step(tell, f"event {event_id} with one seat created"):
+        await place.table.create_event(
+            EventConfig(event_id=event_id, event_type=EventType.FIRST_COME),
+            Capacity(event_id=event_id, total=1, remaining=1),
+        )
+    async with httpx.AsyncClient(
+        base_url=place.ingest_url,
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=_HTTP_TIMEOUT_S,
+    ) as ingest:
+        async with _step(tell, "click accepted by ingest"):
+            request_id = await _click(ingest, event_id)
+        async with _step(tell, f"request {request_id} decided by a worker: SUCCEEDED"):
+            await _until_decided(ingest, request_id, patience.decision_s)
+    async with _step(tell, "the seat is taken in the table"):
+        capacity = (await place.table.load([], [event_id])).events[event_id].capacity
+        if capacity is None or capacity.remaining != 0:
+            raise SmokeError(f"the event's seats are {capacity}, not 0 of 1")
+    async with _step(tell, f"the event lies in s3://{place.bucket}/{LAKE_ROOT}"):
+        line = await _until_in_the_lake(place, request_id, began, patience)
+        _check_line(line, event_id)
+    if place.athena is not None:
+        async with _step(tell, "Athena counts it"):
+            await _until_counted(place.athena, event_id, began, patience)
+
+
+async def _click(ingest: httpx.AsyncClient, event_id: str) -> str:
+    answer = await _asked(ingest.post(f"/events/{event_id}/participations"))
+    if answer.status_code != httpx.codes.ACCEPTED:
+        raise SmokeError(f"ingest answered {answer.status_code}: {answer.text[:500]}")
+    return str(answer.json()["requestId"])
+
+
+async def _until_decided(ingest: httpx.AsyncClient, request_id: str, within_s: float) -> None:
+    async def decided() -> str | None:
+        answer = await _asked(ingest.get(f"/requests/{request_id}"))
+        if answer.status_code != httpx.codes.OK:
+            raise SmokeError(f"ingest answered {answer.status_code}: {answer.text[:500]}")
+        status = str(answer.json()["status"])
+        return None if status in {"RECEIVED", "QUEUED", "PROCESSING"} else status
+
+    status = await _until(decided, within_s, _POLL_S, "no worker decided it")
+    if status != "SUCCEEDED":
+        raise SmokeError(f"the request ended as {status}")
+
+
+async def _until_in_the_lake(
+    place: Place, request_id: str, began: datetime, patience: Patience
+) -> Mapping[str, Any]:
+    seen: set[str] = set()
+
+    async def found() -> Mapping[str, Any] | None:
+        # The folder tells the hour of arrival; a test near its end may see two.
+        for prefix in _folders(began, datetime.now(UTC)):
+            async for stored in list_objects(place.s3, place.bucket, prefix):
+                if stored.key in seen:
+                    continue
+                for line in (await read_object(place.s3, place.bucket, stored.key)).splitlines():
+                    if request_id.encode() in line:
+                        document: Mapping[str, Any] = orjson.loads(line)
+                        return document
+                seen.add(stored.key)
+        return None
+
+    return await _until(found, patience.lake_s, patience.lake_poll_s, "it did not reach the lake")
+
+
+async def _until_counted(
+    athena: AthenaEngine, event_id: str, began: datetime, patience: Patience
+) -> None:
+    async def counted() -> int | None:
+        asked = Parameters(dt_from=began.date(), dt_to=datetime.now(UTC).date(), event_id=event_id)
+        return (await athena.run("totals", asked)).count("request_count") or None
+
+    await _until(counted, patience.lake_s, patience.lake_poll_s, "Athena does not count it")
+
+
+def _check_line(line: Mapping[str, Any], event_id: str) -> None:
+    shown = (line.get("eventId"), line.get("finalStatus"), line.get("resultCode"))
+    if shown != (event_id, "SUCCEEDED", "SUCCESS"):
+        raise SmokeError(f"the lake's line says {shown}")
+
+
+def _folders(began: datetime, now: datetime) -> list[str]:
+    hours = int((now - began).total_seconds() // 3600) + 1
+    # One hour before: Firehose names the folder by its buffer's oldest record.
+    moments = (began + timedelta(hours=number) for number in range(-1, hours + 1))
+    return [f"{LAKE_ROOT}dt={moment:%Y-%m-%d}/hour={moment:%H}/" for moment in moments]
+
+
+async def _asked(answer: Awaitable[httpx.Response]) -> httpx.Response:
+    try:
+        return await answer
+    except httpx.HTTPError as error:
+        raise SmokeError(f"ingest did not answer: {type(error).__name__}: {error}") from error
+
+
+async def _until(
+    ask: Callable[[], Awaitable[T | None]], within_s: float, poll_s: float, otherwise: str
+) -> T:
+    """Ask again and again; raises SmokeError when time is up."""
+    with anyio.move_on_after(within_s):
+        while True:
+            if (answer := await ask()) is not None:
+                return answer
+            await anyio.sleep(poll_s)
+    raise SmokeError(f"{otherwise} within {within_s:.0f} s")
+
+
+@asynccontextmanager
+async def _step(tell: Tell, done: str) -> AsyncIterator[None]:
+    """Tell that a step is done, and how long it took."""
+    began = monotonic()
+    yield
+    tell(f"{monotonic() - began:7.1f} s  {done}")
