@@ -15,7 +15,7 @@ from analytics.engine import (
 )
 from analytics.parameters import Parameters
 from analytics.results import QueryResult
-from aws.protocol import Client
+from aws.client import Client
 from schema.names import LAKE_ROOT, LAKE_TABLE
 
 _EVERY_DAY: Final = Parameters(dt_from=date(1970, 1, 2), dt_to=date(9999, 12, 30))

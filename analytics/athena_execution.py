@@ -12,8 +12,8 @@ import anyio
 from analytics import athena_results
 from analytics.engine import LakeError, Progress, QueryFailed
 from analytics.results import Column, Row
+from aws.client import Client
 from aws.errors import AwsError, Transient
-from aws.protocol import Client
 from runtime.backoff import delay_s
 
 _PAGE_ROWS: Final = 1000

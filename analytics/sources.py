@@ -13,8 +13,8 @@ from analytics.athena_engine import AthenaEngine
 from analytics.athena_execution import Place
 from analytics.engine import Engine, LakeError, Progress
 from analytics.parameters import Parameters
+from aws.client import ClientOptions, Connection
 from aws.objects import download_lake
-from aws.protocol import ClientOptions, Connection
 from aws.sdk import open_client
 from schema.names import LAKE_ROOT
 

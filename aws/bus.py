@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from aws import errors
-from aws.protocol import Client
+from aws.client import Client
 from config.limits import EVENTBRIDGE_TIME_BYTES
 from schema.values import value
 

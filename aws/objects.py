@@ -7,8 +7,8 @@ from typing import Final
 
 import anyio
 
+from aws.client import Client
 from aws.errors import AwsError, Rejected
-from aws.protocol import Client
 
 _DOWNLOADS: Final = 4
 

@@ -8,8 +8,8 @@ from typing import Any, Final, TypeVar
 import orjson
 
 from aws import errors
+from aws.client import Client
 from aws.errors import AwsError, Rejected
-from aws.protocol import Client
 from config.limits import SQS_BATCH_ENTRIES
 from schema.values import value
 

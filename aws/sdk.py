@@ -12,8 +12,8 @@ from aiobotocore.httpsession import AIOHTTPSession
 from botocore import xform_name
 
 from aws import errors
+from aws.client import CallObserver, Client, ClientOptions, Connection
 from aws.lean.client import SERVICES, can_reach, open_lean
-from aws.protocol import CallObserver, Client, ClientOptions, Connection
 from aws.sdk_parser import session_with_plain_parser
 
 _USER_AGENT: Final = f"participation-pipeline aiobotocore/{aiobotocore.__version__}"

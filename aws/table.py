@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aws import errors, statements
+from aws.client import Client
 from aws.errors import AwsError, Rejected, Transient
-from aws.protocol import Client
 from config.limits import DYNAMODB_BATCH_GET_KEYS
 from schema import keys, names
 from schema.attributes import AttributeValue, Item, ItemError, encode

@@ -9,7 +9,7 @@ from typing import Final, get_args
 
 import orjson
 
-from aws.protocol import ClientKind
+from aws.client import ClientKind
 from bench.environment import ROOT, BenchError, Cores, cores
 from bench.peers.calls import requests_needed
 from bench.report import Section, Table, spread

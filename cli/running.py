@@ -8,7 +8,7 @@ import anyio
 from config.settings import AwsSettings
 
 if TYPE_CHECKING:
-    from aws.protocol import Connection
+    from aws.client import Connection
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -21,6 +21,6 @@ def run_async(function: Callable[[Unpack[Ts]], Awaitable[T]], *arguments: *Ts) -
 
 def connection_of(settings: AwsSettings) -> "Connection":
     """Where AWS is, by the settings; credentials come from the SDK's own chain."""
-    from aws.protocol import Connection
+    from aws.client import Connection
 
     return Connection(settings.aws_region, settings.aws_endpoint_url, client=settings.aws_client)

@@ -17,9 +17,9 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from aws.bus import Bus
+from aws.client import ClientOptions, Connection
 from aws.errors import AwsError
 from aws.metrics import BatchMetrics, CallMetrics
-from aws.protocol import ClientOptions, Connection
 from aws.publisher import Publisher, PublishPolicy
 from aws.queue import Queue
 from aws.sdk import open_client

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from analytics.athena_engine import AthenaEngine
 from analytics.athena_execution import Place
+from aws.client import Client
 from aws.errors import Rejected
 from aws.objects import list_objects
-from aws.protocol import Client
 from operations.stacks import StackError, Stacks, Tell
 
 PIPELINE: Final = "pipeline.yaml"

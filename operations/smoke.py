@@ -13,8 +13,8 @@ import orjson
 
 from analytics.athena_engine import AthenaEngine
 from analytics.parameters import Parameters
+from aws.client import Client
 from aws.objects import list_objects, read_object
-from aws.protocol import Client
 from aws.table import Table
 from operations.stacks import Tell
 from schema.items import Capacity, EventConfig

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import anyio
 
+from aws.client import Client
 from aws.errors import Rejected
-from aws.protocol import Client
 
 _POLL_S: Final = 3.0
 _CAPABILITIES: Final = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"]

@@ -10,7 +10,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 from hypothesis import settings
 
-from aws.protocol import ClientKind, Connection
+from aws.client import ClientKind, Connection
 from local.emulator import ministack
 from local.emulator import stack as stacks
 from local.emulator.ministack import Emulator

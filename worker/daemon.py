@@ -14,8 +14,8 @@ from anyio.abc import TaskGroup
 from prometheus_client import CollectorRegistry
 
 from aws.bus import Bus
+from aws.client import ClientOptions, Connection
 from aws.errors import AwsError, Fatal, Transient
-from aws.protocol import ClientOptions, Connection
 from aws.queue import Delivery, Queue, QueueDescription, VisibilityChange
 from aws.sdk import open_client
 from aws.table import Table

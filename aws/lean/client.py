@@ -15,11 +15,11 @@ from botocore.exceptions import NoCredentialsError
 from botocore.httpsession import ProxyConfiguration, get_cert_path
 
 from aws import errors
+from aws.client import CallObserver, ClientOptions
 from aws.errors import AwsError
 from aws.lean import json
 from aws.lean.http import Endpoint, Pool
 from aws.lean.signature import Credentials, Head, Scope, Signer
-from aws.protocol import CallObserver, ClientOptions
 
 SERVICES: Final = frozenset({"dynamodb", "events", "sqs"})
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}

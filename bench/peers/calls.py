@@ -13,7 +13,7 @@ import anyio
 import orjson
 
 from aws import statements
-from aws.protocol import Client, ClientKind, ClientOptions, Connection
+from aws.client import Client, ClientKind, ClientOptions, Connection
 from aws.sdk import open_client
 from bench.peers import steps
 from bench.peers.floor import change

@@ -15,7 +15,7 @@ import httpx
 from anyio import to_thread
 from anyio.abc import Process
 
-from aws.protocol import Connection
+from aws.client import Connection
 from local.emulator import environment
 from local.errors import LocalError
 

@@ -8,8 +8,8 @@ from typing import Final
 import anyio
 import orjson
 
+from aws.client import Client, Connection
 from aws.errors import AwsError
-from aws.protocol import Client, Connection
 from aws.sdk import open_client
 from local.emulator import template
 from local.errors import LocalError

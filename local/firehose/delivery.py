@@ -11,8 +11,8 @@ from uuid import uuid4
 import anyio
 import structlog
 
+from aws.client import Client
 from aws.errors import Transient
-from aws.protocol import Client
 from aws.queue import Delivery, Queue
 from config.limits import SQS_BATCH_ENTRIES
 from local.firehose import prefixes

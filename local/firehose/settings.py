@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aws.protocol import Client
+from aws.client import Client
 from local.errors import LocalError
 
 _FIREHOSE_ARN: Final = "arn:aws:firehose:"

@@ -13,8 +13,8 @@ from typing import Final
 import anyio
 import structlog
 
+from aws.client import Client, ClientOptions, Connection
 from aws.errors import AwsError
-from aws.protocol import Client, ClientOptions, Connection
 from aws.queue import Queue
 from aws.sdk import open_client
 from local.errors import LocalError, unwrapped

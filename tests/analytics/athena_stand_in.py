@@ -19,7 +19,7 @@ import duckdb
 
 from analytics import duckdb_dialect
 from analytics.local_engine import LocalEngine
-from aws.protocol import Connection
+from aws.client import Connection
 
 _TYPES = {
     "VARCHAR": "varchar",

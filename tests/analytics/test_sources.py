@@ -10,7 +10,7 @@ from analytics.athena_engine import AthenaEngine
 from analytics.engine import LakeError
 from analytics.parameters import Parameters
 from analytics.sources import EngineName, Source, open_engine
-from aws.protocol import Connection
+from aws.client import Connection
 from aws.sdk import open_client
 from tests.analytics.athena_stand_in import standing_in
 from tests.analytics.conftest import line, ms

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from aws.client import Client, Connection
 from aws.errors import Fatal, Rejected
 from aws.objects import StoredObject, download_lake, list_objects, read_object
-from aws.protocol import Client, Connection
 from aws.sdk import open_client
 from local.emulator.stack import StackOutputs
 

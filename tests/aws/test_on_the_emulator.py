@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 
 from aws.bus import Bus, BusEntry
+from aws.client import Client, Connection
 from aws.errors import Fatal, Rejected
-from aws.protocol import Client, Connection
 from aws.queue import OutgoingMessage, Queue, VisibilityChange, is_lost_handle
 from aws.sdk import open_client
 from aws.table import SeatsCancelled, Table, is_condition_failed, is_duplicate

@@ -9,8 +9,8 @@ import anyio
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
+from aws.client import ClientOptions, Connection
 from aws.errors import Fatal, Transient
-from aws.protocol import ClientOptions, Connection
 from aws.sdk import open_client
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from aws.protocol import Client, Connection
+from aws.client import Client, Connection
 from aws.sdk import open_client
 from bench.stub_process import REGION, Stub, running_stub
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aws.protocol import ClientKind
+from aws.client import ClientKind
 from bench import calls
 from bench.environment import Cores
 from bench.stub_process import Stub

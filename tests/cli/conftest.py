@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from aws.protocol import Connection
+from aws.client import Connection
 from cli.main import main
 from config.settings import IngestSettings, WorkerSettings
 from local.emulator.stack import StackOutputs

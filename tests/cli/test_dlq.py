@@ -5,7 +5,7 @@ from uuid import uuid4
 import anyio
 import pytest
 
-from aws.protocol import Connection
+from aws.client import Connection
 from aws.queue import Delivery, OutgoingMessage, Queue
 from aws.sdk import open_client
 from tests.cli.conftest import Command

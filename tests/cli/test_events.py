@@ -5,7 +5,7 @@ from functools import partial
 import anyio
 import pytest
 
-from aws.protocol import Connection
+from aws.client import Connection
 from aws.sdk import open_client
 from aws.table import Table
 from schema.items import EventConfig, RequestItem

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from aws.protocol import Client, ClientOptions, Connection
+from aws.client import Client, ClientOptions, Connection
 from aws.sdk import open_client
 from tests.faults.proxy import FaultProxy
 

@@ -8,8 +8,8 @@ import anyio
 import pytest
 from anyio import create_task_group
 
+from aws.client import ClientOptions, Connection
 from aws.errors import AwsError, Rejected, Transient
-from aws.protocol import ClientOptions, Connection
 from aws.sdk import open_client
 from tests.faults.actions import (
     SERVER_ERROR,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aws.protocol import Connection
+from aws.client import Connection
 from aws.sdk import open_client
 from local.emulator import stack as stacks
 from local.emulator import template

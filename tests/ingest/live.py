@@ -10,7 +10,7 @@ import anyio
 import httpx
 from anyio.abc import TaskStatus
 
-from aws.protocol import ClientOptions, Connection
+from aws.client import ClientOptions, Connection
 from aws.queue import Queue
 from aws.sdk import open_client
 from aws.table import Table

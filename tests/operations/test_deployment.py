@@ -8,8 +8,8 @@ from uuid import uuid4
 import orjson
 import pytest
 
+from aws.client import Client, Connection
 from aws.errors import AwsError
-from aws.protocol import Client, Connection
 from aws.sdk import open_client
 from local.emulator import template
 from local.emulator.stack import own_names

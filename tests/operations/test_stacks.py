@@ -5,8 +5,8 @@ from uuid import uuid4
 
 import pytest
 
+from aws.client import Connection
 from aws.errors import Rejected
-from aws.protocol import Connection
 from aws.sdk import open_client
 from operations.stacks import StackError, Stacks
 

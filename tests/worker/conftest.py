@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from aws.protocol import Connection
+from aws.client import Connection
 from local.emulator.stack import StackOutputs
 from tests.faults.proxy import FaultProxy
 from tests.worker.support import World, world_of

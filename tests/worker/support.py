@@ -12,7 +12,7 @@ import anyio
 import orjson
 from prometheus_client import CollectorRegistry
 
-from aws.protocol import Client, Connection
+from aws.client import Client, Connection
 from aws.queue import OutgoingMessage, Queue
 from aws.sdk import open_client
 from aws.table import Table

@@ -11,8 +11,8 @@ import pytest
 import structlog
 
 from aws.bus import Bus
+from aws.client import Connection
 from aws.errors import Fatal, Rejected, Transient
-from aws.protocol import Connection
 from aws.queue import Delivery, Queue
 from aws.table import Table
 from local.emulator.stack import StackOutputs

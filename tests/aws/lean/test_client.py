@@ -12,10 +12,10 @@ import orjson
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
+from aws.client import Client, ClientKind, ClientOptions, Connection
 from aws.errors import AwsError, Fatal, Rejected, Transient
 from aws.lean import json
 from aws.lean.client import LeanClient
-from aws.protocol import Client, ClientKind, ClientOptions, Connection
 from aws.sdk import SdkClient, open_client
 
 KINDS: tuple[ClientKind, ...] = get_args(ClientKind)

@@ -26,10 +26,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from aws.client import Connection
 from aws.errors import Transient
 from aws.lean import http
 from aws.lean.http import Answer, Endpoint, Pool
-from aws.protocol import Connection
 from aws.sdk import open_client
 
 REQUEST = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{}"

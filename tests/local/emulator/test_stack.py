@@ -9,7 +9,7 @@ from uuid import uuid4
 import orjson
 import pytest
 
-from aws.protocol import Connection
+from aws.client import Connection
 from aws.queue import OutgoingMessage, Queue
 from aws.sdk import open_client
 from local.emulator import stack as stacks

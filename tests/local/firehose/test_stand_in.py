@@ -10,8 +10,8 @@ import anyio
 import orjson
 import pytest
 
+from aws.client import Client, Connection
 from aws.objects import list_objects, read_object
-from aws.protocol import Client, Connection
 from aws.sdk import open_client
 from local.emulator import stack as stacks
 from local.emulator.stack import StackOutputs
