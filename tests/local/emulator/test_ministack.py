@@ -101,7 +101,7 @@ async def test_it_does_not_outlive_a_user_who_is_killed(tmp_path: Path) -> None:
     program = (
         "import anyio\n"
         "from pathlib import Path\n"
-        "from local import ministack\n"
+        "from local.emulator import ministack\n"
         "async def main():\n"
         f"    async with ministack.running(Path({str(tmp_path)!r})) as emulator:\n"
         "        print(emulator.pid, flush=True)\n"
