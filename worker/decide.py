@@ -20,6 +20,8 @@ class Candidate:
 
     message: ParticipationMessage
     deliveries: tuple[Delivery, ...]
+    attempted: RequestItem | None = None
+    """What an earlier try of this worker meant to write, whether or not it took effect."""
 
     @property
     def request_id(self) -> str:

@@ -1,5 +1,6 @@
 """The worker's Prometheus figures; every series exists with value 0 from the start."""
 
+from enum import StrEnum
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -11,9 +12,18 @@ from worker.results import Outcome
 
 MAIN_QUEUE: Final = "main"
 DEAD_LETTER_QUEUE: Final = "dlq"
-STAGES: Final = ("process", "publish", "delete", "visibility", "quarantine")
 _DELAY_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 _CORRECTION_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 300)
+
+
+class Stage(StrEnum):
+    """The stages that work in batches; the values of `worker_batch_messages{stage}`."""
+
+    PROCESS = "process"
+    PUBLISH = "publish"
+    DELETE = "delete"
+    VISIBILITY = "visibility"
+    QUARANTINE = "quarantine"
 
 
 def queue_name(*, is_dlq: bool) -> str:
@@ -27,7 +37,7 @@ class WorkerMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
         self.calls = CallMetrics(registry)
-        self.batches = BatchMetrics(registry, "worker", STAGES)
+        self.batches = BatchMetrics(registry, "worker", tuple(Stage))
         received = self._counter("messages_received", "Deliveries received.", ("queue",))
         settled = self._counter(
             "messages_settled", "Deliveries settled, by outcome.", ("queue", "outcome")

@@ -65,11 +65,11 @@ class Parts:
     stop: Stop = field(default_factory=Stop)
     state: State = field(default_factory=State)
 
-    def give_up(self, error: Fatal) -> None:
-        """Stop for an error that only an operator can mend; what is under way still drains.
+    def fail(self, error: Fatal) -> None:
+        """Stop for an error that only an operator can resolve; what is under way still drains.
 
         Nothing is cancelled: a poll cut off in the middle would go on at the service and take
-        back the very messages that the drain gives back.
+        back the very messages that the drain returns.
         """
         if self.state.failure is None:
             self.state.failure = error

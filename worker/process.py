@@ -1,4 +1,4 @@
-"""The processors: take a batch, decode, decide and commit it, and pass the result on."""
+"""The processors: take a batch, decode it, have it decided, and pass the result on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,11 +12,10 @@ from aws.errors import Fatal
 from aws.queue import Delivery
 from schema import message
 from schema.message import MessageDefect, ParticipationMessage
-from worker import decide
-from worker.commit import Committer, Outcomes
-from worker.crew import Crew
-from worker.decide import Candidate
+from worker import decide, retry
+from worker.commit import Committer
 from worker.inbox import Inbox
+from worker.metrics import Stage
 from worker.parts import Parts
 from worker.results import BatchResult, Decided, Defective
 from worker.settle import Settler
@@ -24,51 +23,45 @@ from worker.settle import Settler
 log = structlog.get_logger("process")
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Processing:
     """Runs the processors over what is received."""
 
     parts: Parts
     committer: Committer
     settler: Settler
+    processors: int
     _unstarted: list[Delivery] = field(default_factory=list)
     # Bound once: for each batch it would cost more than its line.
     _log: FilteringBoundLogger = field(default_factory=log.bind)
 
     async def run(self, inbox: Inbox, settling: TaskGroup) -> None:
         """Process until the inbox ends; what a stop kept from being started goes back."""
-        settlers = Crew(settling, self.settler.settle)
-        try:
-            async with anyio.create_task_group() as tasks:
-                for index in range(self.parts.settings.processors):
-                    tasks.start_soon(self._process_on, inbox, settlers, name=f"processor {index}")
-                tasks.start_soon(self._return_unstarted, inbox, name="return unstarted")
-            await self._give_back()
-        finally:
-            settlers.dismiss()
+        async with anyio.create_task_group() as tasks:
+            for index in range(self.processors):
+                tasks.start_soon(self._process_on, inbox, settling, name=f"processor {index}")
+            tasks.start_soon(self._return_unstarted, inbox, name="return unstarted")
+        await self._give_back()
 
-    async def _process_on(self, inbox: Inbox, settlers: Crew[BatchResult]) -> None:
+    async def _process_on(self, inbox: Inbox, settling: TaskGroup) -> None:
         settings, metrics = self.parts.settings, self.parts.metrics
         most, linger_s = settings.batch_max_messages, settings.batch_linger_ms / 1000
         while True:
             batch, trigger = await inbox.take(most, linger_s)
             if not batch:
                 return
-            metrics.batches.flushed("process", len(batch), trigger)
+            metrics.batches.flushed(Stage.PROCESS, len(batch), trigger)
             if self.parts.stop.requested:
                 self._unstarted.extend(batch)
                 continue
             metrics.busy_processors.inc()
             try:
                 result = await self.process(batch)
-            except Exception as error:
-                fatal = _fatal_in(error)
-                if fatal is None:
-                    raise
-                self.parts.give_up(fatal)
+            except Fatal as error:
+                self.parts.fail(error)
                 self._unstarted.extend(batch)
             else:
-                settlers.give(result)
+                settling.start_soon(self.settler.settle, result)
             finally:
                 metrics.busy_processors.dec()
 
@@ -86,9 +79,9 @@ class Processing:
     async def _give_back(self) -> None:
         unstarted, self._unstarted = self._unstarted, []
         if unstarted:
-            await self.settler.return_unstarted(unstarted)
+            await self.settler.return_now(unstarted)
 
-    async def process(self, batch: list[Delivery]) -> BatchResult:
+    async def process(self, batch: Sequence[Delivery]) -> BatchResult:
         """Decide one batch of deliveries; raises Fatal only."""
         started_at_ms = self.parts.clock()
         self._observe_ages(batch, started_at_ms)
@@ -97,51 +90,25 @@ class Processing:
         for delivery in batch:
             read = message.decode(delivery.body)
             if isinstance(read, MessageDefect):
-                defective.append(Defective(delivery, read))
+                defective.append(Defective(delivery, read, started_at_ms, self.parts.clock()))
             else:
                 decoded.append((delivery, read))
-        outcomes = Outcomes(defective=defective)
+        result = BatchResult(defective=defective)
         if decoded:
-            await self._decide(decide.candidates(decoded), started_at_ms, outcomes)
-        self._observe_decided(outcomes.decided, started_at_ms)
+            candidates = decide.candidates(decoded)
+            result += await retry.decide_batch(self.committer, candidates, started_at_ms)
+        self._observe_decided(result.decided, started_at_ms)
         # What went well is in the figures; a line for each batch would be a fiftieth of the work.
-        troubled = outcomes.defective or outcomes.undecided
+        troubled = result.defective or result.undecided
         (self._log.info if troubled else self._log.debug)(
             "batch_processed",
             deliveries=len(batch),
-            decided=len(outcomes.decided),
-            defective=len(outcomes.defective),
-            undecided=len(outcomes.undecided),
+            decided=len(result.decided),
+            defective=len(result.defective),
+            undecided=len(result.undecided),
             took_ms=self.parts.clock() - started_at_ms,
         )
-        return BatchResult(
-            started_at_ms,
-            self.parts.clock(),
-            outcomes.decided,
-            outcomes.defective,
-            outcomes.undecided,
-        )
-
-    async def _decide(
-        self, batch: Sequence[Candidate], started_at_ms: int, outcomes: Outcomes
-    ) -> None:
-        """Decide candidates; where they fail together for an unforeseen reason, by halves.
-
-        So one message that AWS or our code can't take does not drag its neighbours along.
-        """
-        try:
-            found = await self.committer.decide(batch, started_at_ms)
-        except Exception as error:
-            if _fatal_in(error) is not None:
-                raise
-            if len(batch) > 1:
-                middle = len(batch) // 2
-                await self._decide(batch[:middle], started_at_ms, outcomes)
-                await self._decide(batch[middle:], started_at_ms, outcomes)
-                return
-            log.exception("decision_failed", request_id=batch[0].request_id)
-            found = await self.committer.give_up(batch, str(error), started_at_ms)
-        outcomes.extend(found)
+        return result
 
     def _observe_ages(self, batch: Sequence[Delivery], now_ms: int) -> None:
         oldest_ms = min(delivery.sent_at_ms for delivery in batch)
@@ -165,9 +132,3 @@ class Processing:
         metrics.e2e_delay.observe_many(e2e_delays_s)
         metrics.clock_corrections.inc(len(corrections_s))
         metrics.clock_correction_seconds.observe_many(corrections_s)
-
-
-def _fatal_in(error: BaseException) -> Fatal | None:
-    if isinstance(error, BaseExceptionGroup):
-        return next(filter(None, map(_fatal_in, error.exceptions)), None)
-    return error if isinstance(error, Fatal) else None

@@ -9,13 +9,12 @@ import anyio
 import structlog
 
 from aws.errors import Fatal, Rejected, Transient
-from aws.queue import Delivery, Queue
+from aws.queue import Delivery
 from config.limits import SQS_BATCH_ENTRIES
 from runtime import backoff
 from schema import names
-from worker.credits import Credits
+from worker.channel import Channel
 from worker.inbox import Inbox
-from worker.leases import Leases
 from worker.metrics import queue_name
 from worker.parts import Parts, Poller
 
@@ -29,21 +28,17 @@ people want to see them, and each receive hides them for a moment."""
 log = structlog.get_logger("receive")
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Receiver:
     """Polls one queue: one poller while it is empty, all of them after a non-empty receive."""
 
-    queue: Queue
-    pollers: int
     parts: Parts
-    credits: Credits
-    leases: Leases
+    channel: Channel
+    pollers: int
     _busy: anyio.Event = field(default_factory=anyio.Event)
 
     async def run(self, inbox: Inbox) -> None:
         """Poll until the stop is requested."""
-        # Waiting for credits ends with the stop: a scope to interrupt would cost much, each time.
-        self.parts.stop.calls(self.credits.close)
         async with anyio.create_task_group() as tasks:
             for index in range(self.pollers):
                 poller = Poller()
@@ -57,13 +52,13 @@ class Receiver:
                 if failures or (index > 0 and not self._busy.is_set()):
                     with self.parts.stop.interrupts():
                         await self._turn(index, failures)
-                taken = await self.credits.take(SQS_BATCH_ENTRIES)
+                taken = await self.channel.credits.take(SQS_BATCH_ENTRIES)
                 if not taken:
                     return
                 try:
                     received = await self._poll(poller, taken)
                 except Fatal as error:
-                    self.parts.give_up(error)
+                    self.parts.fail(error)
                 except (Transient, Rejected) as error:
                     failures += 1
                     log.warning("receive_failed", failures=failures, error=str(error))
@@ -93,18 +88,20 @@ class Receiver:
         poller.polling_since = monotonic()
         self.parts.metrics.pollers_active.inc()
         try:
-            received = await self.queue.receive(
+            received = await self.channel.queue.receive(
                 taken, settings.receive_wait_s, settings.visibility_timeout_s
             )
         finally:
             poller.polling_since = None
             self.parts.metrics.pollers_active.dec()
-            self.credits.give_back(taken - len(received))
+            self.channel.credits.give_back(taken - len(received))
         if received:
             self._busy.set()
             self.parts.metrics.in_flight.inc(len(received))
-            self.leases.hold(received, asyncio.get_running_loop().time())
-            self.parts.metrics.received[queue_name(is_dlq=self.queue.is_dlq)].inc(len(received))
+            self.channel.leases.hold(received, asyncio.get_running_loop().time())
+            self.parts.metrics.received[queue_name(is_dlq=self.channel.queue.is_dlq)].inc(
+                len(received)
+            )
         elif self._busy.is_set():
             self._busy = anyio.Event()
         return received

@@ -1,13 +1,14 @@
-"""What became of each delivery: the status that travels from processing to acknowledgement."""
+"""What has become of a batch's deliveries: the one result that the stages return and add up."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 
 from aws.queue import Delivery
 from schema.items import RequestItem
 from schema.message import MessageDefect
 from schema.values import value
+from worker.decide import Candidate
 
 
 class Outcome(StrEnum):
@@ -20,6 +21,17 @@ class Outcome(StrEnum):
     RETRIED = "retried"
     QUARANTINED = "quarantined"
     RETURNED = "returned"
+
+
+class Retry(Enum):
+    """Whether this worker should try an undecided request again."""
+
+    IMMEDIATELY = "immediately"
+    """What was read is out of date: another writer was faster."""
+    AFTER_BACKOFF = "after back-off"
+    """The table was busy, or did not answer."""
+    NEVER = "never"
+    """Another try here would fail, too."""
 
 
 @value(frozen=True, slots=True)
@@ -38,23 +50,31 @@ class Defective:
 
     delivery: Delivery
     defect: MessageDefect
+    started_at_ms: int
+    finished_at_ms: int
+    """When its processing began, and when the defect was found (epoch milliseconds)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """Deliveries to be tried again later."""
+    """A request to be tried again, here or by whoever receives its messages next."""
 
-    deliveries: tuple[Delivery, ...]
-    request_id: str
+    candidate: Candidate
     reason: str
+    retry: Retry = Retry.NEVER
 
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """One batch, decided as far as it could be."""
+    """What has become of a batch, or of a part of it; results of parts add up."""
 
-    started_at_ms: int
-    finished_at_ms: int
     decided: Sequence[Decided] = ()
     defective: Sequence[Defective] = ()
     undecided: Sequence[Undecided] = ()
+
+    def __add__(self, other: "BatchResult") -> "BatchResult":
+        return BatchResult(
+            (*self.decided, *other.decided),
+            (*self.defective, *other.defective),
+            (*self.undecided, *other.undecided),
+        )

@@ -1,9 +1,8 @@
-"""Settles deliveries: publish, then acknowledge, hand back, or quarantine; credits come last."""
+"""Settles deliveries: publish, then acknowledge, hand back, or quarantine."""
 
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from math import ceil
 from typing import Final
@@ -11,23 +10,18 @@ from typing import Final
 import anyio
 import structlog
 
-from aws.errors import Fatal
 from aws.publisher import LossReason, Publisher
-from aws.queue import Delivery, OutgoingMessage, VisibilityChange, is_lost_handle
+from aws.queue import Delivery, OutgoingMessage
 from config.limits import SQS_VISIBILITY_TIMEOUT_SECONDS
 from runtime import backoff
 from runtime.batcher import Batcher, ItemTooLargeError
 from schema import events, names
 from schema.events import AnalyticsEvent, DeliveryInfo, Timestamps
 from schema.states import Status
-from worker.credits import Credits
-from worker.leases import Leases
+from worker.channel import Channel
 from worker.parts import Parts
 from worker.results import BatchResult, Decided, Defective, Outcome, Undecided
 
-_DELETE_TRIES: Final = 4
-_DELETE_BACKOFF_BASE_S: Final = 0.1
-_DELETE_BACKOFF_MAX_S: Final = 2.0
 _OUTCOMES: Final = {
     Status.SUCCEEDED: Outcome.SUCCEEDED,
     Status.REJECTED: Outcome.REJECTED,
@@ -37,57 +31,43 @@ _OUTCOMES: Final = {
 log = structlog.get_logger("settle")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Channel:
-    """The batched operations on one queue, and the leases on its messages."""
-
-    deletes: Batcher[str, None]
-    visibility: Batcher[VisibilityChange, None]
-    leases: Leases
-
-
 class Settler:
-    """Ends every delivery's way. A publish failure changes nothing here (domain §6)."""
+    """Ends the way of one queue's deliveries; a failed publish changes nothing (domain §6)."""
 
     def __init__(
         self,
         parts: Parts,
-        *,
-        main: Channel,
-        dlq: Channel,
+        channel: Channel,
         quarantine: Batcher[OutgoingMessage, str],
         publisher: Publisher,
-        credits: Credits,
     ) -> None:
         self._parts = parts
         self._metrics = parts.metrics
         self._tally = parts.state.tally
-        self._main = main
-        self._dlq = dlq
+        self._channel = channel
+        self._is_dlq = channel.queue.is_dlq
         self._quarantine = quarantine
         self._publisher = publisher
-        self._credits = credits
         self._log = log.bind()  # once: for each batch it would cost more than its line
 
     async def settle(self, result: BatchResult) -> None:
         """Publish and acknowledge one batch, and hand back what was not decided."""
         if not result.defective and not result.undecided:
-            await self._guarded_decided(result)
+            await self._guarded_decided(result.decided)
             return
         async with anyio.create_task_group() as tasks:
             for defective in result.defective:
-                settling = partial(self._settle_defective, defective, result)
+                settling = partial(self._settle_defective, defective)
                 tasks.start_soon(self._guarded, [defective.delivery], settling)
             for undecided in result.undecided:
                 settling = partial(self._hand_back_later, undecided)
-                tasks.start_soon(self._guarded, undecided.deliveries, settling)
-            await self._guarded_decided(result)
+                tasks.start_soon(self._guarded, undecided.candidate.deliveries, settling)
+            await self._guarded_decided(result.decided)
 
-    async def _guarded_decided(self, result: BatchResult) -> None:
-        await self._guarded(
-            [delivery for entry in result.decided for delivery in entry.deliveries],
-            partial(self._settle_decided, result.decided),
-        )
+    async def _guarded_decided(self, decided: Sequence[Decided]) -> None:
+        deliveries = [delivery for entry in decided for delivery in entry.deliveries]
+        if deliveries:
+            await self._guarded(deliveries, partial(self._settle_decided, decided, deliveries))
 
     async def _guarded(
         self, deliveries: Sequence[Delivery], settling: Callable[[], Awaitable[None]]
@@ -98,18 +78,19 @@ class Settler:
         except Exception:
             # Unforeseen, so retryable (domain §6): whatever is still leased goes back.
             log.exception("settling_failed")
-            held = [d for d in deliveries if self._channel(d).leases.holds(d)]
-            await self._hand_back(held, [self._backoff_s(d) for d in held], Outcome.RETRIED)
+            await self._retry_later(list(filter(self._channel.leases.holds, deliveries)))
 
-    async def return_unstarted(self, deliveries: Sequence[Delivery]) -> None:
-        """Make deliveries that were not started visible to others at once."""
-        await self._hand_back(deliveries, [0] * len(deliveries), Outcome.RETURNED)
+    async def return_now(self, deliveries: Sequence[Delivery]) -> None:
+        """Make deliveries that nobody is to settle here visible to others immediately."""
+        self._metrics.settled(Outcome.RETURNED, len(deliveries), is_dlq=self._is_dlq)
+        await self._channel.hand_back(deliveries, [0] * len(deliveries))
+        self._tally.returned += len(deliveries)
 
-    async def _settle_decided(self, decided: Sequence[Decided]) -> None:
-        if not decided:
-            return
+    async def _settle_decided(
+        self, decided: Sequence[Decided], deliveries: Sequence[Delivery]
+    ) -> None:
         await self._publisher.publish(self._events_of(decided))
-        await self._delete([delivery for entry in decided for delivery in entry.deliveries])
+        await self._channel.delete(deliveries)
         self._count(decided)
 
     def _events_of(self, decided: Sequence[Decided]) -> list[AnalyticsEvent]:
@@ -127,9 +108,7 @@ class Settler:
 
     def _count(self, decided: Sequence[Decided]) -> None:
         settled = Counter(
-            (_outcome(entry, delivery), delivery.from_dlq)
-            for entry in decided
-            for delivery in entry.deliveries
+            _outcome(entry, delivery) for entry in decided for delivery in entry.deliveries
         )
         if self._log.is_enabled_for(logging.DEBUG):
             for entry in decided:
@@ -141,59 +120,16 @@ class Settler:
                     outcome=_outcome(entry, first).value,
                     attempt=first.attempt,
                 )
-        for (outcome, is_dlq), count in settled.items():
-            self._metrics.settled(outcome, is_dlq=is_dlq, count=count)
+        for outcome, count in settled.items():
+            self._metrics.settled(outcome, count, is_dlq=self._is_dlq)
         self._tally.settled += settled.total()
 
-    async def _delete(self, deliveries: Sequence[Delivery]) -> None:
-        """Delete, with a bounded number of tries for each; then lease and credit end.
-
-        A message whose delete SQS never confirmed comes again, finds its request decided, and
-        is deleted then.
-        """
-        left = list(deliveries)
-        for attempt in range(1, _DELETE_TRIES + 1):
-            if attempt > 1:
-                wait_s = backoff.delay_s(attempt - 1, _DELETE_BACKOFF_BASE_S, _DELETE_BACKOFF_MAX_S)
-                await anyio.sleep(wait_s)
-            failed = await self._delete_once(left)
-            if not failed:
-                return
-            left = failed
-        self._metrics.delete_failures.inc(len(left))
-        log.warning("delete_failed", message_ids=[delivery.message_id for delivery in left])
-        self._let_go(left)
-
-    async def _delete_once(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
-        failed: list[Delivery] = []
-        gone: list[Delivery] = []
-        by_queue = [
-            [delivery for delivery in deliveries if delivery.from_dlq is from_dlq]
-            for from_dlq in (False, True)
-        ]
-        for group in filter(None, by_queue):
-            results = await self._channel(group[0]).deletes.submit_many(
-                [delivery.receipt_handle for delivery in group]
-            )
-            if not any(results):
-                gone += group
-                continue
-            for delivery, error in zip(group, results, strict=True):
-                if error is None or is_lost_handle(error):
-                    gone.append(delivery)
-                else:
-                    failed.append(delivery)
-                if isinstance(error, Fatal):
-                    self._parts.give_up(error)
-        self._let_go(gone)
-        return failed
-
-    async def _settle_defective(self, defective: Defective, result: BatchResult) -> None:
+    async def _settle_defective(self, defective: Defective) -> None:
         delivery, defect = defective.delivery, defective.defect
         bound = log.bind(message_id=delivery.message_id, reason=defect.reason.value)
         if delivery.from_dlq and names.REASON_CODE_ATTRIBUTE in delivery.attributes:
-            # It is for people to see, so it is visible again at once.
-            await self._hand_back([delivery], [0], Outcome.RETURNED)
+            # It is for people to see, so it is visible again immediately.
+            await self.return_now([delivery])
             bound.info("quarantined_message_left")
             return
         copy = OutgoingMessage(
@@ -212,49 +148,45 @@ class Settler:
                 await self._quarantine.submit(OutgoingMessage(delivery.body))
         except Exception as error:  # noqa: BLE001 - not quarantined: the original must stay
             bound.warning("quarantine_failed", error=str(error))
-            await self._hand_back([delivery], [self._backoff_s(delivery)], Outcome.RETRIED)
+            await self._retry_later([delivery])
             return
-        await self._publisher.publish([self._request_failed(defective, result)])
-        await self._delete([delivery])
-        self._metrics.settled(Outcome.QUARANTINED, is_dlq=delivery.from_dlq)
+        await self._publisher.publish([self._request_failed(defective)])
+        await self._channel.delete([delivery])
+        self._metrics.settled(Outcome.QUARANTINED, is_dlq=self._is_dlq)
         self._tally.settled += 1
         bound.warning("message_quarantined", detail=defect.detail, request_id=defect.request_id)
 
-    def _request_failed(self, defective: Defective, result: BatchResult) -> AnalyticsEvent:
+    def _request_failed(self, defective: Defective) -> AnalyticsEvent:
         delivery = defective.delivery
         queued_at = delivery.sent_at_ms
-        started_at = max(result.started_at_ms, queued_at)
+        started_at = max(defective.started_at_ms, queued_at)
         return events.request_failed(
             defective.defect,
             env=self._parts.settings.environment,
             worker_id=self._parts.worker_id,
-            timestamps=Timestamps(queued_at, started_at, max(result.finished_at_ms, started_at)),
+            timestamps=Timestamps(queued_at, started_at, max(defective.finished_at_ms, started_at)),
             delivery=DeliveryInfo(
                 delivery.attempt, names.REDRIVEN_AT_ATTRIBUTE in delivery.attributes
             ),
         )
 
     async def _hand_back_later(self, undecided: Undecided) -> None:
-        """No acknowledgement: the message comes again after a backoff, or enters the DLQ."""
-        first = undecided.deliveries[0]
+        """No acknowledgement: the message comes again after a back-off, or enters the DLQ."""
+        request_id, deliveries = undecided.candidate.request_id, undecided.candidate.deliveries
         log.warning(
             "delivery_retried",
-            request_id=undecided.request_id,
-            message_id=first.message_id,
-            attempt=first.attempt,
+            request_id=request_id,
+            message_id=deliveries[0].message_id,
+            attempt=deliveries[0].attempt,
             reason=undecided.reason,
         )
-        if any(self._is_last_try(delivery) for delivery in undecided.deliveries):
-            await self._stamp_dlq(undecided.request_id)
-        await self._hand_back(
-            undecided.deliveries,
-            [self._backoff_s(delivery) for delivery in undecided.deliveries],
-            Outcome.RETRIED,
-        )
+        if any(self._is_last_try(delivery) for delivery in deliveries):
+            await self._stamp_dlq(request_id)
+        await self._retry_later(deliveries)
 
     def _is_last_try(self, delivery: Delivery) -> bool:
         limit = self._parts.max_receive_count
-        return not delivery.from_dlq and limit is not None and delivery.attempt >= limit
+        return not self._is_dlq and limit is not None and delivery.attempt >= limit
 
     async def _stamp_dlq(self, request_id: str) -> None:
         try:
@@ -262,49 +194,17 @@ class Settler:
         except Exception as error:  # noqa: BLE001 - a note for later must not hold the message
             log.warning("dlq_stamp_failed", request_id=request_id, error=str(error))
 
+    async def _retry_later(self, deliveries: Sequence[Delivery]) -> None:
+        self._metrics.settled(Outcome.RETRIED, len(deliveries), is_dlq=self._is_dlq)
+        await self._channel.hand_back(deliveries, list(map(self._backoff_s, deliveries)))
+        self._tally.retried += len(deliveries)
+
     def _backoff_s(self, delivery: Delivery) -> int:
         settings = self._parts.settings
         wait_s = backoff.delay_s(
             delivery.attempt, settings.retry_backoff_base_s, settings.retry_backoff_max_s
         )
         return min(ceil(wait_s), SQS_VISIBILITY_TIMEOUT_SECONDS)
-
-    async def _hand_back(
-        self, deliveries: Sequence[Delivery], timeouts_s: Sequence[int], outcome: Outcome
-    ) -> None:
-        # The lease ends first, so that no extension undoes the new timeout.
-        for delivery in deliveries:
-            self._channel(delivery).leases.release(delivery)
-        for delivery in deliveries:
-            self._metrics.settled(outcome, is_dlq=delivery.from_dlq)
-        for from_dlq in (False, True):
-            group = [
-                VisibilityChange(delivery.receipt_handle, timeout_s)
-                for delivery, timeout_s in zip(deliveries, timeouts_s, strict=True)
-                if delivery.from_dlq is from_dlq
-            ]
-            channel = self._dlq if from_dlq else self._main
-            for error in await channel.visibility.submit_many(group):
-                # Without it the message comes again when its visibility timeout ends.
-                if error is not None:
-                    log.warning("hand_back_failed", error=str(error))
-        self._free(len(deliveries))
-        if outcome is Outcome.RETURNED:
-            self._tally.returned += len(deliveries)
-        else:
-            self._tally.retried += len(deliveries)
-
-    def _let_go(self, deliveries: Sequence[Delivery]) -> None:
-        for delivery in deliveries:
-            self._channel(delivery).leases.release(delivery)
-        self._free(len(deliveries))
-
-    def _free(self, places: int) -> None:
-        self._metrics.in_flight.dec(places)
-        self._credits.give_back(places)
-
-    def _channel(self, delivery: Delivery) -> Channel:
-        return self._dlq if delivery.from_dlq else self._main
 
 
 def _outcome(entry: Decided, delivery: Delivery) -> Outcome:

@@ -7,25 +7,22 @@ from anyio.abc import TaskGroup
 from cli.worker import worker
 from config.limits import SQS_BATCH_ENTRIES
 from worker import pipeline
-from worker.crew import Crew
 from worker.inbox import Inbox
 
 
 class NoProcessing:
     """Stands where the processors stand, and has every delivery acknowledged as it comes."""
 
-    def __init__(self, *, settler: Any, **_: Any) -> None:
-        self._delete = settler._delete  # noqa: SLF001 - the very acknowledgement of the worker
+    def __init__(self, _parts: Any, _committer: Any, settler: Any, _processors: int) -> None:
+        self._delete = settler._channel.delete  # noqa: SLF001 - the worker's acknowledgement
 
     async def run(self, inbox: Inbox, settling: TaskGroup) -> None:
         """Pass on what is received to be deleted."""
-        settlers = Crew(settling, self._delete)
         while True:
             deliveries, _ = await inbox.take(SQS_BATCH_ENTRIES, linger_s=0)
             if not deliveries:
-                settlers.dismiss()
                 return
-            settlers.give(deliveries)
+            settling.start_soon(self._delete, deliveries)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,12 @@ from schema.items import RequestItem
 from schema.states import Status
 from tests.virtual_time import virtual_time
 from tests.worker.fakes import NOW_MS, Clock, FakeTable, Fault, Requests, parts_of, sample
-from worker.commit import MAX_ROUNDS, Committer, Outcomes
+from worker import retry
+from worker.commit import Committer
 from worker.decide import Candidate
 from worker.parts import Parts
+from worker.results import BatchResult
+from worker.retry import MAX_ROUNDS
 
 
 class Scene:
@@ -37,16 +40,16 @@ class Scene:
         """Their deliveries, ready to be decided."""
         return [self.requests.candidate(item, **changes) for item in items]
 
-    async def decide(self, batch: Sequence[Candidate]) -> Outcomes:
+    async def decide(self, batch: Sequence[Candidate]) -> BatchResult:
         """Decide a batch whose processing begins now."""
-        return await self.committer.decide(batch, self.clock())
+        return await retry.decide_batch(self.committer, batch, self.clock())
 
     def writes(self) -> list[tuple[str, ...]]:
         """The requests of each write that took effect, in order."""
         return [names for _, names in self.table.log]
 
 
-def results(outcomes: Outcomes) -> dict[str, tuple[str, bool]]:
+def results(outcomes: BatchResult) -> dict[str, tuple[str, bool]]:
     return {d.item.request_id: (d.item.status.value, d.by_this_worker) for d in outcomes.decided}
 
 
@@ -180,7 +183,7 @@ async def test_a_decision_by_another_worker_is_not_ours() -> None:
     scene = Scene()
     (item,) = scene.stored(1)
     other = Committer(parts_of(table=scene.table, clock=Clock(), worker_id="w2"))
-    await other.decide(scene.candidates([item]), NOW_MS)
+    await other.attempt(scene.candidates([item]), NOW_MS)
 
     outcomes = await scene.decide(scene.candidates([item]))
 
@@ -245,9 +248,12 @@ async def test_rounds_are_bounded_and_what_is_left_goes_back(operation: str) -> 
     outcomes = await scene.decide(scene.candidates(items))
 
     assert scene.table.asked["load"] == MAX_ROUNDS
-    assert [u.request_id for u in outcomes.undecided] == [item.request_id for item in items]
+    assert [u.candidate.request_id for u in outcomes.undecided] == [
+        item.request_id for item in items
+    ]
     assert "ThrottlingException" in outcomes.undecided[0].reason
-    assert (outcomes.decided, outcomes.defective) == ([], [])
+    assert not outcomes.decided
+    assert not outcomes.defective
     assert scene.table.statuses() == {"QUEUED": 2}
     assert anyio.current_time() - began_s < 5
 
@@ -332,6 +338,7 @@ async def test_a_second_message_on_the_same_request_takes_no_second_seat() -> No
     outcomes = await scene.decide([first, second])
 
     assert [d.item.status for d in outcomes.decided] == [Status.SUCCEEDED, Status.SUCCEEDED]
+    assert [d.by_this_worker for d in outcomes.decided] == [True, False]
     assert outcomes.decided[0].item == outcomes.decided[1].item
     assert scene.table.seats_left("e1") == 9
 
@@ -372,7 +379,7 @@ async def test_a_try_from_the_dlq_that_fails_is_failed_for_good() -> None:
 
     outcomes = await scene.decide(batch)
 
-    assert [u.request_id for u in outcomes.undecided] == [fresh.request_id]
+    assert [u.candidate.request_id for u in outcomes.undecided] == [fresh.request_id]
     (decided,) = outcomes.decided
     assert decided.item == scene.table.requests[dead.request_id]
     assert decided.item.status is Status.FAILED_FINAL
@@ -393,8 +400,8 @@ async def test_last_words_that_cannot_be_written_are_put_off() -> None:
 
     outcomes = await scene.decide(scene.candidates([dead], from_dlq=True))
 
-    assert outcomes.decided == []
-    assert [u.request_id for u in outcomes.undecided] == [dead.request_id]
+    assert not outcomes.decided
+    assert [u.candidate.request_id for u in outcomes.undecided] == [dead.request_id]
     assert scene.table.statuses() == {"QUEUED": 1}
 
 
@@ -413,7 +420,7 @@ async def test_without_a_single_read_even_the_dlq_is_put_off() -> None:
 
 @virtual_time
 @pytest.mark.parametrize("operation", ["load", "take_seats", "write"])
-async def test_an_error_that_only_an_operator_can_mend_ends_it(operation: str) -> None:
+async def test_an_error_that_only_an_operator_can_resolve_ends_it(operation: str) -> None:
     scene = Scene(seats=0 if operation == "write" else 1)
     items = scene.stored(1)
     scene.table.faults[operation] = [Fatal("dynamodb", operation, "AccessDeniedException", "no")]
@@ -441,6 +448,6 @@ async def test_a_refusal_of_the_whole_call_is_not_taken_for_a_decision() -> None
     ]
 
     with pytest.raises(Rejected):
-        await scene.decide(scene.candidates(items))
+        await scene.committer.attempt(scene.candidates(items), NOW_MS)
 
     assert scene.table.statuses() == {"QUEUED": 1}

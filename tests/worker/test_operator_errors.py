@@ -10,6 +10,7 @@ from tests.faults.actions import Answer, Delay, Fault, Hang
 from tests.faults.proxy import FaultProxy
 from tests.worker import fakes
 from tests.worker.support import World, figure, request, until
+from worker import retry
 from worker.commit import Committer
 
 DENIED = Answer(400, "AccessDeniedException", "not authorized")
@@ -76,7 +77,7 @@ async def test_what_an_older_try_left_on_the_item_does_not_colour_the_event() ->
     table.requests[item.request_id] = item
     committer = Committer(fakes.parts_of(table=table))
 
-    outcomes = await committer.decide([made.candidate(item)], fakes.NOW_MS)
+    outcomes = await retry.decide_batch(committer, [made.candidate(item)], fakes.NOW_MS)
 
     first = events.participation_processed(outcomes.decided[0].item, env="dev")
     again = events.participation_processed(table.requests[item.request_id], env="dev")
@@ -92,7 +93,8 @@ async def test_the_dlq_has_the_last_word_on_an_event_that_cannot_be_read() -> No
     table.requests[item.request_id] = item
     committer = Committer(fakes.parts_of(table=table))
 
-    outcomes = await committer.decide([made.candidate(item, from_dlq=True)], fakes.NOW_MS)
+    candidates = [made.candidate(item, from_dlq=True)]
+    outcomes = await retry.decide_batch(committer, candidates, fakes.NOW_MS)
 
     (decided,) = outcomes.decided
     assert (decided.item.result_code, decided.item.error_code) == (

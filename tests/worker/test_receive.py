@@ -12,6 +12,7 @@ from aws.errors import Fatal, Rejected, Transient
 from aws.queue import Delivery
 from tests.virtual_time import virtual_time
 from tests.worker.fakes import FakeQueue, Requests, parts_of, sample
+from worker.channel import Channel
 from worker.credits import Credits
 from worker.inbox import Inbox
 from worker.leases import Leases
@@ -48,16 +49,14 @@ class Scene:
         """Poll for the length of the block, then stop."""
         self.began_s = anyio.current_time()
         self.credits = Credits(self.limit)
-        self.leases = Leases(self.queue.change_visibility, 60, self.parts.metrics)
-        receiver = Receiver(
-            queue=self.queue,
-            pollers=self.pollers,
-            parts=self.parts,
-            credits=self.credits,
-            leases=self.leases,
-        )
+        self.parts.stop.calls(self.credits.close)
         self.inbox = Inbox()
-        async with anyio.create_task_group() as tasks:
+        async with (
+            Channel.open(self.parts, self.queue, self.credits) as channel,
+            anyio.create_task_group() as tasks,
+        ):
+            self.leases = channel.leases
+            receiver = Receiver(self.parts, channel, self.pollers)
             tasks.start_soon(receiver.run, self.inbox)
             yield
             self.parts.stop.request()

@@ -15,15 +15,16 @@ from aws.queue import Delivery, OutgoingMessage
 from config.limits import SQS_BATCH_BYTES
 from runtime.batcher import Batcher, BatchLimits
 from schema.items import RequestItem
-from schema.message import DefectReason, MessageDefect
+from schema.message import DefectReason, MessageDefect, ParticipationMessage
 from schema.states import Status
 from tests.virtual_time import virtual_time
 from tests.worker.fakes import NOW_MS, FakeBus, FakeQueue, FakeTable, Requests, parts_of, sample
+from worker.channel import Channel
 from worker.credits import Credits
-from worker.leases import Leases
+from worker.decide import Candidate
 from worker.parts import Parts
 from worker.results import BatchResult, Decided, Defective, Undecided
-from worker.settle import Channel, Settler
+from worker.settle import Settler
 
 AWAY = Transient("sqs", "DeleteMessageBatch", "InternalError", "later")
 LOST = Rejected("sqs", "DeleteMessageBatch", "ReceiptHandleIsInvalid", "gone")
@@ -61,8 +62,8 @@ class Scene:
         )
 
     @asynccontextmanager
-    async def settler(self) -> AsyncIterator[Settler]:
-        """A settler; everything is flushed at the end of the block."""
+    async def settler(self, *, is_dlq: bool = False) -> AsyncIterator[Settler]:
+        """A settler of one queue; everything is flushed at the end of the block."""
         async with (
             Batcher(
                 self.dlq.send,
@@ -75,14 +76,8 @@ class Scene:
                 self.bus, self.parts.publish_policy, observer=self.parts.metrics
             ) as publisher,
         ):
-            yield Settler(
-                self.parts,
-                main=self.main,
-                dlq=self.dead,
-                quarantine=quarantine,
-                publisher=publisher,
-                credits=self.credits,
-            )
+            channel = self.dead if is_dlq else self.main
+            yield Settler(self.parts, channel, quarantine, publisher)
 
     @asynccontextmanager
     async def _channel(self, queue: FakeQueue) -> AsyncIterator[Channel]:
@@ -90,8 +85,7 @@ class Scene:
             Batcher(queue.delete, BatchLimits(max_items=10)) as deletes,
             Batcher(queue.change_visibility, BatchLimits(max_items=10)) as visibility,
         ):
-            leases = Leases(visibility.submit_many, 60, self.parts.metrics)
-            yield Channel(deletes=deletes, visibility=visibility, leases=leases)
+            yield Channel(self.parts, queue, self.credits, deletes, visibility)
 
     async def received(self, *deliveries: Delivery) -> None:
         """Hold deliveries and take their credits, as the receiver does."""
@@ -137,7 +131,16 @@ def result(
     defective: Sequence[Defective] = (),
     undecided: Sequence[Undecided] = (),
 ) -> BatchResult:
-    return BatchResult(NOW_MS, NOW_MS + 150, decided, defective, undecided)
+    return BatchResult(decided, defective, undecided)
+
+
+def defective(delivery: Delivery) -> Defective:
+    return Defective(delivery, DEFECT, NOW_MS, NOW_MS + 150)
+
+
+def undecided(delivery: Delivery, request_id: str = "r1") -> Undecided:
+    message = ParticipationMessage(request_id, "e1", "u1")
+    return Undecided(Candidate(message, (delivery,)), "why")
 
 
 def receipts(*entries: Decided) -> list[str]:
@@ -239,7 +242,7 @@ async def test_a_redelivery_is_published_again_and_counted_as_a_duplicate() -> N
 async def test_a_delivery_from_the_dlq_is_deleted_there() -> None:
     scene = Scene()
     entry = scene.decided(from_dlq=True)
-    async with scene.settler() as settler:
+    async with scene.settler(is_dlq=True) as settler:
         await scene.received(*entry.deliveries)
         await settler.settle(result([entry]))
         assert scene.nothing_is_left()
@@ -301,9 +304,7 @@ async def test_an_undecided_delivery_is_not_deleted_and_comes_again_after_a_back
     deliveries = [scene.delivery(attempt=attempt) for attempt in (1, 2, 3)]
     async with scene.settler() as settler:
         await scene.received(*deliveries)
-        await settler.settle(
-            result(undecided=[Undecided((d,), f"r{d.attempt}", "why") for d in deliveries])
-        )
+        await settler.settle(result(undecided=[undecided(d, f"r{d.attempt}") for d in deliveries]))
         assert scene.nothing_is_left()
 
     waits = {change.receipt_handle: change.timeout_s for change in scene.queue.visibility}
@@ -323,7 +324,7 @@ async def test_no_backoff_is_longer_than_sqs_allows() -> None:
     delivery = scene.delivery(attempt=50)
     async with scene.settler() as settler:
         await scene.received(delivery)
-        await settler.settle(result(undecided=[Undecided((delivery,), "r1", "why")]))
+        await settler.settle(result(undecided=[undecided(delivery)]))
 
     (change,) = scene.queue.visibility
     assert 21_600 <= change.timeout_s <= 43_200
@@ -345,9 +346,9 @@ async def test_only_the_last_try_before_the_dlq_is_stamped(
 ) -> None:
     scene = Scene(max_receive_count=limit)
     delivery = scene.delivery(attempt=attempt, from_dlq=from_dlq)
-    async with scene.settler() as settler:
+    async with scene.settler(is_dlq=from_dlq) as settler:
         await scene.received(delivery)
-        await settler.settle(result(undecided=[Undecided((delivery,), "r1", "why")]))
+        await settler.settle(result(undecided=[undecided(delivery)]))
 
     assert scene.table.stamped == ([("r1", NOW_MS)] if stamped else [])
 
@@ -359,24 +360,26 @@ async def test_a_stamp_that_fails_does_not_hold_the_message() -> None:
     delivery = scene.delivery()
     async with scene.settler() as settler:
         await scene.received(delivery)
-        await settler.settle(result(undecided=[Undecided((delivery,), "r1", "why")]))
+        await settler.settle(result(undecided=[undecided(delivery)]))
         assert scene.nothing_is_left()
 
     assert [change.receipt_handle for change in scene.queue.visibility] == [delivery.receipt_handle]
 
 
 @virtual_time
-async def test_what_was_not_started_is_visible_again_at_once() -> None:
+@pytest.mark.parametrize("is_dlq", [False, True])
+async def test_what_was_not_started_is_visible_again_immediately(*, is_dlq: bool) -> None:
     scene = Scene()
-    deliveries = [scene.delivery(), scene.delivery(), scene.delivery(from_dlq=True)]
-    async with scene.settler() as settler:
+    deliveries = [scene.delivery(from_dlq=is_dlq) for _ in range(3)]
+    async with scene.settler(is_dlq=is_dlq) as settler:
         await scene.received(*deliveries)
-        await settler.return_unstarted(deliveries)
+        await settler.return_now(deliveries)
         assert scene.nothing_is_left()
 
-    assert [change.timeout_s for change in scene.queue.visibility] == [0, 0]
-    assert [change.timeout_s for change in scene.dlq.visibility] == [0]
-    assert (scene.settled("returned"), scene.settled("returned", "dlq")) == (2, 1)
+    queues = {True: scene.dlq, False: scene.queue}
+    assert [change.timeout_s for change in queues[is_dlq].visibility] == [0, 0, 0]
+    assert queues[not is_dlq].visibility == []
+    assert scene.settled("returned", "dlq" if is_dlq else "main") == 3
     assert scene.parts.state.tally.returned == 3
 
 
@@ -388,7 +391,7 @@ async def test_a_hand_back_that_fails_still_frees_its_place() -> None:
     async with scene.settler() as settler:
         await scene.received(delivery)
         with structlog.testing.capture_logs() as logged:
-            await settler.return_unstarted([delivery])
+            await settler.return_now([delivery])
         assert scene.nothing_is_left()
 
     assert [line["event"] for line in logged] == ["hand_back_failed"]
@@ -402,7 +405,7 @@ async def test_a_defective_message_is_copied_to_the_dlq_then_told_then_deleted()
     )
     async with scene.settler() as settler:
         await scene.received(delivery)
-        await settler.settle(result(defective=[Defective(delivery, DEFECT)]))
+        await settler.settle(result(defective=[defective(delivery)]))
         assert scene.nothing_is_left()
 
     assert scene.journal == ["send", "publish r1", f"delete {delivery.receipt_handle}"]
@@ -434,7 +437,7 @@ async def test_a_message_that_cannot_be_quarantined_is_not_deleted() -> None:
     delivery = scene.delivery()
     async with scene.settler() as settler:
         await scene.received(delivery)
-        await settler.settle(result(defective=[Defective(delivery, DEFECT)]))
+        await settler.settle(result(defective=[defective(delivery)]))
         assert scene.nothing_is_left()
 
     assert scene.queue.deleted == []
@@ -447,9 +450,9 @@ async def test_a_message_that_cannot_be_quarantined_is_not_deleted() -> None:
 async def test_a_quarantined_message_met_in_the_dlq_is_left_for_people() -> None:
     scene = Scene()
     delivery = scene.delivery(from_dlq=True, attributes={"reasonCode": "FIELD_MISSING"})
-    async with scene.settler() as settler:
+    async with scene.settler(is_dlq=True) as settler:
         await scene.received(delivery)
-        await settler.settle(result(defective=[Defective(delivery, DEFECT)]))
+        await settler.settle(result(defective=[defective(delivery)]))
         assert scene.nothing_is_left()
 
     assert (scene.dlq.sent, scene.dlq.deleted, scene.bus.details) == ([], [], [])
@@ -461,9 +464,9 @@ async def test_a_quarantined_message_met_in_the_dlq_is_left_for_people() -> None
 async def test_a_defective_message_of_the_dlq_that_nobody_quarantined_is_quarantined() -> None:
     scene = Scene()
     delivery = scene.delivery(from_dlq=True)
-    async with scene.settler() as settler:
+    async with scene.settler(is_dlq=True) as settler:
         await scene.received(delivery)
-        await settler.settle(result(defective=[Defective(delivery, DEFECT)]))
+        await settler.settle(result(defective=[defective(delivery)]))
         assert scene.nothing_is_left()
 
     assert [message.attributes["reasonCode"] for message in scene.dlq.sent] == ["FIELD_MISSING"]
@@ -477,7 +480,7 @@ async def test_a_body_that_fills_the_message_is_quarantined_without_our_attribut
     delivery = scene.delivery(body="x" * SQS_BATCH_BYTES)
     async with scene.settler() as settler:
         await scene.received(delivery)
-        await settler.settle(result(defective=[Defective(delivery, DEFECT)]))
+        await settler.settle(result(defective=[defective(delivery)]))
         assert scene.nothing_is_left()
 
     assert scene.dlq.sent == [OutgoingMessage(delivery.body)]
@@ -503,12 +506,10 @@ async def test_a_delete_without_permission_makes_the_worker_give_up() -> None:
 async def test_one_delivery_s_trouble_does_not_hold_up_its_batch() -> None:
     scene = Scene()
     scene.dlq.errors["send"] = [Fatal("sqs", "SendMessageBatch", "AccessDenied", "no")]
-    entry, defective, undecided = scene.decided(), scene.delivery(), scene.delivery()
+    entry, poison, unlucky = scene.decided(), scene.delivery(), scene.delivery()
     async with scene.settler() as settler:
-        await scene.received(*entry.deliveries, defective, undecided)
-        await settler.settle(
-            result([entry], [Defective(defective, DEFECT)], [Undecided((undecided,), "r", "why")])
-        )
+        await scene.received(*entry.deliveries, poison, unlucky)
+        await settler.settle(result([entry], [defective(poison)], [undecided(unlucky)]))
         assert scene.nothing_is_left()
 
     assert scene.queue.deleted == receipts(entry)
@@ -518,14 +519,12 @@ async def test_one_delivery_s_trouble_does_not_hold_up_its_batch() -> None:
 @virtual_time
 async def test_an_unforeseen_error_hands_back_what_is_not_settled() -> None:
     scene = Scene()
-    entry, undecided = scene.decided(), scene.delivery()
+    entry, unlucky = scene.decided(), scene.delivery()
     broken: RequestItem = replace(entry.item, status="NO_STATUS")  # type: ignore[arg-type]
     async with scene.settler() as settler:
-        await scene.received(*entry.deliveries, undecided)
+        await scene.received(*entry.deliveries, unlucky)
         with structlog.testing.capture_logs() as logged:
-            await settler.settle(
-                result([replace(entry, item=broken)], [], [Undecided((undecided,), "r", "why")])
-            )
+            await settler.settle(result([replace(entry, item=broken)], [], [undecided(unlucky)]))
         assert scene.nothing_is_left()
 
     assert "settling_failed" in [line["event"] for line in logged]

@@ -14,8 +14,10 @@ from schema.items import RequestItem
 from schema.states import EventType, Status
 from tests import virtual_time
 from tests.worker.fakes import Clock, FakeTable, Fault, Requests, parts_of
-from worker.commit import Committer, Outcomes
+from worker import retry
+from worker.commit import Committer
 from worker.decide import Candidate
+from worker.results import BatchResult
 
 WORKERS = ("w1", "w2")
 faults = st.dictionaries(
@@ -134,13 +136,15 @@ class TwoCommitters(RuleBasedStateMachine):
         *,
         late_s: float = 0.0,
         from_dlq: bool = False,
-    ) -> list[Outcomes]:
-        found: dict[str, Outcomes] = {}
+    ) -> list[BatchResult]:
+        found: dict[str, BatchResult] = {}
 
         async def decide(worker: str, ids: Sequence[str], after_s: float) -> None:
             await anyio.sleep(after_s)
             batch = self._candidates(ids, from_dlq=from_dlq)
-            found[worker] = await self.committers[worker].decide(batch, self.clocks[worker]())
+            found[worker] = await retry.decide_batch(
+                self.committers[worker], batch, self.clocks[worker]()
+            )
 
         async with anyio.create_task_group() as tasks:
             for worker, ids, after_s in zip(WORKERS, deliveries, (0.0, late_s), strict=True):
@@ -158,10 +162,10 @@ class TwoCommitters(RuleBasedStateMachine):
                 candidates[request_id] = replace(known, deliveries=both)
         return list(candidates.values())
 
-    def _judge(self, worker: str, ids: Sequence[str], outcomes: Outcomes) -> None:
+    def _judge(self, worker: str, ids: Sequence[str], outcomes: BatchResult) -> None:
         """Every delivery has one outcome; what is said to be decided is what the table holds."""
         settled = [d for entry in outcomes.decided for d in entry.deliveries]
-        put_off = [d for entry in outcomes.undecided for d in entry.deliveries]
+        put_off = [d for entry in outcomes.undecided for d in entry.candidate.deliveries]
         assert len(settled) + len(put_off) == len(ids)
         assert len({d.receipt_handle for d in (*settled, *put_off)}) == len(ids)
         assert not outcomes.defective

@@ -7,7 +7,7 @@ from aws.errors import Rejected, Transient
 from aws.queue import VisibilityChange
 from tests.virtual_time import virtual_time
 from tests.worker.fakes import FakeQueue
-from worker.pipeline import _change_visibility
+from worker.channel import change_visibility
 
 LOST = Rejected("sqs", "ChangeMessageVisibilityBatch", "ReceiptHandleIsInvalid", "gone")
 
@@ -21,7 +21,7 @@ async def test_each_change_gets_its_own_answer() -> None:
     queue = FakeQueue()
     queue.errors["change_visibility"] = [None, LOST, None]
 
-    answers = await _change_visibility(queue, 60, [change(1), change(2), change(3)])
+    answers = await change_visibility(queue, 60, [change(1), change(2), change(3)])
 
     assert answers == [None, LOST, None]
 
@@ -32,11 +32,11 @@ async def test_of_an_extension_and_a_hand_back_of_one_message_the_later_is_sent(
     queue = FakeQueue()
     queue.errors["change_visibility"] = [LOST]
 
-    answers = await _change_visibility(queue, 60, [change(1, 60), change(2), change(1, 0)])
+    answers = await change_visibility(queue, 60, [change(1, 60), change(2), change(1, 0)])
 
     assert queue.visibility == [change(2)]
     assert answers == [LOST, None, LOST]
-    assert await _change_visibility(queue, 60, [change(1, 60), change(1, 0)]) == [None, None]
+    assert await change_visibility(queue, 60, [change(1, 60), change(1, 0)]) == [None, None]
     assert queue.visibility[1:] == [change(1, 0)]
 
 
@@ -50,6 +50,6 @@ async def test_a_call_that_hangs_is_given_up_long_before_the_leases_behind_it_ru
     began_s = anyio.current_time()
 
     with pytest.raises(Transient, match="ReadTimeoutError"):
-        await _change_visibility(queue, timeout_s, [change(1)])
+        await change_visibility(queue, timeout_s, [change(1)])
 
     assert anyio.current_time() - began_s == pytest.approx(limit_s)
