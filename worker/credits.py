@@ -10,9 +10,9 @@ class Credits:
         self.limit = limit
         self._free = limit
         self._closed = False
-        # Cheaper than anyio's, which find out at each step what loop and what task they are in.
+        # Cheaper than anyio's, which look up the running loop and task at each step.
         self._returned = asyncio.Event()
-        # Fair: who gives back and asks again at once comes after those who wait already.
+        # Fair: a poller that comes back immediately queues behind those that already wait.
         self._turn = asyncio.Lock()
 
     @property
@@ -36,7 +36,7 @@ class Credits:
         return taken
 
     def close(self) -> None:
-        """Let nothing be taken any more, and end all waiting for it."""
+        """Let nothing more be taken, and end all waiting for it."""
         self._closed = True
         self._returned.set()
 

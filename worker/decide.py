@@ -118,9 +118,9 @@ class Plan:
     defects: tuple[tuple[Candidate, MessageDefect], ...] = ()
     """Messages that name no usable request."""
     blocked: tuple[tuple[Candidate, str], ...] = ()
-    """Requests that can't be decided until an operator mends something; with what is wrong."""
+    """Requests that wait until an operator fixes a stored item, with what is wrong with it."""
     deferred: tuple[Candidate, ...] = ()
-    """A second message on a request that is decided in this very plan: for the next one."""
+    """Second messages on requests that this plan decides: for the next plan."""
 
 
 def candidates(decoded: Iterable[tuple[Delivery, ParticipationMessage]]) -> list[Candidate]:

@@ -36,7 +36,7 @@ class Inbox:
             self._wake()
 
     def close(self) -> None:
-        """Say that no more will come: nobody waits for it any longer."""
+        """Announce that no more will come, and wake whoever waits for it."""
         self._closed.set()
         self._wake()
 
@@ -72,7 +72,7 @@ class Inbox:
         return batch
 
     async def _until(self, count: int, limit_s: float | None = None) -> None:
-        """Wait until so many deliveries are there, no more will come, or the time is up."""
+        """Wait until `count` deliveries are there, no more will come, or the time is up."""
         if self._count >= count or self._closed.is_set():
             return
         loop = asyncio.get_running_loop()

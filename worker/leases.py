@@ -78,7 +78,7 @@ class Leases:
         return [lease.live[handle] for handle, lease in self._by_handle.items()]
 
     async def run(self) -> None:
-        """Extend what runs out, for ever; to be cancelled when nothing is held any more."""
+        """Extend what is about to run out; to be cancelled once nothing is held."""
         async with anyio.create_task_group() as tasks:
             while True:
                 while self._heap and not self._heap[0].live:

@@ -56,8 +56,10 @@ async def run(parts: Parts) -> None:
 
         async with anyio.create_task_group() as queues:
             queues.start_soon(serve, parts.queue, settings.pollers, settings.processors)
-            if few := settings.dlq_pollers:
-                queues.start_soon(serve, parts.dlq, few, min(few, settings.processors))
+            if settings.dlq_pollers:
+                # A processor a poller suffices: dead letters leave the core to the main queue.
+                processors = min(settings.dlq_pollers, settings.processors)
+                queues.start_soon(serve, parts.dlq, settings.dlq_pollers, processors)
 
 
 def _batcher_of_quarantine(parts: Parts) -> Batcher[OutgoingMessage, str]:

@@ -265,7 +265,7 @@ class Clock:
     step_ms: int = 0
 
     def __call__(self) -> int:
-        """Tell the time, and move on by a step."""
+        """Read the clock, and move it on by a step."""
         self.now_ms += self.step_ms
         return self.now_ms
 
@@ -369,7 +369,7 @@ class FakeQueue(Queue):
         self.receives: list[list[Delivery] | Exception] = []
         """Answers to the next polls; after them, each poll ends empty when its wait is over."""
         self.endless: Callable[[int], list[Delivery]] | None = None
-        """Makes as many deliveries as a poll asks for, for ever."""
+        """Makes as many deliveries as each poll asks for, without end."""
         self.polls: list[tuple[float, int]] = []
         """When each poll began, and for how many messages it asked."""
         self.polls_under_way = 0

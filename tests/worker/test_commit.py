@@ -81,7 +81,7 @@ async def test_after_the_sell_out_nothing_touches_the_capacity() -> None:
 
 
 @virtual_time
-async def test_losers_are_told_only_once_the_last_seat_is_taken_for_certain() -> None:
+async def test_losers_are_written_only_once_the_last_seat_is_taken_for_certain() -> None:
     scene = Scene(seats=1)
     first, second = scene.stored(2)
     scene.table.faults["take_seats"] = [Fault.CONFLICT, Fault.CONFLICT]
@@ -193,7 +193,7 @@ async def test_a_decision_by_another_worker_is_not_ours() -> None:
 
 
 @virtual_time
-async def test_a_failed_condition_is_planned_again_at_once() -> None:
+async def test_a_failed_condition_is_planned_again_immediately() -> None:
     scene = Scene(seats=1)
     (item,) = scene.stored(1)
     scene.table.takes_s = 0.1
@@ -291,7 +291,7 @@ async def test_one_event_s_trouble_does_not_hold_up_another_event() -> None:
     quiet = others.request()
     (busy,) = scene.stored(1)
     scene.table.requests[quiet.request_id] = quiet
-    # Both transactions run at once; the first to be asked for is e1's.
+    # Both transactions run concurrently; the first to be asked for is e1's.
     scene.table.faults["take_seats"] = [Fault.CONFLICT]
 
     outcomes = await scene.decide([*scene.candidates([busy]), others.candidate(quiet)])

@@ -125,7 +125,7 @@ def sizes(scene: Scene) -> list[int]:
 
 
 @virtual_time
-async def test_a_full_batch_is_processed_at_once() -> None:
+async def test_a_full_batch_is_processed_immediately() -> None:
     here = scene(batch_linger_ms=10_000)
 
     async def feed(inbox: Inbox) -> None:
@@ -174,7 +174,7 @@ async def test_what_does_not_fit_comes_first_in_the_next_batch() -> None:
 
 
 @virtual_time
-async def test_batches_are_processed_at_once_by_as_many_processors_as_there_are() -> None:
+async def test_batches_are_processed_concurrently_by_as_many_processors_as_there_are() -> None:
     async def slowly(_batch: Sequence[Candidate]) -> None:
         await anyio.sleep(1)
 
@@ -412,7 +412,7 @@ async def test_one_message_that_breaks_the_code_does_not_drag_its_neighbours_alo
 
 @virtual_time
 @pytest.mark.parametrize("grouped", [False, True])
-async def test_what_only_an_operator_can_mend_ends_the_processors(*, grouped: bool) -> None:
+async def test_what_only_an_operator_can_resolve_ends_the_processors(*, grouped: bool) -> None:
     denied = Fatal("dynamodb", "BatchGetItem", "AccessDenied", "no")
 
     async def deciding(_batch: Sequence[Candidate]) -> None:

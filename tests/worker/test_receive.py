@@ -119,7 +119,9 @@ async def test_messages_come_through_in_order_and_under_a_lease() -> None:
 
 
 @virtual_time
-async def test_a_poll_takes_its_credits_before_and_gives_back_at_once_what_it_did_not_use() -> None:
+async def test_a_poll_takes_its_credits_before_and_gives_back_immediately_what_it_did_not_use() -> (
+    None
+):
     scene = Scene(pollers=1, limit=10)
     scene.queue.receives = [scene.deliveries(3), scene.deliveries(7)]
     async with scene.running():
@@ -186,7 +188,7 @@ async def test_a_success_ends_the_backing_off() -> None:
     async with scene.running():
         await anyio.sleep(30)
 
-    # After the message a poll at once, and after its failure a wait of a second at most.
+    # After the message a poll immediately, and after its failure a wait of a second at most.
     *_, delivered, failed, after = scene.polls_at_s[:6]
     assert failed - delivered < 0.1
     assert after - failed <= 1.02
@@ -202,7 +204,7 @@ async def test_one_poller_s_errors_do_not_hold_up_the_others() -> None:
 
 
 @virtual_time
-async def test_what_only_an_operator_can_mend_ends_the_receiver() -> None:
+async def test_what_only_an_operator_can_resolve_ends_the_receiver() -> None:
     scene = Scene()
     scene.queue.receives = [DENIED]
     async with scene.running():
@@ -213,7 +215,7 @@ async def test_what_only_an_operator_can_mend_ends_the_receiver() -> None:
 
 
 @virtual_time
-async def test_a_stop_ends_all_waiting_at_once() -> None:
+async def test_a_stop_ends_all_waiting_immediately() -> None:
     scene = Scene(limit=1)
     scene.queue.receives = [scene.deliveries(1)]
     async with scene.running():
@@ -225,7 +227,7 @@ async def test_a_stop_ends_all_waiting_at_once() -> None:
 
 
 @virtual_time
-async def test_a_stop_ends_backing_off_at_once() -> None:
+async def test_a_stop_ends_backing_off_immediately() -> None:
     scene = Scene(pollers=1)
     scene.queue.receives = [AWAY] * 100
     async with scene.running():

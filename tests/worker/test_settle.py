@@ -398,7 +398,7 @@ async def test_a_hand_back_that_fails_still_frees_its_place() -> None:
 
 
 @virtual_time
-async def test_a_defective_message_is_copied_to_the_dlq_then_told_then_deleted() -> None:
+async def test_a_defective_message_is_copied_to_the_dlq_then_published_then_deleted() -> None:
     scene = Scene()
     delivery = scene.delivery(
         body='{"requestId": "r1"  }', attempt=3, attributes={"redrivenAt": "1"}

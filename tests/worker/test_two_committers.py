@@ -30,7 +30,7 @@ statuses = st.sampled_from([Status.QUEUED, Status.QUEUED, Status.RECEIVED, Statu
 
 
 class TwoCommitters(RuleBasedStateMachine):
-    """Requests come, their messages reach one worker, the other, or both at once, again and again.
+    """Requests come, and their messages reach one worker, the other, or both, again and again.
 
     The table checks after every write that seats left are seats in total without the winners.
     """
