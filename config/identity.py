@@ -10,10 +10,9 @@ _TIMEOUT_S = 2.0
 
 
 def worker_id(configured: str | None) -> str:
-    """Tell who this worker is.
+    """The configured name, else the ECS task id, else the host name.
 
-    AWS: "Task metadata endpoint version 4": the task id is the last segment of `TaskARN`. Where
-    the endpoint does not answer, the host name serves.
+    The task id is the last segment of `TaskARN` (AWS: "Task metadata endpoint version 4").
     """
     if configured:
         return configured

@@ -1,4 +1,4 @@
-"""Log lines by structlog, one JSON object or one console line each, on standard error."""
+"""Log lines by structlog on standard error: each is one JSON object or one console line."""
 
 import logging
 import sys
@@ -12,7 +12,7 @@ _CHATTY: Final = ("aiobotocore", "aiohttp", "asyncio", "boto3", "botocore", "htt
 
 
 def configure(level: str, form: Literal["json", "console"]) -> None:
-    """Set up structlog and the standard library's logging alike; may be called again."""
+    """Set up structlog and the standard library's logging to write the same lines; repeatable."""
     threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -40,7 +40,7 @@ def configure(level: str, form: Literal["json", "console"]) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(threshold)
-    # Libraries' own lines tell each connection and each call: not ours to repeat.
+    # The libraries log every connection and every call, which is more than an operator reads.
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
 

@@ -1,9 +1,10 @@
-"""The settings of each program, read from the environment; every error is told at once."""
+"""The settings of each program, read from the environment; all errors are reported together."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
+    AfterValidator,
     Field,
     SecretStr,
     ValidationError,
@@ -16,11 +17,20 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from config import limits
 
+
+def _long_enough(secret: SecretStr) -> SecretStr:
+    # RFC 7518 §3.2: a key of the same size as the hash output or larger.
+    if len(secret.get_secret_value().encode()) < 32:  # noqa: PLR2004
+        raise ValueError("must be at least 32 bytes long")
+    return secret
+
+
 Port = Annotated[int, Field(ge=0, le=65_535)]
+HmacSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
 
 
 class SettingsError(Exception):
-    """The environment holds wrong values; the text names each of them and what is allowed."""
+    """The environment holds wrong values; the text names each one and what is allowed."""
 
 
 class AwsSettings(BaseSettings):
@@ -30,17 +40,19 @@ class AwsSettings(BaseSettings):
 
     aws_region: str = Field(description="AWS region, such as ap-northeast-2", min_length=1)
     aws_endpoint_url: str | None = Field(
-        None, description="another endpoint than AWS's own, for the embedded AWS"
+        None, description="endpoint to call instead of AWS's own, such as the embedded AWS's"
     )
     aws_client: Literal["lean", "aioboto3"] = Field(
         "lean",
-        description="who calls SQS, DynamoDB and EventBridge: our own lean client, or aioboto3",
+        description="client of SQS, DynamoDB and EventBridge: our own lean one, or aioboto3",
     )
-    environment: str = Field("dev", description="the analytics events' env", min_length=1)
+    environment: str = Field(
+        "dev", description="value of the analytics events' env field", min_length=1
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="least severe log line that is written"
+        "info", description="lowest level that is logged"
     )
-    log_format: Literal["json", "console"] = Field("json", description="form of the log lines")
+    log_format: Literal["json", "console"] = Field("json", description="format of the log lines")
     table_name: str = Field("AsyncEventTable", description="DynamoDB table", min_length=3)
 
     @field_validator("log_level", "log_format", mode="before")
@@ -56,25 +68,23 @@ class CommonSettings(AwsSettings):
     dlq_url: str = Field(description="URL of the dead-letter queue", min_length=1)
     event_bus_name: str = Field("default", description="EventBridge bus", min_length=1)
     events_endpoint_url: str | None = Field(
-        None, description="another endpoint for EventBridge alone (an interface endpoint)"
+        None, description="endpoint for EventBridge alone (an interface endpoint)"
     )
-    publish_concurrency: int = Field(
-        4, ge=1, le=256, description="PutEvents calls under way at once"
-    )
+    publish_concurrency: int = Field(4, ge=1, le=256, description="concurrent PutEvents calls")
     publish_linger_ms: int = Field(
         20, ge=0, le=10_000, description="how long an event waits for others to share its call"
     )
     publish_timeout_s: float = Field(
-        5, gt=0, le=300, description="how long publishing may hold an acknowledgement"
+        5, gt=0, le=300, description="how long publishing may delay an acknowledgement"
     )
     publish_max_attempts: int = Field(
-        1, ge=1, le=10, description="tries to publish an event (retries are G2: 1 by default)"
+        1, ge=1, le=10, description="attempts to publish an event; 1: no retry (g1 §7.1)"
     )
     bus_check_interval_s: float = Field(
         30,
         gt=0,
         le=3_600,
-        description="how often to look whether the bus exists: PutEvents to a missing one succeeds",
+        description="how often to check that the bus exists: PutEvents to a missing one succeeds",
     )
 
 
@@ -96,12 +106,12 @@ class WorkerSettings(CommonSettings):
         le=limits.SQS_IN_FLIGHT_MESSAGES,
         description="messages received and not yet settled",
     )
-    processors: int = Field(4, ge=1, le=64, description="batches processed at once")
+    processors: int = Field(4, ge=1, le=64, description="batches processed concurrently")
     batch_max_messages: int = Field(
         50, ge=1, le=limits.SEATS_PER_TRANSACTION, description="messages decided together"
     )
     batch_linger_ms: int = Field(
-        20, ge=0, le=10_000, description="how long a message waits for others to be decided with"
+        20, ge=0, le=10_000, description="how long a message waits for others to share its batch"
     )
     receive_wait_s: int = Field(
         10, ge=1, le=limits.SQS_WAIT_SECONDS, description="length of a long poll"
@@ -147,25 +157,20 @@ class WorkerSettings(CommonSettings):
         wait = info.data.get("receive_wait_s")
         if wait is not None and value - drain_reserve_s(value) <= wait:
             raise ValueError(
-                f"less {drain_reserve_s(value):g} s for handing back, it must be above "
+                f"minus {drain_reserve_s(value):g} s for handing back, it must exceed "
                 f"RECEIVE_WAIT_S ({wait}): a poll under way is always finished"
             )
         return value
 
 
 class TokenSettings(BaseSettings):
-    """What a development token is made with; it must suit the ingest service's settings."""
+    """What a development token is made with; it must match the ingest service's settings."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, extra="ignore")
 
-    jwt_secret: SecretStr = Field(description="secret of HS256 tokens")
+    jwt_secret: HmacSecret = Field(description="secret of HS256 tokens")
     jwt_audience: str | None = Field(None, description="audience that tokens must name")
     jwt_issuer: str | None = Field(None, description="issuer that tokens must name")
-
-    @field_validator("jwt_secret")
-    @classmethod
-    def _long_enough(cls, value: SecretStr) -> SecretStr:
-        return _checked_secret(value)
 
 
 class IngestSettings(CommonSettings):
@@ -173,14 +178,14 @@ class IngestSettings(CommonSettings):
 
     http_port: Port = Field(8080, description="port of the API; 0: any")
     http_host: str = Field("0.0.0.0", description="address of the HTTP port")  # noqa: S104 - a container is called from outside
-    jwt_secret: SecretStr | None = Field(
+    jwt_secret: HmacSecret | None = Field(
         None, description="secret of HS256 tokens; this or JWKS_URL is required"
     )
-    jwks_url: str | None = Field(None, description="key set of RS256 and ES256 tokens")
+    jwks_url: str | None = Field(None, description="URL of the key set of RS256 and ES256 tokens")
     jwt_audience: str | None = Field(None, description="audience that tokens must name")
     jwt_issuer: str | None = Field(None, description="issuer that tokens must name")
     publish_requested_events: bool = Field(
-        False, description="publish ParticipationRequested events, too"
+        False, description="publish ParticipationRequested events as well"
     )
     requeue_after_s: float = Field(
         10, ge=0, le=3_600, description="age at which a request still RECEIVED is sent again"
@@ -192,7 +197,10 @@ class IngestSettings(CommonSettings):
         3, ge=0, le=1_000, description="how long a request waits for others to share its calls"
     )
     max_pending_requests: int = Field(
-        5_000, ge=1, le=1_000_000, description="requests waiting at once; beyond them 503"
+        5_000,
+        ge=1,
+        le=1_000_000,
+        description="requests that may wait simultaneously; beyond that, 503",
     )
     request_ttl_days: int = Field(90, ge=1, le=3_650, description="how long requests are kept")
     shutdown_timeout_s: float = Field(
@@ -205,27 +213,15 @@ class IngestSettings(CommonSettings):
     @model_validator(mode="after")
     def _one_way_to_check_tokens(self) -> Self:
         if (self.jwt_secret is None) == (self.jwks_url is None):
-            raise ValueError("set exactly one of JWT_SECRET and JWKS_URL: they name the users")
+            raise ValueError("set exactly one of JWT_SECRET and JWKS_URL: they verify who clicks")
         return self
-
-    @field_validator("jwt_secret")
-    @classmethod
-    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        return None if value is None else _checked_secret(value)
-
-
-def _checked_secret(value: SecretStr) -> SecretStr:
-    # RFC 7518 §3.2: a key of the same size as the hash output or larger.
-    if len(value.get_secret_value().encode()) < 32:  # noqa: PLR2004
-        raise ValueError("must be at least 32 bytes long")
-    return value
 
 
 S = TypeVar("S", bound=BaseSettings)
 
 
 def load(settings: type[S], **overrides: Any) -> S:
-    """Read settings from the environment; `overrides` (by field name) go before it.
+    """Read settings from the environment; `overrides` (by field name) take precedence.
 
     Raises SettingsError with one line for each wrong value.
     """

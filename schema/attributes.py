@@ -11,7 +11,7 @@ NULL: Final[AttributeValue] = {"NULL": True}
 
 
 class ItemError(ValueError):
-    """A stored item lacks an attribute or holds one of another type than the contract says."""
+    """A stored item lacks an attribute, or holds one of a type that the contract does not allow."""
 
 
 def encode(value: str | int | bool | None) -> AttributeValue:  # noqa: FBT001 - a value, not a switch

@@ -43,7 +43,7 @@ class RequestItem:
     def from_item(cls, item: Item) -> Self:
         """Read a stored item; raises ItemError where it breaks the contract."""
         values: dict[str, Any] = {}
-        # Asking for what is there takes half the time of asking for all that may be.
+        # Reading the attributes that exist takes half the time of looking for every possible one.
         for name, attribute in item.items():
             known = _READERS.get(name)
             if known is not None:
@@ -55,7 +55,7 @@ class RequestItem:
         return cls(**values)
 
     def to_item(self) -> dict[str, AttributeValue]:
-        """Write the whole item, absent values left out, index keys from QUEUED on."""
+        """Write the whole item, without absent values; the index keys exist from QUEUED on."""
         return {
             names.PARTITION_KEY: {"S": keys.request_pk(self.request_id)},
             names.SORT_KEY: {"S": keys.REQUEST_SORT_KEY},
@@ -67,7 +67,7 @@ class RequestItem:
         }
 
     def attributes(self) -> dict[str, str | int | bool | None]:
-        """All attributes but the table's own key, by their stored names."""
+        """All attributes except the table's own key, by their stored names."""
         values: dict[str, str | int | bool | None] = dict(
             zip(_STORED_NAMES, _values(self), strict=True)
         )
@@ -140,7 +140,7 @@ def _reader(field: str) -> Callable[[AttributeValue, str], Status | str | int | 
 
 
 _READERS: Final = {name: (field, _reader(field)) for field, name in _ATTRIBUTES.items()}
-# One lookup of all fields together: this runs several times for each request.
+# One lookup for all fields: this runs several times for each request.
 _values: Final = attrgetter(*_ATTRIBUTES)
 _STORED_NAMES: Final = tuple(_ATTRIBUTES.values())
 _INDEXED: Final = frozenset({"queuedAt", "requestId", "userId", "eventId"})
@@ -165,7 +165,7 @@ class Change:
             )
 
     def assignments(self) -> dict[str, str | int | bool | None]:
-        """The attributes to set, by their stored names; None (NULL) clears what an older try left.
+        """The attributes to set, by stored name; None (NULL) clears what an earlier attempt left.
 
         A decision is read back from the item alone, so the item must hold nothing else.
         """
@@ -177,7 +177,7 @@ class Change:
             )
             if new != old
         }
-        # Making the index keys, only to find them unchanged, would take most of the time.
+        # Building the index keys only to find them unchanged would take most of the time.
         if before.status is Status.RECEIVED or not _INDEXED.isdisjoint(changed):
             had = before._index_keys()  # noqa: SLF001 - of this module
             changed |= {a: v for a, v in after._index_keys().items() if had.get(a) != v}  # noqa: SLF001

@@ -1,4 +1,4 @@
-"""Every key string of the table; no other module spells a prefix (domain §3)."""
+"""Every key string of the table; no other module writes a prefix (domain §3)."""
 
 from typing import Final
 from uuid import UUID, uuid5
@@ -8,13 +8,13 @@ CONFIG_SORT_KEY: Final = "CONFIG"
 CAPACITY_SORT_KEY: Final = "CAPACITY"
 
 MAX_TIME_MS: Final = 9_999_999_999_999
-"""The last time whose decimal form has 13 digits (in the year 2286)."""
+"""The latest time that has 13 digits (in the year 2286)."""
 
 _REQUESTS: Final = UUID("6f0f2f5e-2c0b-5a39-9a5c-5c6b1a3f7d10")
 
 
 def request_id(event_id: str, user_id: str) -> str:
-    """Name the request of one user in one event: the same click always has the same name.
+    """The id of one user's request in one event: the same click always gets the same id.
 
     The length prefix keeps ("a", "b:c") apart from ("a:b", "c").
     """
@@ -42,10 +42,10 @@ def event_index_pk(event_id: str) -> str:
 
 
 def index_sk(queued_at_ms: int, request_id: str) -> str:
-    """Sort key of both indexes: by time of queueing, ties by request id.
+    """Sort key of both indexes: by queueing time, then by request id.
 
-    Raises ValueError where the time has more than 13 digits or is negative: such a key would
-    sort wrongly.
+    Raises ValueError where the time has more than 13 digits or is negative: its key would sort
+    in the wrong place.
     """
     if not 0 <= queued_at_ms <= MAX_TIME_MS:
         raise ValueError(f"queuedAt {queued_at_ms} is not an epoch time in milliseconds")

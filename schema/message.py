@@ -34,7 +34,7 @@ class ParticipationMessage:
     event_id: str
     user_id: str
     queued_at_ms: int | None = None
-    """Set by producers other than our ingest, which records it on the request item instead."""
+    """Set by producers other than our ingest, which writes it to the request item instead."""
 
     def encode(self) -> str:
         """Write the message body."""
@@ -89,7 +89,7 @@ def decode(body: str) -> ParticipationMessage | MessageDefect:
 def _is_id(value: object) -> TypeGuard[str]:
     if not isinstance(value, str) or not value:
         return False
-    # A character has four bytes at most: hardly any id must be encoded to be measured.
+    # A character takes four bytes at most, so hardly any id has to be encoded to be measured.
     return len(value) <= MAX_ID_BYTES // 4 or len(value.encode()) <= MAX_ID_BYTES
 
 

@@ -1,4 +1,4 @@
-"""The states a request passes through, the codes that say why, and which change is legal."""
+"""The states a request passes through, the codes that say why, and which steps are legal."""
 
 from enum import StrEnum
 from typing import Final
@@ -35,7 +35,7 @@ _NEXT: Final[dict[Status, frozenset[Status]]] = {
 
 
 def may_become(before: Status, after: Status) -> bool:
-    """Tell whether a request may go from one status to the other (domain §4)."""
+    """Whether a request may go from one status to the other (domain §4)."""
     return after in _NEXT[before]
 
 

@@ -1,7 +1,7 @@
-"""The decorator of values: frozen to the type checker, and made at the price of a plain class.
+"""The decorator of values: frozen for the type checker, and as cheap to make as a plain class.
 
-A frozen dataclass sets each field through `object.__setattr__`, which for the six values made of
-every message is a tenth of what the worker costs (bench/PROFILE.md). mypy refuses an assignment
+A frozen dataclass sets each field through `object.__setattr__`, which for the six values made from
+each message is a tenth of the worker's cost (bench/PROFILE.md). mypy refuses an assignment
 to a field all the same, as it sees `dataclasses.dataclass` here.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 else:
 
     def value(*, frozen: bool, slots: bool, kw_only: bool = False) -> Callable[[type[T]], type[T]]:
-        """Make a dataclass with equality and a hash, whose fields are set as any other's."""
+        """Make a dataclass with equality and a hash, whose fields are set like any other's."""
         if not frozen:
             raise TypeError("a value is frozen: write @value(frozen=True, slots=True)")
         return dataclasses.dataclass(slots=slots, kw_only=kw_only, unsafe_hash=True)

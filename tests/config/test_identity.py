@@ -66,7 +66,7 @@ def test_elsewhere_it_is_the_host_s_name(
 @pytest.mark.parametrize(
     ("answer", "status"), [(b"not json", 200), (b"{}", 200), (b"no", 500), (b"[]", 200)]
 )
-def test_an_endpoint_that_does_not_tell_is_no_reason_to_fail(
+def test_an_endpoint_without_a_useful_answer_is_no_reason_to_fail(
     monkeypatch: pytest.MonkeyPatch, answer: bytes, status: int
 ) -> None:
     with metadata_endpoint(answer, status) as (url, _asked):

@@ -13,7 +13,7 @@ from config import logs
 
 @pytest.fixture(autouse=True)
 def logging_restored() -> Iterator[None]:
-    """Logging is afterwards as it was before."""
+    """Puts logging back as it was."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -67,7 +67,7 @@ def test_the_standard_library_s_lines_have_the_same_form(capsys: Stderr) -> None
     assert "timestamp" in line
 
 
-def test_an_exception_is_told_in_the_same_line(capsys: Stderr) -> None:
+def test_an_exception_is_written_in_the_same_line(capsys: Stderr) -> None:
     logs.configure("info", "json")
 
     try:

@@ -149,7 +149,7 @@ def test_what_is_not_set_is_named_with_what_it_is_for(environment: pytest.Monkey
     ]
 
 
-def test_all_errors_are_told_at_once(environment: pytest.MonkeyPatch) -> None:
+def test_all_errors_are_reported_together(environment: pytest.MonkeyPatch) -> None:
     environment.delenv("QUEUE_URL")
     environment.setenv("POLLERS", "many")
     environment.setenv("BATCH_MAX_MESSAGES", "100")
@@ -233,7 +233,7 @@ def test_a_drain_must_be_longer_than_a_poll(environment: pytest.MonkeyPatch) -> 
     (line,) = errors_of(WorkerSettings)
 
     assert line.startswith(
-        "SHUTDOWN_TIMEOUT_S='20': less 3 s for handing back, it must be above RECEIVE_WAIT_S (20)"
+        "SHUTDOWN_TIMEOUT_S='20': minus 3 s for handing back, it must exceed RECEIVE_WAIT_S (20)"
     )
 
 
@@ -246,7 +246,7 @@ def test_ingest_refuses_to_start_without_exactly_one_way_to_check_tokens(
 
     (line,) = errors_of(IngestSettings)
 
-    assert line == "set exactly one of JWT_SECRET and JWKS_URL: they name the users"
+    assert line == "set exactly one of JWT_SECRET and JWKS_URL: they verify who clicks"
 
 
 @pytest.mark.parametrize("kind", [IngestSettings, TokenSettings])
