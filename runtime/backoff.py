@@ -7,7 +7,7 @@ def delay_s(attempt: int, base_s: float, max_s: float) -> float:
     """Seconds to wait after the given failed attempt (1 for the first).
 
     Between half and the whole of `base_s · 2^(attempt - 1)`, at most `max_s`: the half keeps a
-    minimum distance, the rest spreads those who failed together (AWS Architecture Blog,
+    minimum distance, the rest spreads callers that failed together (AWS Architecture Blog,
     "Exponential Backoff And Jitter": equal jitter).
     """
     ceiling = min(max_s, base_s * 2.0 ** min(attempt - 1, 32))

@@ -1,4 +1,4 @@
-"""Turns single operations into batch calls: each submitter gets its own item's result."""
+"""Turns single operations into batch calls: each submitter gets the result of its own item."""
 
 import asyncio
 from collections import deque
@@ -16,15 +16,15 @@ R = TypeVar("R")
 
 _CLOCK_STEP_S: Final = 0.001
 """uvloop's clock and timers count whole milliseconds: a timer may fire a rounding error early, and
-one set again for the rest would fire over and over until the clock has moved."""
+one that is set again for the remainder would fire repeatedly until the clock has moved."""
 
 
 class ItemTooLargeError(ValueError):
-    """An item alone is larger than a whole batch may be; it was not sent."""
+    """A single item is larger than a whole batch may be; it was not sent."""
 
 
 class OverloadedError(RuntimeError):
-    """More items wait than the batcher may hold; this one was not taken."""
+    """The batcher already holds as many items as it may; this one was not taken."""
 
 
 class ClosedError(RuntimeError):
@@ -42,7 +42,7 @@ class Trigger(StrEnum):
 
 
 class FlushObserver(Protocol):
-    """Is told of every batch that leaves."""
+    """Learns of every batch that leaves."""
 
     def flushed(self, stage: str, items: int, trigger: Trigger) -> None:
         """Take note of one batch."""
@@ -51,16 +51,16 @@ class FlushObserver(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchLimits:
-    """When a batch leaves, and how many may be under way at once."""
+    """When a batch leaves, and how many batches may be under way concurrently."""
 
     max_items: int
     max_bytes: int | None = None
     linger_s: float = 0.0
     concurrency: int = 1
     eager: bool = False
-    """Send at once while no batch is under way: only what a call keeps waiting lingers."""
+    """Send immediately while no batch is under way, so that items linger only behind a call."""
     max_pending: int | None = None
-    """Items that may wait or be under way; beyond them `submit` raises OverloadedError."""
+    """How many items may wait or be under way; beyond that `submit` raises OverloadedError."""
 
 
 class _Group(Generic[T]):
@@ -86,16 +86,16 @@ class _Group(Generic[T]):
 
 
 _Slice: TypeAlias = tuple[_Group[T], int, int]
-"""A group's items from one place up to another: what travels is never a single item."""
+"""A group, and which of its items: from the first index up to, but without, the second."""
 
 
 class Batcher(Generic[T, R]):
     """Collects items and sends them in batches, in the order of their submission.
 
-    `send` takes up to `max_items` items of together at most `max_bytes` and returns one result
-    an item, in order; a result that is an exception fails its own item alone. What `send`
-    raises fails every item of that batch and of no other. Leaving the `async with` block sends
-    what still waits; leaving it by an error fails what waits with ClosedError.
+    `send` takes up to `max_items` items of at most `max_bytes` in total and returns one result
+    for each, in order; a result that is an exception fails its own item alone. An error that
+    `send` raises fails every item of that batch, and of no other. Leaving the `async with` block
+    sends what still waits; leaving it by an error fails what waits with ClosedError.
     """
 
     def __init__(
@@ -112,9 +112,9 @@ class Batcher(Generic[T, R]):
         self._stage = stage
         self._size_of = size_of
         self._observer = observer
-        self._pending: deque[_Group[T]] = deque()
-        self._pending_items = 0
-        self._pending_bytes = 0
+        self._waiting: deque[_Group[T]] = deque()
+        self._waiting_items = 0
+        self._waiting_bytes = 0
         self._batches: dict[int, list[_Slice[T]]] = {}
         self._items_under_way = 0
         self._closing = False
@@ -126,7 +126,7 @@ class Batcher(Generic[T, R]):
         self._loop = asyncio.get_running_loop()
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
-        # Senders that stay cost a third of a task for each batch.
+        # Senders that live as long as the batcher cost a third of starting a task for each batch.
         for index in range(self._limits.concurrency):
             self._tasks.start_soon(self._send_on, name=f"batcher {self._stage} {index}")
         return self
@@ -155,7 +155,7 @@ class Batcher(Generic[T, R]):
         return result
 
     async def submit_many(self, items: Sequence[T]) -> Sequence[R | Exception]:
-        """Have items sent, in as few batches as they fit, and return their results in order.
+        """Have items sent, in as few batches as possible, and return their results in order.
 
         Raises OverloadedError or ClosedError where none of them was taken.
         """
@@ -164,24 +164,24 @@ class Batcher(Generic[T, R]):
         if self._closing:
             raise ClosedError(f"batcher {self._stage} is closed")
         limit = self._limits.max_pending
-        if limit is not None and self.load + len(items) > limit:
+        if limit is not None and self.pending + len(items) > limit:
             raise OverloadedError(f"batcher {self._stage} holds {limit} items already")
         sizes = None if self._size_of is None else list(map(self._size_of, items))
         max_bytes = self._limits.max_bytes
         if sizes is not None and max_bytes is not None and max(sizes) > max_bytes:
             return await self._submit_those_that_fit(items, sizes, max_bytes)
         group = _Group(items, sizes, self._loop.time())
-        self._pending.append(group)
-        self._pending_items += len(items)
-        self._pending_bytes += sum(sizes or ())
+        self._waiting.append(group)
+        self._waiting_items += len(items)
+        self._waiting_bytes += sum(sizes or ())
         self._look()
         await group.done
         return group.results  # type: ignore[return-value]  # settled by _deliver with R's
 
     @property
-    def load(self) -> int:
+    def pending(self) -> int:
         """How many items wait or are under way."""
-        return self._pending_items + self._items_under_way
+        return self._waiting_items + self._items_under_way
 
     async def _submit_those_that_fit(
         self, items: Sequence[T], sizes: Sequence[int], max_bytes: int
@@ -191,34 +191,34 @@ class Batcher(Generic[T, R]):
         return [
             next(results)
             if size <= max_bytes
-            else ItemTooLargeError(f"{size} bytes are more than {max_bytes} a batch")
+            else ItemTooLargeError(f"{size} bytes exceed the {max_bytes} of a batch")
             for size in sizes
         ]
 
     def _due(self) -> Trigger | None:
         """Why a batch should leave now; None where it should not, or nothing waits."""
         limits = self._limits
-        if not self._pending:
+        if not self._waiting:
             return None
-        if self._pending_items >= limits.max_items:
+        if self._waiting_items >= limits.max_items:
             return Trigger.COUNT
-        if limits.max_bytes is not None and self._pending_bytes >= limits.max_bytes:
+        if limits.max_bytes is not None and self._waiting_bytes >= limits.max_bytes:
             return Trigger.BYTES
         if self._closing:
             return Trigger.CLOSE
         if limits.eager and not self._batches:
             return Trigger.IDLE
-        if self._loop.time() >= self._pending[0].since + limits.linger_s - _CLOCK_STEP_S / 2:
+        if self._loop.time() >= self._waiting[0].since + limits.linger_s - _CLOCK_STEP_S / 2:
             return Trigger.LINGER
         return None
 
     def _look(self) -> None:
-        """Wake a sender for a batch that is due, or look again when the oldest has lingered."""
+        """Wake a sender if a batch is due, else look again once the oldest item has lingered."""
         if self._due() is not None:
             if self._free:
                 self._wake_one()
-        elif self._pending and self._alarm is None:
-            at = self._pending[0].since + self._limits.linger_s
+        elif self._waiting and self._alarm is None:
+            at = self._waiting[0].since + self._limits.linger_s
             self._alarm = self._loop.call_at(at, self._on_alarm)
 
     def _on_alarm(self) -> None:
@@ -231,7 +231,7 @@ class Batcher(Generic[T, R]):
             free.set_result(None)
 
     async def _send_on(self) -> None:
-        """One of the senders: send what is due as long as anything is, then wait to be woken."""
+        """One of the senders: send while anything is due, then wait to be woken."""
         while True:
             trigger = self._due()
             if trigger is None:
@@ -254,13 +254,13 @@ class Batcher(Generic[T, R]):
         """The next batch, and how many items it holds."""
         batch: list[_Slice[T]] = []
         room, room_bytes = self._limits.max_items, self._limits.max_bytes
-        while room and self._pending:
-            group = self._pending[0]
+        while room and self._waiting:
+            group = self._waiting[0]
             start = group.sent
             stop = min(len(group.items), start + room)
             if group.sizes is not None:
                 stop, size = _fitting(group.sizes, start, stop, room_bytes)
-                self._pending_bytes -= size
+                self._waiting_bytes -= size
                 room_bytes = None if room_bytes is None else room_bytes - size
             if stop == start:
                 break
@@ -269,9 +269,9 @@ class Batcher(Generic[T, R]):
             group.sent = stop
             if stop < len(group.items):
                 break
-            self._pending.popleft()
+            self._waiting.popleft()
         count = self._limits.max_items - room
-        self._pending_items -= count
+        self._waiting_items -= count
         return batch, count
 
     async def _deliver(self, batch: list[_Slice[T]], count: int) -> None:
@@ -292,9 +292,9 @@ class Batcher(Generic[T, R]):
             done += stop - start
 
     def _fail_what_is_left(self) -> None:
-        left = [(group, group.sent, len(group.items)) for group in self._pending]
+        left = [(group, group.sent, len(group.items)) for group in self._waiting]
         left += [part for batch in self._batches.values() for part in batch]
-        self._pending.clear()
+        self._waiting.clear()
         self._batches.clear()
         for group, start, stop in left:
             group.settle(start, [ClosedError(f"batcher {self._stage} ended")] * (stop - start))
@@ -303,7 +303,7 @@ class Batcher(Generic[T, R]):
 def _fitting(
     sizes: Sequence[int], start: int, stop: int, room_bytes: int | None
 ) -> tuple[int, int]:
-    """Up to where items from `start` on fit into so many bytes, and their size together."""
+    """Up to which index the items from `start` on fit into the room, and their total size."""
     size = sum(sizes[start:stop])
     while room_bytes is not None and size > room_bytes:
         stop -= 1

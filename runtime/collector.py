@@ -7,7 +7,7 @@ _COLLECT_AFTER_OBJECTS: Final = 50_000
 
 
 def tune() -> None:
-    """Look for cyclic garbage less often: we make little of it, and much that is no garbage.
+    """Look for cyclic garbage less often: we make little of it, and many objects that live on.
 
     With Python's own thresholds the collector takes a sixth of the time under load, mostly over
     the documents of AWS's answers.

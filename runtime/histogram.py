@@ -1,4 +1,4 @@
-"""A Prometheus histogram that takes a whole batch's observations at once."""
+"""A Prometheus histogram that takes a whole batch of observations in one step."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,8 +19,8 @@ class Observations:
         self._bounds: Final = bounds
         self._counts = [0] * (len(bounds) + 1)
         self._sum = 0.0
-        # Scrapes come from another thread, and must not see half of a batch. Reentrant, as the
-        # garbage collector may finalise a call, which is observed, in the middle of a scrape.
+        # Scrapes come from another thread, and must not see half of a batch. Reentrant, because the
+        # garbage collector may end a call, which then observes its time, during a scrape.
         self._lock = RLock()
 
     def observe(self, value: float) -> None:
@@ -38,17 +38,17 @@ class Observations:
                 self._sum += value
 
     def read(self) -> tuple[list[int], float]:
-        """The cumulative counts, one for each bound and one for all, and the sum."""
+        """The cumulative counts, one for each bound and one for the total, and the sum."""
         with self._lock:
             return list(accumulate(self._counts)), self._sum
 
 
 class Histogram(Collector):
-    """Like prometheus_client's own, at an eighth of its price an observation where many come at
-    once, and at less than half where one comes alone.
+    """Like prometheus_client's own, at an eighth of its cost per observation where many come
+    together, and at less than half where one comes alone.
 
-    That one takes two locks and looks for the bucket in Python, each time, and has no way to
-    observe many values.
+    That one takes two locks and searches the bucket in Python for each value, and cannot observe
+    many values in one call.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Histogram(Collector):
         return found
 
     def describe(self) -> Iterator[HistogramMetricFamily]:
-        """The name alone, for which the registry asks at the start."""
+        """The name without values, which the registry asks for at registration."""
         yield HistogramMetricFamily(self._name, self._text, labels=self._labels)
 
     def collect(self) -> Iterator[HistogramMetricFamily]:

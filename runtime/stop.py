@@ -1,4 +1,4 @@
-"""The request to stop: ends waiting for more work at once, and no work that has begun."""
+"""The request to stop: ends waiting for more work immediately, but no work that has begun."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ import anyio
 
 
 class Stop:
-    """Says once and for all that no new work is to be started."""
+    """Says, once and irrevocably, that no new work is to be started."""
 
     def __init__(self) -> None:
         self._event = anyio.Event()
@@ -30,7 +30,7 @@ class Stop:
             follower()
 
     def calls(self, follower: Callable[[], None]) -> None:
-        """Have a function called with the request to stop; at once where it has come already."""
+        """Have a function called when the stop is requested; immediately if it has been."""
         if self.requested:
             follower()
         else:

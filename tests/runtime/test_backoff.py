@@ -1,4 +1,4 @@
-"""The waits between tries."""
+"""The waits between attempts."""
 
 import random
 from itertools import pairwise
@@ -39,7 +39,7 @@ def test_waits_grow_until_the_longest() -> None:
     assert max(longest_of) <= 16
 
 
-def test_those_who_failed_together_are_spread() -> None:
+def test_callers_that_failed_together_are_spread() -> None:
     waits = {delay_s(3, 1, 60) for _ in range(100)}
 
     assert len(waits) > 90

@@ -54,7 +54,7 @@ class Service:
 
 
 @virtual_time
-async def test_a_full_batch_leaves_at_once() -> None:
+async def test_a_full_batch_leaves_immediately() -> None:
     service = Service()
     async with service.batcher(max_items=3, linger_s=60) as batcher:
         began_s = anyio.current_time()
@@ -90,7 +90,7 @@ async def test_without_a_linger_what_is_submitted_together_leaves_together() -> 
 
 
 @virtual_time
-async def test_a_batch_whose_bytes_are_reached_leaves_at_once() -> None:
+async def test_a_batch_that_reaches_its_bytes_leaves_immediately() -> None:
     service = Service()
     async with service.batcher(max_items=10, max_bytes=6, linger_s=60) as batcher:
         began_s = anyio.current_time()
@@ -124,7 +124,7 @@ async def test_an_item_too_large_for_any_batch_fails_alone_and_is_not_sent() -> 
 async def test_only_items_too_large_make_no_call() -> None:
     service = Service()
     async with service.batcher(max_items=10, max_bytes=2) as batcher:
-        with pytest.raises(ItemTooLargeError, match="3 bytes are more than 2 a batch"):
+        with pytest.raises(ItemTooLargeError, match="3 bytes exceed the 2 of a batch"):
             await batcher.submit("aaa")
 
     assert service.batches == []
@@ -275,7 +275,7 @@ async def test_leaving_by_an_error_sends_nothing_of_what_waits() -> None:
 
 
 @pytest.mark.parametrize("use_uvloop", [False, True])
-def test_while_a_batch_lingers_its_clock_is_not_asked_over_and_over(*, use_uvloop: bool) -> None:
+def test_while_a_batch_lingers_its_clock_is_not_read_over_and_over(*, use_uvloop: bool) -> None:
     service = Service()
     asked = 0
 
@@ -312,13 +312,13 @@ async def test_a_cancelled_submitter_hurts_nobody_else() -> None:
             await anyio.wait_all_tasks_blocked()
             impatient.cancel()
             assert await batcher.submit_many(["b", "c"]) == ["B", "C"]
-        assert batcher.load == 0
+        assert batcher.pending == 0
 
     assert service.batches == [["a", "b", "c"]]
 
 
 @virtual_time
-async def test_an_eager_batcher_sends_at_once_while_it_is_idle() -> None:
+async def test_an_eager_batcher_sends_immediately_while_it_is_idle() -> None:
     service = Service(takes_s=1)
     async with service.batcher(max_items=10, linger_s=60, eager=True) as batcher:
         began_s = anyio.current_time()
@@ -349,11 +349,11 @@ async def test_beyond_its_bound_it_takes_nothing_and_says_so() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(batcher.submit_many, ["a", "b", "c"])
             await anyio.wait_all_tasks_blocked()
-            assert batcher.load == 3
+            assert batcher.pending == 3
             with pytest.raises(OverloadedError, match="holds 4 items already"):
                 await batcher.submit_many(["d", "e"])
             assert await batcher.submit("d") == "D"
-        assert batcher.load == 0
+        assert batcher.pending == 0
 
     assert service.batches == [["a", "b"], ["c", "d"]]
 

@@ -69,7 +69,7 @@ class Run:
     flushes: list[tuple[int, Trigger]]
     results: dict[int, object]
     most_under_way: int
-    load_at_the_end: int
+    pending_at_the_end: int
 
 
 def run(
@@ -113,14 +113,14 @@ def run(
                 tasks.start_soon(submit, batcher, submission)
                 await anyio.lowlevel.checkpoint()
             await anyio.wait_all_tasks_blocked()
-        played.load_at_the_end = batcher.load
+        played.pending_at_the_end = batcher.pending
 
     virtual_time.run(main)
     return played
 
 
 def submitted(schedule: Sequence[Submission], limits: BatchLimits) -> list[Item]:
-    """The items that must be sent: those of which one alone fits, and that were taken at all."""
+    """The items that must be sent: those that fit a batch alone, and whose caller waited at all."""
     return [
         item
         for submission in schedule
@@ -159,7 +159,7 @@ def test_no_batch_is_empty_or_exceeds_count_or_bytes_or_concurrency(
         assert limits.max_bytes is None or sum(i.size for i in batch) <= limits.max_bytes
     assert played.most_under_way <= limits.concurrency
     assert [items for items, _ in played.flushes] == [len(batch) for batch in played.batches]
-    assert played.load_at_the_end == 0
+    assert played.pending_at_the_end == 0
 
 
 @given(submissions(), limits, durations, st.integers(0, 3))

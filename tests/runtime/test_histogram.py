@@ -1,4 +1,4 @@
-"""Our histogram tells Prometheus what prometheus_client's own would."""
+"""Our histogram exposes the same samples as prometheus_client's own."""
 
 import prometheus_client
 import pytest
@@ -13,8 +13,8 @@ BUCKETS = (0.01, 0.5, 1, 2.5)
 seconds = st.floats(0, 5) | st.sampled_from(BUCKETS)
 
 
-def told(registry: CollectorRegistry) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    """Every sample of a registry but the times at which its series were made."""
+def samples(registry: CollectorRegistry) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """Every sample of a registry except the times at which its series were made."""
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in registry.collect()
@@ -24,7 +24,7 @@ def told(registry: CollectorRegistry) -> dict[tuple[str, tuple[tuple[str, str], 
 
 
 @given(batches=st.lists(st.lists(seconds, max_size=6), max_size=5), single=st.lists(seconds))
-def test_it_tells_what_prometheus_s_own_tells(
+def test_it_exposes_the_same_as_prometheus_s_own(
     batches: list[list[float]], single: list[float]
 ) -> None:
     here, there = CollectorRegistry(), CollectorRegistry()
@@ -44,7 +44,7 @@ def test_it_tells_what_prometheus_s_own_tells(
         ours.series("b").observe(value)
         theirs.labels("b").observe(value)
 
-    assert told(here) == pytest.approx(told(there))
+    assert samples(here) == pytest.approx(samples(there))
 
 
 def test_a_series_without_labels_exists_from_the_start() -> None:

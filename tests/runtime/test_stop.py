@@ -20,7 +20,7 @@ async def test_it_is_requested_once_and_for_all() -> None:
 
 
 @virtual_time
-async def test_who_waits_for_it_goes_on_with_it() -> None:
+async def test_whoever_waits_for_it_goes_on_with_it() -> None:
     stop = Stop()
     went_on: list[str] = []
 
@@ -39,7 +39,7 @@ async def test_who_waits_for_it_goes_on_with_it() -> None:
 
 
 @virtual_time
-async def test_it_ends_every_pure_wait_under_way_at_once() -> None:
+async def test_it_ends_every_pure_wait_under_way_immediately() -> None:
     stop = Stop()
     ended_at_s: list[float] = []
 
@@ -117,7 +117,7 @@ async def test_an_error_in_the_block_leaves_it() -> None:
     stop.request()
 
 
-def test_it_calls_its_followers_once_and_late_ones_at_once() -> None:
+def test_it_calls_its_followers_once_and_late_ones_immediately() -> None:
     stop = Stop()
     called: list[str] = []
     stop.calls(lambda: called.append("early"))
