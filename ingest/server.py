@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from aws.bus import Bus
 from aws.client import ClientOptions, Connection
 from aws.errors import AwsError
-from aws.metrics import BatchMetrics, CallMetrics
+from aws.metrics import CallMetrics
 from aws.publisher import Publisher, PublishPolicy
 from aws.queue import Queue
 from aws.sdk import open_client
@@ -34,6 +34,7 @@ from ingest.jwks import KeySetError
 from ingest.metrics import IngestMetrics
 from ingest.protocol import BoundedProtocol
 from runtime import collector
+from runtime.batch_metrics import BatchMetrics
 
 _CONNECT_TIMEOUT_S: Final = 1.0
 _READ_TIMEOUT_S: Final = 3.0

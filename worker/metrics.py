@@ -5,8 +5,9 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from aws.metrics import BatchMetrics, CallMetrics
+from aws.metrics import CallMetrics
 from aws.publisher import LossReason
+from runtime.batch_metrics import BatchMetrics
 from runtime.histogram import Histogram, Observations
 from worker.results import Outcome
 

@@ -12,10 +12,11 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from aws.metrics import BatchMetrics, CallMetrics
+from aws.metrics import CallMetrics
 from config.settings import IngestSettings, WorkerSettings
 from ingest.aws_gateway import STAGES
 from ingest.metrics import IngestMetrics
+from runtime.batch_metrics import BatchMetrics
 from tests.infra.promql import Selector, selectors
 from worker.metrics import WorkerMetrics
 
