@@ -1,1 +1,1 @@
-"""The only package that names aioboto3: clients, adapters, error mapping, the batcher."""
+"""The only package that names aioboto3: clients, adapters, error mapping, the publisher."""

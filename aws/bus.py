@@ -20,7 +20,7 @@ class BusEntry:
     detail: bytes
     """A JSON document in UTF-8."""
     time_s: int
-    """Epoch seconds: the protocol knows no finer time."""
+    """Epoch seconds: the protocol carries no fractions."""
 
     @property
     def size(self) -> int:
@@ -43,7 +43,7 @@ class Bus:
     async def put(self, entries: Sequence[BusEntry]) -> list[Exception | None]:
         """Put up to ten events in one call: None, or the error, of each.
 
-        A bus that does not exist takes every event and drops it: `check` before.
+        A bus that does not exist accepts every event and drops it: `check` first.
         """
         response = await self._client.call(
             "PutEvents",
@@ -62,7 +62,9 @@ class Bus:
         if len(answers) == len(entries) and not any("ErrorCode" in answer for answer in answers):
             return [None] * len(entries)
         return [
-            _result(answers[index]) if index < len(answers) else _unanswered()
+            _result(answers[index])
+            if index < len(answers)
+            else errors.unanswered(_SERVICE, "PutEvents")
             for index in range(len(entries))
         ]
 
@@ -81,7 +83,3 @@ def _result(answer: dict[str, Any]) -> Exception | None:
         return None
     kind = errors.kind_of(str(code), 400)
     return kind(_SERVICE, "PutEvents", str(code), str(answer.get("ErrorMessage", "")), answer)
-
-
-def _unanswered() -> Exception:
-    return errors.Transient(_SERVICE, "PutEvents", "NoAnswer", "the answer leaves this entry out")

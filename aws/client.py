@@ -1,4 +1,4 @@
-"""What a client is and how one is set up, without the SDK: adapters need no more than this."""
+"""What a client is and how it is set up, without the SDK: adapters need no more than this."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -8,14 +8,14 @@ ClientKind = Literal["lean", "aioboto3"]
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Where AWS is and who asks; without keys the SDK's own credential chain is used."""
+    """Where AWS is and who calls it; without keys the SDK's own credential chain is used."""
 
     region: str
     endpoint_url: str | None = None
     access_key_id: str | None = None
     secret_access_key: str | None = None
     client: ClientKind = "lean"
-    """Whose calls: `lean` makes those to SQS, DynamoDB and EventBridge without the SDK."""
+    """`lean` calls SQS, DynamoDB and EventBridge without the SDK."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class ClientOptions:
 
 
 class CallObserver(Protocol):
-    """Is told of every call when it ends; `code` is None for a success."""
+    """Learns of every call when it ends; `code` is None for a success."""
 
     def observe(self, service: str, operation: str, seconds: float, code: str | None) -> None:
         """Take note of one call."""
@@ -42,7 +42,7 @@ class CallObserver(Protocol):
 
 
 class Client(Protocol):
-    """One AWS service, spoken to by operation name."""
+    """One AWS service, called by operation name."""
 
     async def call(self, operation: str, /, **parameters: Any) -> dict[str, Any]:
         """Call an operation (`ReceiveMessage`); raises Transient, Fatal or Rejected."""

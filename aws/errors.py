@@ -9,8 +9,8 @@ import botocore.exceptions as sdk
 class AwsError(Exception):
     """An AWS call that did not succeed.
 
-    `code` is the service's error code, or the name of the client-side error for a call that got
-    no answer. `response` is the service's error document, empty where there was none.
+    `code` is the service's error code, or the name of the client-side error where there was no
+    answer. `response` is the service's error document, empty where there was none.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Fatal(AwsError):
 
 
 class Rejected(AwsError):
-    """The service understood the call and refuses it; repeating it changes nothing."""
+    """The service understood the call and refused it; repeating it changes nothing."""
 
 
 THROTTLE_CODES: Final = frozenset(
@@ -132,10 +132,15 @@ def from_response(
     )
 
 
+def unanswered(service: str, operation: str, left_out: str = "this entry") -> Transient:
+    """The error for what a successful answer leaves out: whether it took effect is unknown."""
+    return Transient(service, operation, "NoAnswer", f"the answer leaves {left_out} out")
+
+
 def translate(service: str, operation: str, error: Exception) -> AwsError:
     """Turn whatever the SDK raised into one of the three kinds.
 
-    An error nobody foresaw counts as transient: the message then goes back to its queue.
+    An unforeseen error counts as transient: the message then goes back to its queue.
     """
     if isinstance(error, sdk.ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)

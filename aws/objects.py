@@ -78,7 +78,7 @@ async def _is_mirrored(stored: StoredObject, directory: Path) -> bool:
 
 
 def _path(directory: Path, key: str) -> anyio.Path:
-    """Place a key in the folder; raises Rejected for one that would lie outside of it."""
+    """A key's place in the folder; raises Rejected for one that would lie outside."""
     parts = PurePosixPath(key).parts
     if not parts or ".." in parts or key.startswith("/"):
         raise Rejected("s3", "GetObject", "UnsafeKey", f"the key {key!r} leaves the folder")
@@ -87,7 +87,7 @@ def _path(directory: Path, key: str) -> anyio.Path:
 
 async def _write(path: anyio.Path, content: bytes) -> None:
     await path.parent.mkdir(parents=True, exist_ok=True)
-    # A reader at the same time must never see half a file.
+    # A concurrent reader must never see half a file.
     unfinished = path.with_name(f".{path.name}.unfinished")
     await unfinished.write_bytes(content)
     await unfinished.replace(path)

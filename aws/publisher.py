@@ -1,8 +1,9 @@
-"""Publishes analytics events in batches and swallows every failure: g1 §7.1's fixed policy."""
+"""Publishes analytics events in batches and swallows every failure, as g1 §7.1 requires."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -58,7 +59,7 @@ class LossReason:
 
 
 class PublishObserver(Protocol):
-    """Is told once of every event: published, or lost for a reason."""
+    """Learns of every event exactly once: published, or lost for a reason."""
 
     def published(self, count: int) -> None:
         """Take note of events that the bus accepted."""
@@ -71,7 +72,7 @@ class PublishObserver(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishPolicy:
-    """How the publisher batches, and how long it may hold its caller."""
+    """How the publisher batches, and how long it may keep its caller waiting."""
 
     concurrency: int
     linger_s: float
@@ -89,10 +90,10 @@ class _Outgoing:
 
 
 class Publisher:
-    """Puts events on the bus; no failure ever leaves it (domain §6, swallow policy).
+    """Puts events on the bus; never raises (domain §6, swallow policy).
 
-    A lost event is counted once by its reason, and each failed call logs one warning that names
-    its requests. `publish` returns within the policy's timeout however EventBridge behaves.
+    A lost event is counted once, by reason, and each failed call logs one warning that names its
+    requests. `publish` returns within the policy's timeout, however EventBridge behaves.
     """
 
     def __init__(
@@ -154,33 +155,33 @@ class Publisher:
         try:
             results = await self._batcher.submit_many(outgoing)
         except ClosedError as error:
-            self._lost(LossReason.CLOSED, outgoing, error)
+            self._report_lost({LossReason.CLOSED: [item.request_id for item in outgoing]}, error)
             return
         closed = [
-            item
+            item.request_id
             for item, result in zip(outgoing, results, strict=True)
             if isinstance(result, ClosedError)
         ]
         if closed:
-            self._lost(LossReason.CLOSED, closed, "the publisher was ended")
+            self._report_lost({LossReason.CLOSED: closed}, "the publisher was ended")
 
     def _encode(self, event: AnalyticsEvent, deadline: float) -> _Outgoing | None:
         request_id = str(event.requestId)
         try:
             entry = _bus_entry(event)
             size = entry.size
-        except Exception as error:  # noqa: BLE001 - the swallow policy: an event alone is lost
-            self._lost(LossReason.UNENCODABLE, [request_id], error)
+        except Exception as error:  # noqa: BLE001 - the swallow policy: this event alone is lost
+            self._report_lost({LossReason.UNENCODABLE: [request_id]}, error)
             return None
         if size > EVENTBRIDGE_BATCH_BYTES:
-            self._lost(
-                LossReason.OVERSIZE, [request_id], f"{size} > {EVENTBRIDGE_BATCH_BYTES} bytes"
+            self._report_lost(
+                {LossReason.OVERSIZE: [request_id]}, f"{size} > {EVENTBRIDGE_BATCH_BYTES} bytes"
             )
             return None
         return _Outgoing(entry, size, request_id, deadline)
 
     async def _put(self, batch: Sequence[_Outgoing]) -> list[None]:
-        """One batch's way: put, retry what may be retried, count every event exactly once."""
+        """Put one batch, retry what may be retried, and count every event exactly once."""
         left = list(batch)
         for attempt in range(1, self._policy.max_attempts + 1):
             failures = await self._put_once(left)
@@ -191,7 +192,7 @@ class Publisher:
             last = attempt == self._policy.max_attempts or (
                 bool(retryable) and self._now() + wait_s >= retryable[0].deadline
             )
-            self._report([f for f in failures if last or not isinstance(f[1], Transient)])
+            self._give_up([f for f in failures if last or not isinstance(f[1], Transient)])
             left = retryable
             if last or not left:
                 break
@@ -201,16 +202,16 @@ class Publisher:
     async def _put_once(
         self, batch: Sequence[_Outgoing]
     ) -> list[tuple[_Outgoing, Exception | str]]:
-        """Put events in one call; the failed ones with their errors, or their reasons."""
+        """Put events in one call; returns the failed ones with their errors, or their reasons."""
         if self._bus_is_missing:
             return [(item, LossReason.BUS_MISSING) for item in batch]
-        # The first event's deadline binds: batches leave in the order of submission, so the
-        # ones behind it still have as much time left.
+        # The first event's deadline binds: batches leave in the order of submission, so those
+        # behind it have at least as much time left.
         deadline = batch[0].deadline
         if self._now() >= deadline:
             return [(item, LossReason.TIMEOUT) for item in batch]
-        # asyncio's, as anyio's scope costs three times as much, for each call. An answer that comes
-        # in the very turn of the deadline is too late.
+        # asyncio's timeout, because anyio's scope costs three times as much on each call. An answer
+        # in the very turn of the loop in which the deadline passes is too late.
         try:
             async with asyncio.timeout_at(deadline):
                 try:
@@ -225,33 +226,28 @@ class Publisher:
         self._observer.published(len(batch) - len(failed))
         return failed
 
-    def _report(self, failures: Sequence[tuple[_Outgoing, Exception | str]]) -> None:
-        by_reason: dict[str, list[tuple[_Outgoing, Exception | str]]] = {}
-        for failure in failures:
-            by_reason.setdefault(_reason(failure[1]), []).append(failure)
-        if not by_reason:
-            return
-        for reason, lost in by_reason.items():
-            self._observer.lost(reason, len(lost))
+    def _give_up(self, failures: Sequence[tuple[_Outgoing, Exception | str]]) -> None:
+        lost: dict[str, list[str]] = {}
+        for item, error in failures:
+            lost.setdefault(_reason(error), []).append(item.request_id)
+        if lost:
+            self._report_lost(lost, failures[0][1])
+
+    def _report_lost(self, lost: Mapping[str, Sequence[str]], error: Exception | str) -> None:
+        """Count lost events, given as request ids by reason, and log the first error."""
+        counts = {reason: len(request_ids) for reason, request_ids in lost.items()}
+        for reason, count in counts.items():
+            self._observer.lost(reason, count)
         # One warning a failed call, whatever the mixture of reasons (g1 §7.1).
         log.warning(
             "publish_failed",
-            reasons={reason: len(lost) for reason, lost in by_reason.items()},
-            error=str(failures[0][1]),
-            request_ids=[item.request_id for item, _ in failures],
-        )
-
-    def _lost(self, reason: str, lost: Sequence[_Outgoing | str], error: Exception | str) -> None:
-        self._observer.lost(reason, len(lost))
-        log.warning(
-            "publish_failed",
-            reasons={reason: len(lost)},
+            reasons=counts,
             error=str(error),
-            request_ids=[item if isinstance(item, str) else item.request_id for item in lost],
+            request_ids=list(chain.from_iterable(lost.values())),
         )
 
     async def _watch_bus(self) -> None:
-        """Notice a bus that disappears: PutEvents would go on answering 200 and drop all."""
+        """Notice a bus that disappears: PutEvents would keep answering 200 and drop every event."""
         while True:
             await anyio.sleep(self._policy.bus_check_interval_s)
             try:

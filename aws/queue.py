@@ -25,13 +25,13 @@ _LOST_HANDLE_CODES: Final = frozenset({"ReceiptHandleIsInvalid", "MessageNotInfl
 
 @value(frozen=True, slots=True)
 class Delivery:
-    """One receipt of one message."""
+    """One receive of one message."""
 
     message_id: str
     receipt_handle: str
     body: str
     attempt: int
-    """How often the message has been received by now, this time included."""
+    """How often the message has been received, this time included."""
     sent_at_ms: int
     attributes: Mapping[str, str] = field(default_factory=dict)
     """The message's own text and number attributes."""
@@ -64,19 +64,19 @@ class VisibilityChange:
 
 @dataclass(frozen=True, slots=True)
 class QueueDescription:
-    """A queue's settings that the programs depend on."""
+    """The settings of a queue that the programs depend on."""
 
     arn: str
     visibility_timeout_s: int
     max_receive_count: int | None
-    """After how many receipts SQS moves a message to the DLQ; None without a redrive policy."""
+    """How many receives send a message to the DLQ; None without a redrive policy."""
     dlq_arn: str | None
     approximate_messages: int
     """Visible, in flight and delayed together, as far as SQS knows."""
 
 
 def is_lost_handle(error: Exception) -> bool:
-    """Tell whether SQS no longer knows the receipt: deleted, or received anew since."""
+    """Whether SQS no longer knows the receipt: its message was deleted, or received again since."""
     return isinstance(error, Rejected) and (
         error.code.rsplit(".", 1)[-1] in _LOST_HANDLE_CODES
         or (error.code.endswith("InvalidParameterValue") and "eceipt" in error.message)
@@ -123,7 +123,8 @@ class Queue:
                 for index, message in enumerate(messages)
             ],
         )
-        results: list[str | Exception] = [_unanswered("SendMessageBatch")] * len(messages)
+        missing = errors.unanswered(_SERVICE, "SendMessageBatch")
+        results: list[str | Exception] = [missing] * len(messages)
         for entry in response.get("Successful", ()):
             results[int(entry["Id"])] = str(entry["MessageId"])
         for entry in response.get("Failed", ()):
@@ -188,7 +189,7 @@ class Queue:
         if len(successful) == len(entries) and not failed:
             return [None] * len(entries)
         errors_by_id = {entry["Id"]: _entry_error(operation, entry) for entry in failed}
-        unanswered = _unanswered(operation)
+        unanswered = errors.unanswered(_SERVICE, operation)
         return [
             None if entry["Id"] in successful else errors_by_id.get(entry["Id"], unanswered)
             for entry in entries
@@ -225,14 +226,8 @@ def _entry_error(operation: str, entry: Mapping[str, Any]) -> AwsError:
     return kind(_SERVICE, operation, code, str(entry.get("Message", "")), entry)
 
 
-def _unanswered(operation: str) -> AwsError:
-    return errors.Transient(_SERVICE, operation, "NoAnswer", "the answer leaves this entry out")
-
-
 def _sent_at_ms(system: Mapping[str, Any]) -> int:
     try:
         return int(system["SentTimestamp"])
     except (KeyError, ValueError):
-        raise errors.Transient(
-            _SERVICE, "ReceiveMessage", "NoAnswer", "the answer leaves SentTimestamp out"
-        ) from None
+        raise errors.unanswered(_SERVICE, "ReceiveMessage", "SentTimestamp") from None

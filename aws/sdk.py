@@ -1,4 +1,4 @@
-"""AWS clients behind one small interface, where every call is timed and its errors translated."""
+"""AWS clients behind one small interface that times every call and translates its errors."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -55,7 +55,7 @@ class SdkClient:
 
 
 class _Transport:
-    """Stands in for the SDK's HTTP session class, to learn the settings it would be made with."""
+    """Stands in for the SDK's HTTP session class, to see the settings that it is made with."""
 
     def __init__(self) -> None:
         self.settings: dict[str, Any] = {}
@@ -109,7 +109,7 @@ def _config(connection: Connection, options: ClientOptions, transport: _Transpor
         read_timeout=options.read_timeout_s,
         retries={"total_max_attempts": 1, "mode": "standard"},
         parameter_validation=False,
-        # Else botocore composes the same text anew for each call, twice: 4% of a call's cost.
+        # Otherwise botocore composes the same text twice for each call: 4% of a call's cost.
         user_agent=_USER_AGENT,
         s3={"addressing_style": "path"} if connection.endpoint_url else {},
     )

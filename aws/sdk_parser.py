@@ -1,8 +1,8 @@
 """A faster parser of successful JSON answers for the SDK's clients, at its own extension point.
 
-The SDK walks its model over every value of an answer, which for DynamoDB and SQS changes nothing:
-a third of a call's price. Here the document is handed on as it came, where it holds no field that
-the model would convert (bytes, times, texts that are JSON themselves).
+The SDK walks its model over every value of an answer, a third of a call's cost, although this
+changes nothing for DynamoDB and SQS. Here the document is passed on as it came, unless it holds a
+field that the model would convert (bytes, times, texts that are JSON themselves).
 """
 
 from typing import Any, Final
@@ -19,7 +19,7 @@ _CONVERTED: Final = frozenset({"blob", "timestamp"})
 
 
 class PlainJsonParser(AioJSONParser):  # type: ignore[misc]  # aiobotocore has no types
-    """Hands successful answers on without their nulls; all else is the SDK's."""
+    """Passes successful answers on without their nulls; everything else is the SDK's."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -35,22 +35,22 @@ class PlainJsonParser(AioJSONParser):  # type: ignore[misc]  # aiobotocore has n
         try:
             document = orjson.loads(raw_body)
         except orjson.JSONDecodeError as error:
-            # The SDK takes it for an answer without fields: a transaction would count as done.
+            # The SDK would take it for an answer without fields: a transaction would count as done.
             raise ResponseParserError(str(error)) from error
         if not isinstance(document, dict):
-            raise ResponseParserError("the answer is no JSON object")
+            raise ResponseParserError("the answer is not a JSON object")
         return without_nulls(document) if b"null" in raw_body else document
 
 
 class PlainParserFactory(AioResponseParserFactory):  # type: ignore[misc]  # no types
-    """Makes our parser for the JSON protocol, the SDK's for any other; one for each service."""
+    """Makes our parser for the JSON protocol, and the SDK's for any other."""
 
     def __init__(self) -> None:
         super().__init__()
         self._json_parser: PlainJsonParser | None = None
 
     def create_parser(self, protocol_name: str) -> Any:
-        """A parser of answers in a protocol of AWS's."""
+        """A parser of answers in one of AWS's protocols."""
         if protocol_name != "json":
             return super().create_parser(protocol_name)
         if self._json_parser is None:
@@ -59,17 +59,17 @@ class PlainParserFactory(AioResponseParserFactory):  # type: ignore[misc]  # no 
 
 
 def session_with_plain_parser() -> AioSession:
-    """An SDK session whose clients read JSON answers by our parser."""
+    """An SDK session whose clients read JSON answers with our parser."""
     session = get_session()
     session.register_component("response_parser_factory", PlainParserFactory())
     return session
 
 
 def converted_fields(shape: Shape) -> tuple[bytes, ...] | None:
-    """The fields below a shape, in quotes, whose values the SDK would convert.
+    """The fields below a shape, quoted, whose values the SDK would convert.
 
-    None where it does more than that: fields renamed, streams of events, open documents, and
-    errors, of which it takes only the fields that it knows.
+    None where it does more than that: renames fields, reads streams of events or open documents, or
+    keeps only the known fields, as it does for errors.
     """
     if shape.metadata.get("exception"):
         return None

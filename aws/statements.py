@@ -1,4 +1,4 @@
-"""The texts of our writes: update expressions and PartiQL statements, made once per shape."""
+"""The texts of our writes: update expressions and PartiQL statements, each made only once."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -42,7 +42,7 @@ def update_action(table: str, change: Change) -> dict[str, Any]:
 
 
 def take_seats_action(table: str, event_id: str, seats: int, at_ms: int) -> dict[str, Any]:
-    """The capacity's decrement by `seats`, on condition that as many are left (domain §4)."""
+    """The capacity's decrement by `seats`, on condition that `seats` are left (domain §4)."""
     return {
         "Update": {
             "TableName": table,

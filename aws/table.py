@@ -33,7 +33,7 @@ class EventState:
     config: EventConfig | None = None
     capacity: Capacity | None = None
     defect: str | None = None
-    """What is wrong with a stored item that breaks the contract: an operator must mend it."""
+    """What is wrong with a stored item that breaks the contract: an operator must fix it."""
 
     @property
     def exists(self) -> bool:
@@ -43,7 +43,7 @@ class EventState:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What one strongly consistent read brought."""
+    """What one strongly consistent read found."""
 
     requests: Mapping[str, RequestItem] = field(default_factory=dict)
     unreadable: Mapping[str, str] = field(default_factory=dict)
@@ -73,22 +73,22 @@ class SeatsCancelled(Rejected):
 
     @property
     def is_passing(self) -> bool:
-        """Whether reading again and planning anew can help: no item was refused as such."""
+        """Whether reading and planning again can help: no item was refused as such."""
         return set(self.reasons) <= _PASSING_REASONS
 
     @property
     def is_contention(self) -> bool:
-        """Whether no condition failed: another writer or the rate was in the way."""
+        """Whether another writer or the rate was in the way, and no condition failed."""
         return not any(reason in _CONDITION_FAILED for reason in self.reasons)
 
 
 def is_condition_failed(error: Exception) -> bool:
-    """Tell whether a write found another status than the one that was read."""
+    """Whether a write found a status other than the one that was read."""
     return isinstance(error, AwsError) and error.code in _CONDITION_FAILED
 
 
 def is_duplicate(error: Exception) -> bool:
-    """Tell whether an insert found its key taken."""
+    """Whether an insert found its key taken."""
     return isinstance(error, AwsError) and error.code in {"DuplicateItem", "DuplicateItemException"}
 
 
@@ -102,8 +102,8 @@ class Table:
     async def load(self, request_ids: Iterable[str], event_ids: Iterable[str] = ()) -> Loaded:
         """Read requests, and events with their capacity, strongly consistently.
 
-        100 keys a call; what DynamoDB leaves unprocessed is asked for again at once, and what
-        then is still left raises Transient: the caller backs off.
+        Each call takes 100 keys. What DynamoDB leaves unprocessed is requested once more,
+        immediately; if some is then still left, this raises Transient: the caller backs off.
         """
         wanted = [statements.request_key(request_id) for request_id in dict.fromkeys(request_ids)]
         events = list(dict.fromkeys(event_ids))
@@ -120,7 +120,7 @@ class Table:
     ) -> None:
         """Commit up to 99 winners of one event and their seats, all or none.
 
-        `token` makes a repetition within ten minutes harmless; it must change with the changes.
+        `token` makes a repetition within ten minutes harmless; other changes need another token.
         Raises SeatsCancelled where nothing was committed, Transient where that is unknown.
         """
         actions = [
@@ -137,7 +137,7 @@ class Table:
             cancelled = SeatsCancelled(
                 error.service, error.operation, error.code, error.message, error.response
             )
-            # An item that DynamoDB can't take is no matter of trying again.
+            # Trying again can't help where DynamoDB refuses an item as such.
             raise (cancelled if cancelled.is_passing else error) from error
 
     async def write(self, changes: Sequence[Change]) -> list[Exception | None]:
@@ -149,7 +149,7 @@ class Table:
     async def insert(self, requests: Sequence[RequestItem]) -> list[Exception | None]:
         """Insert up to 25 new requests in one call: None, or the error, of each.
 
-        `is_duplicate` tells the error of a request that exists.
+        `is_duplicate` recognises the error for a request that exists.
         """
         return await self._execute(
             [statements.insert_statement(self.name, request) for request in requests]
@@ -262,7 +262,7 @@ class Table:
             response = await self._client.call("BatchGetItem", RequestItems=request)
             if "Responses" not in response:
                 # Taken for an empty answer, it would make every request look unknown.
-                raise Transient(_SERVICE, "BatchGetItem", "NoAnswer", "the answer has no items")
+                raise errors.unanswered(_SERVICE, "BatchGetItem", "all items")
             items += response["Responses"].get(self.name, ())
             request = response.get("UnprocessedKeys") or {}
             if not request:
@@ -279,7 +279,7 @@ class Table:
         return [
             _result(answers[index])
             if index < len(answers)
-            else Transient(_SERVICE, "BatchExecuteStatement", "NoAnswer", "no answer to this entry")
+            else errors.unanswered(_SERVICE, "BatchExecuteStatement")
             for index in range(len(batch))
         ]
 

@@ -1,1 +1,1 @@
-"""The lean client: SQS, DynamoDB and EventBridge over connections of its own."""
+"""The lean client: SQS, DynamoDB and EventBridge over its own connections."""

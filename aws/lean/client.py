@@ -1,7 +1,7 @@
-"""A client of SQS, DynamoDB and EventBridge that speaks JSON over connections of its own.
+"""A client of SQS, DynamoDB and EventBridge that speaks JSON over its own connections.
 
-The SDK still decides who asks, where AWS is and how it is reached; only the call itself, on which
-the SDK spends about a millisecond of processor time, is ours.
+The SDK still decides who calls, where AWS is and how it is reached; only the call itself, on which
+the SDK spends about a millisecond of CPU time, is ours.
 """
 
 import ssl
@@ -34,7 +34,7 @@ class CredentialSource(Protocol):
 
 
 class LeanClient:
-    """A client of one service; `sdk_client` tells the service's names, and is never called."""
+    """A client of one service; `sdk_client` supplies the service's names, and is never called."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class LeanClient:
         body = json.encode(self._service, operation, parameters)
         if self._credentials is None:
             raise NoCredentialsError
-        # Asked for at every call: the source renews temporary keys in time.
+        # Requested for every call: the source renews temporary keys in time.
         credentials = await self._credentials.get_frozen_credentials()
         answer = await self._pool.post(self._signer.sign(head, body, credentials, time()) + body)
         return json.decode(self._service, operation, answer)
@@ -96,7 +96,7 @@ class LeanClient:
             "x-amz-target": f"{metadata['targetPrefix']}.{operation}",
         }
         if "awsQueryCompatible" in metadata:
-            # SQS then tells the codes that it had before it spoke JSON.
+            # SQS then also sends the error codes that it used before it spoke JSON.
             signed["x-amzn-query-mode"] = "true"
         unsigned = {"accept-encoding": "identity", "user-agent": self._user_agent}
         head = self._heads[operation] = Head(host_header(self.url), signed, unsigned)

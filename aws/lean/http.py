@@ -22,7 +22,7 @@ from schema.values import value
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 """Four times what any of the services may answer (DynamoDB: 16 MB)."""
 _IDLE_S: Final = 12.0
-"""How long a connection may lie idle: the SDK's own limit, below AWS's."""
+"""How long a connection may stay idle: the SDK's own limit, below AWS's."""
 _CLOSING_S: Final = 1.0
 _FIRST_FINAL_STATUS: Final = 200
 _LENGTH_HEADERS: Final = frozenset({b"content-length", b"transfer-encoding"})
@@ -38,12 +38,12 @@ class Endpoint:
     tls: ssl.SSLContext | None
     connect_timeout_s: float
     read_timeout_s: float
-    """How long the service may say nothing."""
+    """How long the service may stay silent."""
 
 
 @value(frozen=True, slots=True)
 class Answer:
-    """One HTTP response, its headers as they came."""
+    """One HTTP response, its headers unchanged."""
 
     status: int
     headers: Sequence[tuple[bytes, bytes]]
@@ -56,10 +56,10 @@ class Answer:
 
 
 class Pool:
-    """At most so many connections, used again while they are warm.
+    """A bounded number of connections, reused while they are warm.
 
-    A connection that the service closes under a request is an error, as with the SDK: only the
-    caller knows whether its request may be repeated. Errors are the SDK's own classes.
+    A connection that the service closes during a request is an error, as with the SDK: only the
+    caller knows whether the request may be repeated. Errors are the SDK's own classes.
     """
 
     def __init__(self, endpoint: Endpoint, max_connections: int) -> None:
@@ -91,7 +91,7 @@ class Pool:
             connection.abort()
 
     def _warm(self) -> "_Connection | None":
-        # The one used last comes first, so that those a quieter hour does not need grow cold.
+        # Last in, first out: in a quiet hour the connections that are not needed expire.
         oldest_s = self._loop.time() - _IDLE_S
         while self._idle and self._idle[0].heard_at < oldest_s:
             self._idle.pop(0).close()
@@ -121,7 +121,7 @@ class Pool:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection, with at most one exchange under way; knows itself in `registry`."""
+    """One connection, with at most one exchange under way; in `registry` while it is open."""
 
     def __init__(self, url: str, read_timeout_s: float, registry: "set[_Connection]") -> None:
         self._loop = asyncio.get_running_loop()
@@ -138,11 +138,11 @@ class _Connection(asyncio.Protocol):
         self._in_body = False
         self.heard_at = 0.0
         self.usable = False
-        """Whether the next request may be sent on it."""
+        """Whether another request may be sent on it."""
         self.lost = asyncio.Event()
 
     async def exchange(self, request: bytes) -> Answer:
-        """Send a request and wait for its answer; unless all goes well the connection closes."""
+        """Send a request and wait for its answer; on any failure the connection closes."""
         if self._transport is None or not self.usable:
             raise ConnectionClosedError(endpoint_url=self._url)
         self._forget()
@@ -194,7 +194,7 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._answer is None:
-            self.close()  # nobody asked
+            self.close()  # no request is under way
             return
         self.heard_at = self._loop.time()
         try:
@@ -232,7 +232,7 @@ class _Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         if self._parser.get_status_code() < _FIRST_FINAL_STATUS:
-            self._forget()  # "100 Continue" and its like precede the answer
+            self._forget()  # "100 Continue" and the like precede the answer
             return
         self.usable = self._parser.should_keep_alive()
         self._complete()

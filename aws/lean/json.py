@@ -33,10 +33,10 @@ def _epoch_seconds(value: object) -> int:
 
 
 def decode(service: str, operation: str, answer: Answer) -> dict[str, Any]:
-    """The document of a successful answer; raises the error that the answer tells.
+    """The document of a successful answer; raises the error that the answer reports.
 
-    An answer that is no JSON object is an error, too. (botocore takes it for one without any
-    field: a transaction would count as committed.)
+    An answer that is not a JSON object is an error as well. (botocore takes it for one without
+    fields: a transaction would count as committed.)
     """
     if answer.status >= _FIRST_ERROR_STATUS:
         raise _error(service, operation, answer)
@@ -47,7 +47,9 @@ def decode(service: str, operation: str, answer: Answer) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         raise Transient(service, operation, "ResponseParserError", str(error)) from error
     if not isinstance(document, dict):
-        raise Transient(service, operation, "ResponseParserError", "the answer is no JSON object")
+        raise Transient(
+            service, operation, "ResponseParserError", "the answer is not a JSON object"
+        )
     found: dict[str, Any] = without_nulls(document) if b"null" in answer.body else document
     return found
 
@@ -74,7 +76,7 @@ def _error(service: str, operation: str, answer: Answer) -> AwsError:
         code = str(fields.pop("__type", status)).split(":", 1)[0].rsplit("#", 1)[-1]
         error["Message"] = fields.get("message", fields.get("Message", ""))
         error["Code"] = code
-        # SQS's codes of the time before it spoke JSON, which the SDK still tells.
+        # SQS's error codes from before it spoke JSON, which the SDK still reports.
         parts = (answer.header(_QUERY_ERROR) or "").split(";")
         if len(parts) == 2 and parts[0]:  # noqa: PLR2004 - the code and who is to blame
             error |= {"Code": parts[0], "QueryErrorCode": code, "Type": parts[1]}

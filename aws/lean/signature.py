@@ -13,37 +13,37 @@ _TOKEN: Final = "x-amz-security-token"  # noqa: S105 - a header's name
 
 
 class Credentials(Protocol):
-    """Keys as they are at one moment; botocore's frozen credentials are such."""
+    """Keys at one moment, such as botocore's frozen credentials."""
 
     @property
     def access_key(self) -> str:
-        """Who signs."""
+        """The id of the key that signs."""
         ...
 
     @property
     def secret_key(self) -> str:
-        """What only the signer and AWS know."""
+        """The secret that only the signer and AWS know."""
         ...
 
     @property
     def token(self) -> str | None:
-        """What temporary keys come with."""
+        """The session token of temporary keys."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a signature is good for."""
+    """Where a signature is valid."""
 
     region: str
     signing_name: str
 
 
 class Head:
-    """The head of the requests of one operation, but for what changes with each request.
+    """The head of one operation's requests, except for what changes with each request.
 
-    `host` is as the Host header says it: with the port, unless it is the scheme's own. `signed` are
-    further headers to send and to sign, `unsigned` those that only travel; names in lower case.
+    `host` is the Host header: with the port, unless it is the scheme's own. `signed` are further
+    headers to send and sign, `unsigned` those to send only; names in lower case.
     """
 
     def __init__(self, host: str, signed: Mapping[str, str], unsigned: Mapping[str, str]) -> None:

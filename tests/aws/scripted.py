@@ -1,4 +1,4 @@
-"""A client in memory: it answers as a test says, and remembers what it was asked."""
+"""A client in memory: it answers as a test says, and remembers its calls."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ class ScriptedClient:
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     async def call(self, operation: str, /, **parameters: Any) -> Answer:
-        """Remember the call and give the next answer; the last one is given for ever."""
+        """Remember the call and give the next answer; the last one is repeated forever."""
         self.calls.append((operation, parameters))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):

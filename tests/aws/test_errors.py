@@ -47,7 +47,7 @@ def client_error(code: str, status: int, message: str = "why") -> sdk.ClientErro
         ("Unheard", 400, Rejected),
     ],
 )
-def test_a_service_s_code_tells_the_kind(code: str, status: int, kind: type[AwsError]) -> None:
+def test_a_service_s_code_decides_the_kind(code: str, status: int, kind: type[AwsError]) -> None:
     error = errors.translate("dynamodb", "PutItem", client_error(code, status))
 
     assert type(error) is kind
@@ -73,7 +73,7 @@ def test_the_service_s_own_document_is_kept() -> None:
         (sdk.ConnectionClosedError(endpoint_url="http://x"), Transient),
         (TimeoutError("late"), Transient),
         (ConnectionResetError("gone"), Transient),
-        (RuntimeError("nobody foresaw"), Transient),
+        (RuntimeError("unforeseen"), Transient),
         (sdk.NoCredentialsError(), Fatal),
         (sdk.PartialCredentialsError(provider="env", cred_var="x"), Fatal),
         (sdk.NoRegionError(), Fatal),
@@ -106,6 +106,6 @@ def test_the_text_names_service_operation_and_code() -> None:
     )
 
 
-def test_an_empty_document_is_told_by_its_status() -> None:
+def test_an_empty_document_is_classified_by_its_status() -> None:
     assert type(errors.from_response("s3", "GetObject", {}, 404)) is Rejected
     assert type(errors.from_response("s3", "GetObject", {}, 503)) is Transient

@@ -101,7 +101,7 @@ async def test_a_key_that_leaves_the_folder_is_refused(bucket: Bucket, tmp_path:
     assert files_below(tmp_path) == {}
 
 
-async def test_an_object_that_goes_away_meanwhile_is_an_error_of_its_own_kind(
+async def test_an_object_that_disappears_meanwhile_is_an_error_of_its_own_kind(
     bucket: Bucket, tmp_path: Path
 ) -> None:
     class Vanishing:

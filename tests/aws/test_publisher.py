@@ -1,4 +1,4 @@
-"""The publisher: no failure leaves it, each lost event counts once, no caller is held too long."""
+"""The publisher: it never raises, counts each lost event once, and holds no caller too long."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -78,7 +78,7 @@ class FakeBus(Bus):
 
 @dataclass(slots=True)
 class Counted:
-    """What the observer was told."""
+    """What the observer counted."""
 
     published_events: int = 0
     lost_events: Counter[str] = field(default_factory=Counter)
@@ -169,7 +169,7 @@ async def test_each_kind_of_event_has_its_source_type_and_time() -> None:
         (BROKEN, "server_error"),
         (DENIED, "denied"),
         (REFUSED, "rejected"),
-        (RuntimeError("nobody foresaw"), "server_error"),
+        (RuntimeError("unforeseen"), "server_error"),
     ],
 )
 async def test_a_failed_call_is_swallowed_counted_by_its_reason_and_warned_of_once(
@@ -216,7 +216,7 @@ async def test_by_default_nothing_is_tried_again() -> None:
 
 
 @virtual_time
-async def test_with_more_attempts_only_what_may_pass_is_tried_again() -> None:
+async def test_with_more_attempts_only_transient_failures_are_tried_again() -> None:
     answers: list[list[Exception | None]] = [[REFUSED, THROTTLED, None], [THROTTLED], [None]]
 
     async def answer(entries: Sequence[BusEntry]) -> list[Exception | None]:
@@ -264,7 +264,7 @@ async def test_a_bus_that_never_answers_holds_its_caller_no_longer_than_the_time
 
 
 @virtual_time
-async def test_a_throng_before_a_bus_that_never_answers_is_held_no_longer() -> None:
+async def test_a_crowd_at_a_bus_that_never_answers_is_held_no_longer() -> None:
     """What waits for a free slot is as old as what occupies it."""
 
     async def answer(_entries: Sequence[BusEntry]) -> list[Exception | None]:
@@ -363,7 +363,7 @@ async def test_a_publisher_that_was_closed_loses_and_counts() -> None:
 
 @virtual_time
 async def test_a_bus_that_disappears_is_noticed_and_so_is_its_return() -> None:
-    """PutEvents to a missing bus succeeds and drops."""
+    """PutEvents to a missing bus succeeds and drops the events."""
     bus, counted = FakeBus(), Counted()
     missing = Fatal("events", "DescribeEventBus", "ResourceNotFoundException", "no")
     bus.checks = [missing, missing, None]
@@ -381,7 +381,7 @@ async def test_a_bus_that_disappears_is_noticed_and_so_is_its_return() -> None:
 
 
 @virtual_time
-@pytest.mark.parametrize("error", [UNREACHABLE, DENIED, RuntimeError("nobody foresaw")])
+@pytest.mark.parametrize("error", [UNREACHABLE, DENIED, RuntimeError("unforeseen")])
 async def test_a_check_that_fails_otherwise_does_not_make_the_bus_missing(
     error: Exception,
 ) -> None:

@@ -176,7 +176,7 @@ async def test_a_description_reads_the_redrive_policy() -> None:
     assert description.approximate_messages == 7
 
 
-async def test_a_queue_without_a_redrive_policy_has_no_last_try() -> None:
+async def test_a_queue_without_a_redrive_policy_has_no_receive_limit() -> None:
     _, queue = sqs({"Attributes": {"QueueArn": "arn:q"}})
 
     description = await queue.describe()
@@ -200,7 +200,7 @@ def test_a_receipt_that_sqs_no_longer_knows_is_recognised(
     assert is_lost_handle(Rejected("sqs", "DeleteMessageBatch", code, message)) is lost
 
 
-def test_an_error_that_may_pass_is_no_lost_receipt() -> None:
+def test_a_transient_error_is_not_a_lost_receipt() -> None:
     assert not is_lost_handle(Transient("sqs", "DeleteMessageBatch", "ReceiptHandleIsInvalid", ""))
 
 

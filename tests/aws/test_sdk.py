@@ -16,7 +16,7 @@ from aws.sdk import open_client
 
 @dataclass(slots=True)
 class Observed:
-    """What an observer was told."""
+    """The calls that an observer saw."""
 
     calls: list[tuple[str, str, float, str | None]] = field(default_factory=list)
 
@@ -26,14 +26,14 @@ class Observed:
 
 @dataclass(slots=True)
 class Server:
-    """A server that answers every request alike, or never."""
+    """A server that gives every request the same answer, or none."""
 
     answer: bytes | None
     requests: int = 0
     changed: anyio.Event = field(default_factory=anyio.Event)
 
     async def asked(self, times: int) -> None:
-        """Return once as many requests have come; fails after ten seconds."""
+        """Return once that number of requests has come; fails after ten seconds."""
         with anyio.fail_after(10):
             while self.requests < times:
                 await self.changed.wait()
@@ -152,7 +152,7 @@ async def test_a_cancelled_call_is_observed_as_such() -> None:
     assert [code for *_, code in observed.calls] == ["Cancelled"]
 
 
-async def test_one_client_s_own_endpoint_goes_before_the_connection_s() -> None:
+async def test_a_client_s_own_endpoint_overrides_the_connection_s() -> None:
     async with serving(http("200 OK", b'{"Entries":[]}')) as (server, connection):
         elsewhere = Connection("ap-northeast-2", "http://127.0.0.1:1", "id", "secret")
         options = ClientOptions(endpoint_url=connection.endpoint_url)

@@ -1,4 +1,4 @@
-"""The SDK's clients read answers by our parser exactly as by their own."""
+"""The SDK's clients read answers with our parser exactly as with their own."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -106,7 +106,7 @@ async def test_an_answer_without_a_body_has_no_fields() -> None:
 
 
 @pytest.mark.parametrize("body", [b"<html>proxy</html>", b"[]", b'"text"', b'{"half":'])
-async def test_an_answer_that_is_no_object_is_an_error(body: bytes) -> None:
+async def test_an_answer_that_is_not_an_object_is_an_error(body: bytes) -> None:
     with pytest.raises(ResponseParserError):
         await _parse(PlainJsonParser(), _output("dynamodb", "TransactWriteItems"), body)
 

@@ -1,4 +1,4 @@
-"""The table adapter: what it asks for, and how it reads partial answers."""
+"""The table adapter: what it requests, and how it reads partial answers."""
 
 from dataclasses import replace
 from typing import Any
@@ -106,7 +106,7 @@ async def test_an_answer_without_items_is_not_taken_for_absent_ones() -> None:
         await table.load(["r1"])
 
 
-async def test_an_item_that_breaks_the_contract_is_told_apart_from_an_absent_one() -> None:
+async def test_an_item_that_breaks_the_contract_is_not_taken_for_an_absent_one() -> None:
     _, table = answering(found(QUEUED.to_item() | {"queuedAt": {"S": "soon"}}))
 
     loaded = await table.load(["r1", "r2"])
@@ -158,7 +158,7 @@ async def test_seats_are_taken_by_one_decrement_and_an_update_for_each_winner() 
         (["TransactionConflict", "ConditionalCheckFailed"], False),
     ],
 )
-async def test_a_cancelled_transaction_tells_what_got_in_its_way(
+async def test_a_cancelled_transaction_names_what_got_in_its_way(
     reasons: list[str], *, contention: bool
 ) -> None:
     _, table = answering(
@@ -178,7 +178,7 @@ async def test_a_cancelled_transaction_tells_what_got_in_its_way(
     assert caught.value.is_contention is contention
 
 
-async def test_an_item_that_dynamodb_cannot_take_is_no_matter_of_trying_again() -> None:
+async def test_a_transaction_with_an_item_that_dynamodb_refuses_is_not_tried_again() -> None:
     _, table = answering(
         Rejected(
             "dynamodb",
@@ -195,7 +195,7 @@ async def test_an_item_that_dynamodb_cannot_take_is_no_matter_of_trying_again() 
     assert not isinstance(caught.value, SeatsCancelled)
 
 
-async def test_a_transaction_refused_for_another_reason_is_no_cancellation() -> None:
+async def test_a_transaction_refused_for_another_reason_is_not_a_cancellation() -> None:
     refused = Rejected("dynamodb", "TransactWriteItems", "ValidationException", "no")
     _, table = answering(refused)
 

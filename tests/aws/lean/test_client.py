@@ -1,4 +1,4 @@
-"""The lean client tells its callers what aioboto3 would, for answers and failures alike."""
+"""The lean client gives its callers what aioboto3 would, for answers and failures alike."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -85,7 +85,7 @@ async def both(
     return outcomes
 
 
-def told(outcome: object) -> tuple[object, ...]:
+def visible(outcome: object) -> tuple[object, ...]:
     """What callers can see of an error."""
     assert isinstance(outcome, AwsError), outcome
     response = {k: v for k, v in outcome.response.items() if k.lower() != "message"}
@@ -125,29 +125,29 @@ ERRORS = [
 ]
 
 
-async def test_error_documents_are_told_as_by_aioboto3() -> None:
+async def test_error_documents_are_read_as_aioboto3_reads_them() -> None:
     outcomes: dict[ClientKind, list[tuple[object, ...]]] = {}
     async with serving(b"") as (server, connection):
         for kind in KINDS:
-            # One client for all of them: making it takes a hundred times as long as a call.
+            # One client for all of them: opening it takes a hundred times as long as a call.
             async with open_client("dynamodb", replace(connection, client=kind)) as client:
                 outcomes[kind] = []
                 for answer in ERRORS:
                     server.answer = answer
                     with pytest.raises(AwsError) as caught:
                         await client.call("TransactWriteItems", TransactItems=[])
-                    outcomes[kind].append(told(caught.value))
+                    outcomes[kind].append(visible(caught.value))
 
     for answer, lean, sdk in zip(ERRORS, outcomes["lean"], outcomes["aioboto3"], strict=True):
         assert lean == sdk, answer
 
 
-async def test_a_queue_s_error_has_the_code_that_aioboto3_tells(connection: Connection) -> None:
+async def test_a_queue_s_error_has_the_code_that_aioboto3_reports(connection: Connection) -> None:
     url = f"{connection.endpoint_url}/000000000000/no-such-queue"
     lean, sdk = await both("sqs", connection, lambda c: c.call("GetQueueAttributes", QueueUrl=url))
 
     assert isinstance(sdk, Fatal)
-    assert told(lean)[:3] == told(sdk)[:3]
+    assert visible(lean)[:3] == visible(sdk)[:3]
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ def put_if_absent(table: str, key: str) -> dict[str, Any]:
     }
 
 
-async def test_the_emulator_s_errors_are_told_alike(connection: Connection, table: str) -> None:
+async def test_the_emulator_s_errors_look_the_same(connection: Connection, table: str) -> None:
     transaction = [{"Put": put_if_absent(table, key)} for key in ("b", "a")]
     transaction[1]["Put"]["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
     calls: list[Call] = [
@@ -186,7 +186,7 @@ async def test_the_emulator_s_errors_are_told_alike(connection: Connection, tabl
     codes = []
     for call in calls:
         lean, sdk = await both("dynamodb", connection, call)
-        assert told(lean)[:4] == told(sdk)[:4]
+        assert visible(lean)[:4] == visible(sdk)[:4]
         assert isinstance(lean, AwsError)
         codes.append(lean.code)
 
@@ -198,7 +198,7 @@ async def test_the_emulator_s_errors_are_told_alike(connection: Connection, tabl
     ]
 
 
-async def test_answers_are_the_same_but_for_the_sdk_s_metadata(
+async def test_answers_are_the_same_except_for_the_sdk_s_metadata(
     connection: Connection, table: str
 ) -> None:
     statement = f'UPDATE "{table}" SET "n"=? WHERE "PK"=? AND "n"=?'  # noqa: S608 - our own name
@@ -224,7 +224,7 @@ async def test_both_clients_send_the_same_documents(connection: Connection) -> N
         datetime(2026, 1, 2, 3, 4, 5, 999_999, UTC),
         datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=9))),
         datetime(1969, 12, 31, 23, 59, 58, 500_000, UTC),
-        datetime(2026, 1, 2, 3, 4, 5),  # noqa: DTZ001 - that both take it for local time
+        datetime(2026, 1, 2, 3, 4, 5),  # noqa: DTZ001 - both must take it for local time
     ]
     entries = [{"Source": "s", "Detail": '{"name":"é"}', "Time": time} for time in times]
     async with serving(http(200, b'{"Entries":[]}')) as (server, there):

@@ -44,8 +44,8 @@ class Visit:
     number: int
     stream: anyio.abc.ByteStream
 
-    async def request(self) -> None:
-        """Take one request in."""
+    async def read(self) -> None:
+        """Read one request."""
         received = b""
         while not received.endswith(b"{}"):
             received += await self.stream.receive()
@@ -115,7 +115,7 @@ async def pool_to(
 
 async def echo_ok(visit: Visit) -> None:
     while True:
-        await visit.request()
+        await visit.read()
         await visit.send(OK)
 
 
@@ -173,7 +173,7 @@ async def test_answers_in_any_framing_are_read_whole_and_the_connection_kept(
 ) -> None:
     async def behave(visit: Visit) -> None:
         while True:
-            await visit.request()
+            await visit.read()
             await visit.send(*parts)
 
     async with serving(behave) as server, pool_to(server.port) as pool:
@@ -186,7 +186,7 @@ async def test_answers_in_any_framing_are_read_whole_and_the_connection_kept(
 
 async def test_a_body_that_ends_with_its_connection_is_read_whole() -> None:
     async def behave(visit: Visit) -> None:
-        await visit.request()
+        await visit.read()
         await visit.send(b"HTTP/1.1 200 OK\r\n\r\nall ", b"of it")
 
     async with serving(behave) as server, pool_to(server.port) as pool:
@@ -197,9 +197,9 @@ async def test_a_body_that_ends_with_its_connection_is_read_whole() -> None:
 
 async def test_a_connection_that_the_server_will_close_is_not_used_again() -> None:
     async def behave(visit: Visit) -> None:
-        await visit.request()
+        await visit.read()
         await visit.send(OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
-        await visit.request()  # none comes
+        await visit.read()  # none comes
 
     async with serving(behave) as server, pool_to(server.port) as pool:
         for _ in range(3):
@@ -209,7 +209,7 @@ async def test_a_connection_that_the_server_will_close_is_not_used_again() -> No
 
 async def test_a_connection_closed_while_idle_is_replaced_without_an_error() -> None:
     async def behave(visit: Visit) -> None:
-        await visit.request()
+        await visit.read()
         await visit.send(OK)
 
     async with serving(behave) as server, pool_to(server.port) as pool:
@@ -233,9 +233,9 @@ async def test_a_connection_that_has_been_idle_for_long_is_not_used(
 
 async def test_a_connection_closed_under_a_request_is_an_error_and_not_repeated() -> None:
     async def behave(visit: Visit) -> None:
-        await visit.request()
+        await visit.read()
         await visit.send(OK)
-        await visit.request()  # and leaves without an answer
+        await visit.read()  # and leaves without an answer
 
     async with serving(behave) as server, pool_to(server.port) as pool:
         await pool.post(REQUEST)
@@ -256,7 +256,7 @@ async def test_a_connection_closed_under_a_request_is_an_error_and_not_repeated(
 )
 async def test_half_an_answer_is_an_error(half: bytes) -> None:
     async def behave(visit: Visit) -> None:
-        await visit.request()
+        await visit.read()
         await visit.send(half)
 
     async with serving(behave) as server, pool_to(server.port) as pool:
@@ -264,11 +264,11 @@ async def test_half_an_answer_is_an_error(half: bytes) -> None:
             await pool.post(REQUEST)
 
 
-async def test_an_answer_that_is_no_http_is_an_error() -> None:
+async def test_an_answer_that_is_not_http_is_an_error() -> None:
     async def behave(visit: Visit) -> None:
-        await visit.request()
+        await visit.read()
         await visit.send(b"SSH-2.0-OpenSSH\r\n")
-        await visit.request()  # none comes: the client has left
+        await visit.read()  # none comes: the client has left
 
     async with serving(behave) as server, pool_to(server.port) as pool:
         for visits in (1, 2):
@@ -277,11 +277,11 @@ async def test_an_answer_that_is_no_http_is_an_error() -> None:
             assert server.visits == visits
 
 
-async def test_an_endless_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_endless_answer_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "MAX_ANSWER_BYTES", 1000)
 
     async def behave(visit: Visit) -> None:
-        await visit.request()
+        await visit.read()
         await visit.send(b"HTTP/1.1 200 OK\r\n\r\n")
         while True:
             await visit.send(b"x" * 100)
@@ -295,7 +295,7 @@ async def test_an_endless_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
 
 async def test_silence_is_a_timeout_and_the_connection_is_closed() -> None:
     async def behave(visit: Visit) -> None:
-        await visit.request()
+        await visit.read()
         await visit.stream.receive()
 
     async with (
@@ -308,9 +308,9 @@ async def test_silence_is_a_timeout_and_the_connection_is_closed() -> None:
             await server.left.wait()
 
 
-async def test_a_slow_answer_is_no_timeout_while_it_goes_on() -> None:
+async def test_a_slow_answer_is_no_timeout_while_it_continues() -> None:
     async def behave(visit: Visit) -> None:
-        await visit.request()
+        await visit.read()
         await visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", *[b"x"] * 100)
 
     async with serving(behave) as server, pool_to(server.port, read_timeout_s=0.3) as pool:
@@ -319,11 +319,11 @@ async def test_a_slow_answer_is_no_timeout_while_it_goes_on() -> None:
         assert asyncio.get_running_loop().time() - began > 0.4
 
 
-async def test_a_cancelled_call_closes_its_connection_and_frees_its_place() -> None:
+async def test_a_cancelled_call_closes_its_connection_and_frees_its_slot() -> None:
     answers = anyio.Event()
 
     async def behave(visit: Visit) -> None:
-        await visit.request()
+        await visit.read()
         if visit.number == 1:
             await visit.stream.receive()
         answers.set()
@@ -446,7 +446,7 @@ async def test_the_authorities_are_those_that_the_environment_names(
         test_a_connection_closed_while_idle_is_replaced_without_an_error,
         test_a_connection_closed_under_a_request_is_an_error_and_not_repeated,
         test_silence_is_a_timeout_and_the_connection_is_closed,
-        test_a_cancelled_call_closes_its_connection_and_frees_its_place,
+        test_a_cancelled_call_closes_its_connection_and_frees_its_slot,
         test_a_closed_port_is_an_endpoint_that_cannot_be_reached,
         test_a_name_that_does_not_resolve_is_an_endpoint_that_cannot_be_reached,
     ],
