@@ -1,1 +1,1 @@
-"""The Firehose stand-in, which carries events into the lake as Firehose would."""
+"""The Firehose stand-in, which delivers events to the lake as Firehose would."""

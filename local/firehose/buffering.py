@@ -1,4 +1,4 @@
-"""Gathers records into objects by size and age, as Firehose buffers: pure, its clock handed in."""
+"""Gathers records into objects by size and age, as Firehose does: pure, its clock passed in."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The records of one object, in the order in which they came."""
+    """The records of one object, in the order of their arrival."""
 
     records: tuple[Record, ...]
 
@@ -42,7 +42,7 @@ class Buffer:
 
     @property
     def due_at_s(self) -> float | None:
-        """When the first record held will have waited long enough; None while it is empty."""
+        """When the oldest record will have waited long enough; None while the buffer is empty."""
         return self._due_at_s
 
     def add(self, record: Record, now_s: float) -> list[Batch]:

@@ -27,7 +27,7 @@ _WRITERS: Final = 2
 _DELETERS: Final = 4
 _POLL_S: Final = 2
 _VISIBILITY_MARGIN_S: Final = 300
-"""A record held in the buffer must not show up again before its object is stored."""
+"""A record held in the buffer must not become visible again before its object is stored."""
 _FLUSH_POLL_S: Final = 0.02
 _RETRY_BASE_S: Final = 0.1
 _RETRY_MAX_S: Final = 5.0
@@ -88,7 +88,7 @@ class StreamDelivery:
         waiting = (await self._queue.describe()).approximate_messages
         target = self.delivered.records + waiting
         while waiting and self.delivered.records < target:
-            # As soon as all of it is in our hands; earlier, the objects would be needlessly small.
+            # Once all of it has been received; any earlier, the objects would be needlessly small.
             if self._held >= min(waiting, target - self.delivered.records):
                 await self._hand_over(self._buffer.take())
             await anyio.sleep(_FLUSH_POLL_S)
@@ -141,7 +141,7 @@ class StreamDelivery:
                 Body=body,
             )
             await _persistently("firehose_put_failed", put)
-            # Only now: until its object is stored, a record lies safe in the queue.
+            # Only now: until its object is stored, a record is safe in the queue.
             await self._delete([record.receipt_handle for record in batch.records])
             self._held -= len(batch.records)
             self.delivered += Delivered(len(batch.records), 1, len(body))
@@ -165,12 +165,12 @@ class StreamDelivery:
             results = await _persistently("firehose_delete_failed", delete)
         for error in results:
             if error is not None:
-                # The record may come back and be stored twice; Firehose promises no more either.
+                # The record may come back and be stored twice; Firehose guarantees no more either.
                 _log.warning("firehose_record_not_deleted", error=str(error))
 
 
 async def _persistently(failure: str, call: Callable[[], Awaitable[T]]) -> T:
-    """Repeat a call until it is answered; an error that waiting cannot mend is raised."""
+    """Repeat a call until it succeeds; an error that waiting cannot fix is raised."""
     attempt = 0
     while True:
         try:

@@ -6,11 +6,12 @@ from typing import Any, Final
 
 from aws.client import Client
 from local.errors import LocalError
+from local.firehose import prefixes
 
 _FIREHOSE_ARN: Final = "arn:aws:firehose:"
 _BYTES_PER_MEGABYTE: Final = 1024 * 1024
 _PAYLOAD_SETTINGS: Final = ("Input", "InputPath", "InputTransformer")
-"""What of a target decides the bytes it is sent."""
+"""The settings of a target that decide which bytes it is sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +23,7 @@ class FirehoseTarget:
     target_id: str
     stream_name: str
     payload: Mapping[str, Any]
-    """The target's InputPath and the like, as EventBridge spells them."""
+    """The target's InputPath and the like, as EventBridge names them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +68,12 @@ async def stream_settings(firehose: Client, stream_name: str) -> StreamSettings:
     stream = response["DeliveryStreamDescription"]
     destination = stream["Destinations"][0].get("ExtendedS3DestinationDescription")
     if destination is None:
-        raise LocalError(f"stream {stream_name!r} delivers elsewhere than to S3")
+        raise LocalError(f"stream {stream_name!r} does not deliver to S3")
     if destination.get("CompressionFormat", "UNCOMPRESSED") != "UNCOMPRESSED":
         raise LocalError(f"stream {stream_name!r} compresses, which is not imitated here")
     prefix, error_prefix = destination.get("Prefix", ""), destination.get("ErrorOutputPrefix", "")
-    if "!{" in prefix and not error_prefix:
+    prefixes.evaluate(prefix, 0)  # refuses one that is not imitated now, not at the first object
+    if not error_prefix:
         # AWS refuses such a stream; the emulator makes it.
         raise LocalError(f"stream {stream_name!r} needs an ErrorOutputPrefix beside its Prefix")
     hints = destination["BufferingHints"]

@@ -1,4 +1,4 @@
-"""Stands in for EventBridge → Firehose → S3, which the emulator accepts but does not carry out.
+"""Stands in for EventBridge → Firehose → S3, which the emulator accepts but does not perform.
 
 Each rule with a Firehose target gets a second target, an SQS queue that taps the same events in
 the same form; what arrives in that queue is written to S3 as the stream's own settings say.
@@ -29,7 +29,7 @@ _log: Final = structlog.get_logger(__name__)
 
 
 class FirehoseStandIn:
-    """The streams of one bus, all of them being delivered."""
+    """The streams of one bus, while they are delivered."""
 
     def __init__(self, streams: Sequence[StreamDelivery]) -> None:
         self.streams = tuple(streams)

@@ -1,4 +1,4 @@
-"""What the buffer promises about every object: nothing lost, nothing twice, never too large."""
+"""What the buffer guarantees for every object: nothing lost, nothing twice, never too large."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,7 +56,7 @@ def test_no_record_waits_longer_than_the_age_limit(steps: list[tuple[int, int]])
     added_at_s: dict[str, float] = {}
     for number, (size, pause) in enumerate(steps):
         now_s += pause
-        # The caller looks at the moment that the buffer names, not before.
+        # The caller looks at the time that the buffer names, not before.
         if buffer.due_at_s is not None and buffer.due_at_s <= now_s:
             due_at_s = buffer.due_at_s
             for handle in handles(buffer.take_due(due_at_s)):

@@ -67,7 +67,7 @@ class Lake:
 
     async def object_appears(self) -> None:
         with anyio.fail_after(WITHIN_S):
-            while not await self.keys():  # noqa: ASYNC110 - S3 tells nobody
+            while not await self.keys():  # noqa: ASYNC110 - S3 notifies nobody
                 await anyio.sleep(0.02)
 
 
