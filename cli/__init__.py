@@ -1,1 +1,1 @@
-"""The command line `participation`, one module a group of commands."""
+"""The command line `participation`, one module per group of commands."""

@@ -1,4 +1,4 @@
-"""The command line: mounts one group of commands a module; heavy imports wait for their command."""
+"""The command line: mounts each module's commands; heavy imports wait until one runs."""
 
 import sys
 from typing import Final

@@ -1,4 +1,4 @@
-"""Runs a coroutine on uvloop, the way every command does."""
+"""Runs a coroutine on uvloop, as every command does."""
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, Unpack
@@ -20,7 +20,7 @@ def run_async(function: Callable[[Unpack[Ts]], Awaitable[T]], *arguments: *Ts) -
 
 
 def connection_of(settings: AwsSettings) -> "Connection":
-    """Where AWS is, by the settings; credentials come from the SDK's own chain."""
+    """Where AWS is, from the settings; credentials come from the SDK's own chain."""
     from aws.client import Connection
 
     return Connection(settings.aws_region, settings.aws_endpoint_url, client=settings.aws_client)

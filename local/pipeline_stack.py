@@ -38,7 +38,7 @@ class PipelineStack:
 async def running(
     directory: Path,
     *,
-    told: Callable[[str], None] = lambda _step: None,
+    report: Callable[[str], None] = lambda _step: None,
     listener: LineListener = lambda _name, _line: None,
 ) -> AsyncIterator[PipelineStack]:
     """Run all of it until the block ends, its logs in `directory`; raises LocalError.
@@ -46,16 +46,16 @@ async def running(
     It ends from the front to the back: ingest answers what it accepted, the worker drains, the
     lake gets the last events.
     """
-    told("starting the embedded AWS (its first start installs it)")
+    report("starting the embedded AWS (its first start installs it)")
     async with ministack.running(directory) as emulator:
-        told("deploying infra/pipeline.yaml")
+        report("deploying infra/pipeline.yaml")
         outputs = await stack.deploy_pipeline(emulator.connection)
         async with stand_in.standing_in(
             emulator.connection, outputs.event_bus_name, buffer_interval_s=BUFFER_INTERVAL_S
         ) as delivery:
             secret = os.environ.get("JWT_SECRET") or secrets.token_urlsafe(48)
             environment = program_environment(emulator, outputs)
-            told("starting the worker and ingest")
+            report("starting the worker and ingest")
             async with (
                 programs.running(
                     "worker",

@@ -1,7 +1,7 @@
-"""Runs one `participation` command that stops by itself when the process that started it is gone.
+"""Runs one `participation` command that stops when the process that started it is gone.
 
 Standard input is a pipe from that process: it closes however the process ends, and the command
-then gets the same SIGTERM that an orderly stop sends.
+then gets the SIGTERM that an orderly stop would send.
 """
 
 import os
@@ -13,7 +13,7 @@ from cli.main import main
 
 def stop_with_parent() -> None:
     """Wait until standard input closes, then ask this process to stop."""
-    # Not sys.stdin: its lock, held by a thread that waits, breaks the interpreter's own end.
+    # Not sys.stdin: its lock, held by a waiting thread, breaks the interpreter's shutdown.
     while os.read(0, 4096):
         pass
     os.kill(os.getpid(), signal.SIGTERM)

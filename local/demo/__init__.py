@@ -1,1 +1,1 @@
-"""The demo: one event, one burst, and what was found."""
+"""The demo: one event, one burst, and the findings."""

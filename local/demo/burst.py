@@ -31,6 +31,17 @@ class BurstResult:
     request_ids: set[str] = field(default_factory=set)
     seconds: float = 0.0
 
+    def count(self, status: int, answer: dict[str, Any]) -> None:
+        """Count the last answer to a click."""
+        if status != HTTPStatus.ACCEPTED:
+            self.refused[status] += 1
+            return
+        self.request_ids.add(answer["requestId"])
+        if answer["isDuplicate"]:
+            self.duplicates += 1
+        else:
+            self.accepted += 1
+
 
 def crowd(users: int, duplicates: int, seed: int) -> list[str]:
     """Users in the order of their clicks: each once, and some of them again."""
@@ -50,10 +61,10 @@ async def send(
 ) -> BurstResult:
     """Send all clicks over a bounded number of connections and gather the answers.
 
-    A busy answer (503) is tried again after the time it names, as a browser's script would.
+    After a busy answer (503) a click is tried again when the answer says, as a browser would.
     """
     result = BurstResult()
-    # Made before the clock runs: signing tokens is the identity provider's work, not ours.
+    # Made before the clock starts: signing tokens is the identity provider's work, not ours.
     now_s = time()
     tokens_of = {
         user: tokens.issue(jwt_secret, user, now_s=now_s, expires_in_s=_TOKEN_LIFE_S)
@@ -69,7 +80,7 @@ async def send(
 
         async def click_on() -> None:
             for user in waiting:
-                _note(result, *await _click(session, target, tokens_of[user]))
+                result.count(*await _click(session, target, tokens_of[user]))
                 clicked()
 
         async with anyio.create_task_group() as tasks:
@@ -98,14 +109,3 @@ async def _click(
             break
         await anyio.sleep(wait_s)
     return status, document
-
-
-def _note(result: BurstResult, status: int, answer: dict[str, Any]) -> None:
-    if status != HTTPStatus.ACCEPTED:
-        result.refused[status] += 1
-        return
-    result.request_ids.add(answer["requestId"])
-    if answer["isDuplicate"]:
-        result.duplicates += 1
-    else:
-        result.accepted += 1

@@ -36,7 +36,7 @@ _SETTLED: Final = ("succeeded", "rejected", "failed_final", "duplicate", "quaran
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoPlan:
-    """What the demo is to do."""
+    """What the demo does, and where."""
 
     requests: int
     """Distinct users, one request each."""
@@ -44,19 +44,19 @@ class DemoPlan:
     duplicates: float
     """Further clicks by users who clicked already, as a share of `requests`."""
     directory: Path
-    """Where logs, lake and report go."""
+    """Holds the logs, the lake and the report."""
     seed: int = 1
 
 
 class Progress(Protocol):
-    """Shows how far the demo is."""
+    """Shows how far the demo has come."""
 
     def step(self, text: str) -> None:
-        """A step without a measure begins."""
+        """Show that a step begins."""
         ...
 
     def advance(self, stage: str, done: int, total: int) -> None:
-        """A measured stage is so far."""
+        """Show how much of a stage is done."""
         ...
 
 
@@ -71,7 +71,7 @@ async def run(
 
     With `keep` the stack stays up until Ctrl-C. Raises LocalError.
     """
-    async with pipeline_stack.running(plan.directory, told=progress.step) as stack:
+    async with pipeline_stack.running(plan.directory, report=progress.step) as stack:
         findings = await _main_job(plan, stack, progress)
         done(findings, stack)
         if keep:
@@ -111,7 +111,7 @@ async def _main_job(plan: DemoPlan, stack: PipelineStack, progress: Progress) ->
 
 
 class _Watch:
-    """Notes time and the emulator's CPU time from the burst's begin to the last decision."""
+    """Measures wall and CPU time from the start of the burst to the last decision."""
 
     def __init__(self, stack: PipelineStack) -> None:
         self._pids = {
@@ -174,7 +174,7 @@ async def _until_decided(
             stalled_at, most = anyio.current_time() + _STALLED_AFTER_S, decided
         elif anyio.current_time() > stalled_at:
             raise LocalError(
-                f"the worker has settled {decided:.0f} of {requests} requests and does not go on; "
+                f"the worker has settled {decided:.0f} of {requests} requests and is stuck; "
                 f"see {stack.worker.log_path}"
             )
         await anyio.sleep(_POLL_S)

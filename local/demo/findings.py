@@ -23,14 +23,14 @@ _LAKE_FILE: Final = pattern(r"events/dt=\d{4}-\d\d-\d\d/hour=\d\d/[^/]+")
 
 @dataclass(frozen=True, slots=True)
 class TableState:
-    """The table's word on the event."""
+    """What the table holds of the event."""
 
     capacity: Capacity
     requests: list[RequestItem]
 
     @property
     def statuses(self) -> Counter[str]:
-        """How many requests stand where."""
+        """How many requests there are by status."""
         return Counter(request.status.value for request in self.requests)
 
     @property
@@ -41,7 +41,7 @@ class TableState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """Times and figures from the burst's begin to the last decision."""
+    """Times and figures from the start of the burst to the last decision."""
 
     wall_s: float
     burst_s: float
@@ -59,7 +59,7 @@ class Findings:
     traffic_per_second: list[int]
     throughput_per_second: list[int]
     calls: list[tuple[str, str, int, float]]
-    """Program, operation, calls and mean milliseconds, the costliest first."""
+    """Program, operation, calls and mean milliseconds; the costliest come first."""
     lake_dir: str
     report: str = ""
     statements: list[str] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Findings:
         return all(self.checks.values())
 
     def as_json(self) -> dict[str, Any]:
-        """Figures, checks and places as one JSON object."""
+        """Figures, checks and locations as one JSON object."""
         return {
             **self.figures,
             "traffic_per_second": self.traffic_per_second,
@@ -90,7 +90,7 @@ async def find(
     table: TableState,
     measured: Measured,
 ) -> Findings:
-    """Ask the lake, compare it with the table, and judge; raises LakeError."""
+    """Query the lake, compare it with the table, and run the checks; raises LakeError."""
     lake_ids, invalid, files = _read_lake(lake_dir)
     figures = (
         _intake(burst)

@@ -1,4 +1,4 @@
-"""Progress bars of the demo; plain lines where no person looks on."""
+"""Progress bars of the demo; plain lines where nobody watches."""
 
 from types import TracebackType
 from typing import Final, Self
@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.progress import TimeElapsedColumn as Elapsed
 
-_PLAIN_STEPS: Final = 4
+_PLAIN_LINES: Final = 4
 
 
-class Shown:
-    """Shows steps and measured stages on a console."""
+class ConsoleProgress:
+    """Shows steps and stages on a console."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -40,15 +40,15 @@ class Shown:
         self.close()
 
     def close(self) -> None:
-        """Take the bars away."""
+        """Remove the bars."""
         self._progress.stop()
 
     def step(self, text: str) -> None:
-        """A step without a measure begins."""
+        """Show that a step begins."""
         self._console.print(f"{text} …", style="dim", highlight=False)
 
     def advance(self, stage: str, done: int, total: int) -> None:
-        """A measured stage is so far."""
+        """Show how much of a stage is done."""
         if not self._console.is_terminal:
             self._plain(stage, done, total)
             return
@@ -57,7 +57,7 @@ class Shown:
         self._progress.update(self._bars[stage], completed=done, total=total)
 
     def _plain(self, stage: str, done: int, total: int) -> None:
-        quarter = _PLAIN_STEPS * done // max(total, 1)
+        quarter = _PLAIN_LINES * done // max(total, 1)
         if quarter > self._quarters.get(stage, 0):
             self._quarters[stage] = quarter
             self._console.print(f"{stage}: {done:,} of {total:,}", highlight=False)

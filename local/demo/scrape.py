@@ -55,7 +55,7 @@ async def scrape(client: httpx.AsyncClient, url: str) -> Samples:
 
 
 def cpu_seconds(pid: int) -> float | None:
-    """CPU time that a process has used; None where the system does not tell (outside Linux)."""
+    """CPU time that a process has used; None where the system does not say (outside Linux)."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except (OSError, IndexError):
