@@ -43,7 +43,7 @@ class RequestItem:
     def from_item(cls, item: Item) -> Self:
         """Read a stored item; raises ItemError where it breaks the contract."""
         values: dict[str, Any] = {}
-        # Reading the attributes that exist takes half the time of looking for every possible one.
+        # Reading the attributes that exist takes half the time of looking for all possible ones.
         for name, attribute in item.items():
             known = _READERS.get(name)
             if known is not None:

@@ -81,7 +81,7 @@ class LeanClient:
         body = json.encode(self._service, operation, parameters)
         if self._credentials is None:
             raise NoCredentialsError
-        # Requested for every call: the source renews temporary keys in time.
+        # Requested on each call: the source renews temporary keys in time.
         credentials = await self._credentials.get_frozen_credentials()
         answer = await self._pool.post(self._signer.sign(head, body, credentials, time()) + body)
         return json.decode(self._service, operation, answer)

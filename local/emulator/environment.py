@@ -27,7 +27,7 @@ _HASH_DIGITS: Final = 12
 async def ensure_python(parent: Path | None = None, lock_file: Traversable | None = None) -> Path:
     """Return the environment's interpreter, after building the environment where it is missing.
 
-    `parent` is the folder to hold it (default: `sys.prefix`). Two processes at once are safe: the
+    `parent` is the folder to hold it (default: `sys.prefix`). Concurrent processes are safe: the
     second waits for the first; a build that was killed is built anew. Raises LocalError.
     """
     parent = parent or Path(sys.prefix)
@@ -54,7 +54,7 @@ async def _sole_builder(guard: Path) -> AsyncIterator[None]:
             f"MiniStack's environment cannot be made below {guard.parent}: {error.strerror}"
         ) from error
     with file:
-        while not _lock(file):  # noqa: ASYNC110 - another process tells us nothing
+        while not _lock(file):  # noqa: ASYNC110 - another process cannot notify us
             await anyio.sleep(_WAIT_FOR_OTHERS_S)
         yield
 

@@ -159,7 +159,7 @@ async def _wait_until_ready(
                 if response is not None and response.is_success:
                     return
                 await anyio.sleep(_POLL_S)
-    state = f"was not ready within {within_s:g} s" if exit_code() is None else "ended at once"
+    state = f"was not ready within {within_s:g} s" if exit_code() is None else "ended immediately"
     tail = await to_thread.run_sync(_tail, emulator.log_path)
     raise LocalError(f"the embedded AWS {state}; its log ends with: {tail}")
 

@@ -21,7 +21,7 @@ def test_every_operation_of_the_worker_is_measured_and_succeeds(
     assert stub.figures().events == 250
 
 
-def test_the_table_tells_how_many_times_as_much_the_sdk_takes() -> None:
+def test_the_table_shows_how_many_times_as_long_the_sdk_takes() -> None:
     runs: list[calls.Run] = [
         {"lean": {"PutEvents of 10": lean}, "aioboto3": {"PutEvents of 10": sdk}}
         for lean, sdk in ((10, 100), (20, 100), (10, 70))

@@ -1,4 +1,4 @@
-"""Measurements of ingest services under load, and what is told of them."""
+"""Measurements of ingest services under load, and their section of the report."""
 
 import os
 from dataclasses import replace
@@ -114,13 +114,13 @@ def test_the_results_say_where_ours_is_worse() -> None:
     assert "Half of a lone client's answers take more than 12.0 ms in *ours*" in "\n".join(closing)
 
 
-def test_a_busy_core_of_the_clients_is_told() -> None:
+def test_a_busy_core_of_the_clients_is_reported() -> None:
     busy = replace(measured(OURS_ON_AIOBOTO3, 1.0, 3), load_utilisation=0.75)
     _, line = ingest.tell([busy]).closing
     assert "95% busy with *ours, aioboto3*" in line
 
 
-def test_a_service_that_shared_its_core_is_told() -> None:
+def test_a_service_that_shared_its_core_is_reported() -> None:
     disturbed = replace(measured(OURS, 1.0, 3), wall_s=2.0)
     _, line = ingest.tell([measured(OURS, 1.0, 3), disturbed]).closing
     assert "*ours* ran for only 50% of the time" in line

@@ -9,7 +9,7 @@ from bench import report
 from bench.report import Section, Table
 
 
-def test_a_spread_is_the_median_and_what_it_lies_between() -> None:
+def test_a_spread_is_the_median_between_its_extremes() -> None:
     assert report.spread([3.0, 1.0, 1_200.0]) == "3 (1–1,200)"  # noqa: RUF001
     assert report.spread([2.346], 2) == "2.35"
 

@@ -1,4 +1,4 @@
-"""The stand-in's DynamoDB, spoken to by the real SDK."""
+"""The stand-in's DynamoDB, called by the real SDK."""
 
 from typing import Any
 

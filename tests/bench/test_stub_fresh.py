@@ -77,7 +77,7 @@ async def test_a_read_sees_the_write_before_it_whatever_its_kind(
     assert await read(clients) == "inserted"
 
 
-async def test_an_update_tells_the_item_as_it_was_and_as_it_is(
+async def test_an_update_returns_the_item_as_it_was_and_as_it_is(
     clients: Clients, stub: Stub
 ) -> None:
     await update(clients, "first")

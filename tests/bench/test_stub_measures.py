@@ -1,4 +1,4 @@
-"""The stand-in's EventBridge, its latencies, and the figures it tells."""
+"""The stand-in's EventBridge, its latencies, and the figures it reports."""
 
 from time import perf_counter
 

@@ -1,4 +1,4 @@
-"""The stand-in's SQS, spoken to by the real SDK."""
+"""The stand-in's SQS, called by the real SDK."""
 
 from time import perf_counter
 
@@ -102,7 +102,9 @@ async def test_of_one_receive_only_what_is_not_deleted_comes_back(
     )
 
 
-async def test_visibility_zero_gives_a_message_back_at_once(clients: Clients, stub: Stub) -> None:
+async def test_visibility_zero_gives_a_message_back_immediately(
+    clients: Clients, stub: Stub
+) -> None:
     stub.seed_messages(2, "back")
     stub.release()
     first, second = await receive(clients, stub)
@@ -137,7 +139,7 @@ async def test_an_extended_message_does_not_come_back_at_its_first_deadline(
     assert [message["MessageId"] for message in again] == [other["MessageId"]]
 
 
-async def test_a_batch_delete_tells_each_entry_apart(clients: Clients, stub: Stub) -> None:
+async def test_a_batch_delete_has_a_result_for_each_entry(clients: Clients, stub: Stub) -> None:
     stub.seed_messages(2, "gone")
     stub.release()
     first, second = await receive(clients, stub)

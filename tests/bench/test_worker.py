@@ -83,10 +83,12 @@ def test_the_results_say_where_ours_is_worse() -> None:
 def test_the_results_say_which_targets_are_met() -> None:
     found = [measured(OURS, 1.0, 70), measured(NAIVE, 10.0, 10), measured(FLOOR, 0.5, 2)]
 
-    told = worker.section(found).closing
+    closing = worker.section(found).closing
 
-    assert any("Met by *ours*" in line and "10.00 times *naive*'s" in line for line in told)
-    assert any("Missed by *ours*" in line and "2.00 times the processor" in line for line in told)
+    assert any("Met by *ours*" in line and "10.00 times *naive*'s" in line for line in closing)
+    assert any(
+        "Missed by *ours*" in line and "2.00 times the processor" in line for line in closing
+    )
 
 
 def test_a_measurement_with_a_stand_in_too_busy_is_made_again() -> None:

@@ -19,7 +19,7 @@ def test_env_prints_what_the_commands_need(
 
 
 @pytest.mark.parametrize("name", ["env", "smoke", "teardown"])
-def test_a_pipeline_that_is_not_deployed_is_said_so(
+def test_a_pipeline_that_is_not_deployed_is_reported(
     command: Command, deployed: dict[str, str], name: str
 ) -> None:
     more = ["--yes"] if name == "teardown" else []
@@ -30,7 +30,7 @@ def test_a_pipeline_that_is_not_deployed_is_said_so(
     )
 
 
-def test_smoke_needs_services_or_to_be_told_where_ingest_is(
+def test_smoke_needs_services_or_ingest_s_url(
     command: Command, deployed: dict[str, str], stack: StackOutputs
 ) -> None:
     shown = command("smoke", "--stack", stack.work_group, JWT_SECRET=SECRET, **deployed)

@@ -82,7 +82,9 @@ def test_type_and_opening_times_are_stored(
     )
 
 
-def test_an_event_that_is_not_there_is_told(command: Command, deployed: dict[str, str]) -> None:
+def test_an_event_that_does_not_exist_is_reported(
+    command: Command, deployed: dict[str, str]
+) -> None:
     shown = command("events", "show", "nothing", **deployed)
 
     assert (shown.code, shown.err) == (1, "participation: there is no event 'nothing'\n")
@@ -99,7 +101,7 @@ def test_an_event_that_is_not_there_is_told(command: Command, deployed: dict[str
         ["e1", "--capacity=1", "--opens-at=2026-01-04T09:00:00"],
     ],
 )
-def test_what_makes_no_event_is_refused_before_aws_is_asked(
+def test_what_makes_no_event_is_refused_before_aws_is_called(
     command: Command, arguments: list[str]
 ) -> None:
     refused = command("events", "create", *arguments)
@@ -108,7 +110,7 @@ def test_what_makes_no_event_is_refused_before_aws_is_asked(
     assert "Traceback" not in refused.err
 
 
-def test_a_table_that_is_not_there_is_one_sentence(
+def test_a_missing_table_is_reported_in_one_sentence(
     command: Command, deployed: dict[str, str]
 ) -> None:
     shown = command("events", "show", "e1", **deployed | {"TABLE_NAME": "no-such-table"})

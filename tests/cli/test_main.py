@@ -1,4 +1,4 @@
-"""The command line as a whole: its commands, and one sentence for what can be foreseen."""
+"""The command line as a whole: its commands, and one sentence for each foreseen error."""
 
 import subprocess
 import sys

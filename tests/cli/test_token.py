@@ -1,4 +1,4 @@
-"""`participation token`: a token that ingest accepts, and clear words where there can be none."""
+"""`participation token`: a token that ingest accepts, or a clear reason why there is none."""
 
 from time import time
 
@@ -30,14 +30,16 @@ def claims(
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90s", 90), ("15m", 900), ("1h", 3_600), ("7d", 604_800)]
 )
-def test_it_prints_a_token_of_the_user_that_holds_as_long_as_asked(text: str, seconds: int) -> None:
+def test_it_prints_a_token_of_the_user_that_is_valid_as_long_as_asked(
+    text: str, seconds: int
+) -> None:
     found = claims(run("--user", "user-1", "--expires-in", text))
 
     assert found["sub"] == "user-1"
     assert found["exp"] == pytest.approx(time() + seconds, abs=5)
 
 
-def test_without_a_duration_it_holds_for_an_hour() -> None:
+def test_without_a_duration_it_is_valid_for_an_hour() -> None:
     assert claims(run("--user", "user-1"))["exp"] == pytest.approx(time() + 3_600, abs=5)
 
 
@@ -49,7 +51,7 @@ def test_it_names_the_audience_and_the_issuer_that_ingest_asks_for() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "1", "h", "0s", "-1h", "1.5h", "1w", "99999999d"])
-def test_a_duration_that_is_none_is_a_usage_error(text: str) -> None:
+def test_what_is_not_a_duration_is_a_usage_error(text: str) -> None:
     result = run("--user", "user-1", "--expires-in", text)
 
     assert result.exit_code == 2

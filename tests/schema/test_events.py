@@ -40,7 +40,7 @@ def test_a_decided_request_gives_the_bytes_of_g1_s_example() -> None:
     assert events.encode(events.participation_processed(SUCCEEDED, env="dev")) == G1_EXAMPLE
 
 
-def test_a_failure_is_told_in_the_failure_object() -> None:
+def test_a_failure_is_described_in_the_failure_object() -> None:
     failed = replace(
         SUCCEEDED,
         status=Status.FAILED_FINAL,

@@ -66,7 +66,7 @@ def test_a_request_is_stored_as_the_table_s_contract_says() -> None:
 
 
 @pytest.mark.parametrize("queued_at_ms", [None, 1_704_290_000_000])
-def test_a_received_request_stands_in_no_index(queued_at_ms: int | None) -> None:
+def test_a_received_request_is_in_no_index(queued_at_ms: int | None) -> None:
     received = replace(QUEUED, status=Status.RECEIVED, queued_at_ms=queued_at_ms)
 
     assert received.to_item().keys() & INDEX_KEYS == set()
@@ -120,7 +120,7 @@ def test_a_step_from_queued_leaves_the_index_keys_alone() -> None:
     }
 
 
-def test_a_step_clears_what_an_older_try_left_behind() -> None:
+def test_a_step_clears_what_an_earlier_attempt_left_behind() -> None:
     older = replace(QUEUED, error_code="OLD", failure_class="RETRYABLE")
     decided = replace(older, status=Status.REJECTED, error_code=None, failure_class=None)
 

@@ -1,4 +1,4 @@
-"""Key strings, and the name of a request."""
+"""Key strings, and the id of a request."""
 
 from uuid import UUID
 
@@ -7,7 +7,7 @@ import pytest
 from schema import keys
 
 
-def test_keys_are_spelled_as_the_table_s_contract_says() -> None:
+def test_keys_are_written_as_the_table_s_contract_says() -> None:
     assert keys.request_pk("r1") == "REQ#r1"
     assert keys.event_pk("e1") == "EVENT#e1"
     assert keys.user_index_pk("u1") == "USER#u1"
@@ -35,15 +35,15 @@ def test_the_outermost_times_are_accepted(time_ms: int) -> None:
     assert len(keys.index_sk(time_ms, "")) == len("QAT#") + 13 + len("#REQ#")
 
 
-def test_the_same_click_always_has_the_same_name() -> None:
-    # A changed name would let every user of a running event in a second time.
+def test_the_same_click_always_has_the_same_id() -> None:
+    # A changed id would let each user of a running event take part a second time.
     assert keys.request_id("event-123", "user-1") == "1d892c1a-67d1-50a3-a533-d03915a76a3a"
 
 
-def test_the_name_is_a_name_based_uuid() -> None:
+def test_the_id_is_a_name_based_uuid() -> None:
     assert UUID(keys.request_id("event-123", "user-1")).version == 5
 
 
-def test_a_separator_within_an_id_does_not_mix_two_clicks_up() -> None:
+def test_a_separator_within_an_id_does_not_confuse_two_clicks() -> None:
     assert keys.request_id("a", "b:c") != keys.request_id("a:b", "c")
     assert keys.request_id("1:a", "b") != keys.request_id("1", "a:b")

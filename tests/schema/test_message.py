@@ -1,4 +1,4 @@
-"""The message body, and what is said of one that cannot be read."""
+"""The message body, and the defect of one that cannot be read."""
 
 import orjson
 import pytest
@@ -39,12 +39,12 @@ def test_a_null_queued_at_is_none() -> None:
 
 
 @pytest.mark.parametrize("body", ["", "{", "nonsense", "{'requestId': 'r1'}", "\ud800", "NaN"])
-def test_a_body_that_is_not_json_is_named_so(body: str) -> None:
+def test_a_body_that_is_not_json_is_reported_as_such(body: str) -> None:
     assert reason_of(body) is DefectReason.BODY_NOT_JSON
 
 
 @pytest.mark.parametrize("body", ["[]", '"text"', "1", "null", "true"])
-def test_a_body_that_is_not_an_object_is_named_so(body: str) -> None:
+def test_a_body_that_is_not_an_object_is_reported_as_such(body: str) -> None:
     assert reason_of(body) is DefectReason.BODY_NOT_AN_OBJECT
 
 
@@ -107,7 +107,7 @@ def test_a_defect_keeps_the_ids_that_could_be_read() -> None:
     assert (defect.request_id, defect.event_id) == ("r1", "e1")
 
 
-def test_a_defect_leaves_out_ids_that_are_none() -> None:
+def test_a_defect_leaves_out_values_that_are_not_ids() -> None:
     defect = decode(requestId=7, eventId="")
 
     assert isinstance(defect, MessageDefect)

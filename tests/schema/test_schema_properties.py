@@ -106,7 +106,7 @@ def test_a_capacity_survives_its_storage(
 def test_a_step_applied_to_the_stored_item_gives_the_item_that_it_promises(
     before: RequestItem, after: RequestItem
 ) -> None:
-    """Whatever an older try left behind; only the time of queueing is there to stay."""
+    """Whatever an earlier attempt left behind; only the time of queueing must stay."""
     after = replace(
         after,
         request_id=before.request_id,
@@ -164,7 +164,7 @@ def test_every_quarantined_message_has_a_valid_event(
 
 
 @given(ids, ids, ids, ids)
-def test_two_clicks_share_a_name_only_if_they_are_the_same(
+def test_two_clicks_share_an_id_only_if_they_are_the_same(
     event_id: str, user_id: str, other_event_id: str, other_user_id: str
 ) -> None:
     same = (event_id, user_id) == (other_event_id, other_user_id)
@@ -177,7 +177,7 @@ def test_two_clicks_share_a_name_only_if_they_are_the_same(
 
 
 @given(st.text("a:1", min_size=1, max_size=6))
-def test_no_split_of_a_text_gives_two_clicks_the_same_name(text: str) -> None:
+def test_no_split_of_a_text_gives_two_clicks_the_same_id(text: str) -> None:
     splits = [(text[:i], text[i:]) for i in range(1, len(text))]
 
     named = {keys.request_id(*split) for split in splits}

@@ -1,4 +1,4 @@
-"""Which change of status is legal (domain §4)."""
+"""Which steps from one status to another are legal (domain §4)."""
 
 from itertools import product
 
@@ -37,7 +37,7 @@ def test_only_a_received_request_becomes_queued() -> None:
     assert [status for status in Status if may_become(status, Status.QUEUED)] == [Status.RECEIVED]
 
 
-def test_stored_values_are_the_contract_s_words() -> None:
+def test_stored_values_are_those_of_the_contract() -> None:
     assert {status.value for status in Status} == {
         "RECEIVED",
         "QUEUED",

@@ -37,7 +37,7 @@ def folders(parent: Path) -> list[Path]:
     return [path for path in parent.iterdir() if path.is_dir()]
 
 
-async def test_two_at_once_build_one_environment_and_both_get_it(
+async def test_two_concurrent_callers_build_one_environment_and_both_get_it(
     tmp_path: Path, lock_file: Path
 ) -> None:
     pythons: list[Path] = []

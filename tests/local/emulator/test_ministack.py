@@ -128,16 +128,16 @@ async def test_no_proxy_setting_of_the_shell_stands_between(
         assert response.status_code == 200
 
 
-async def test_a_start_that_fails_is_told_with_the_end_of_its_log(
+async def test_a_start_that_fails_is_reported_with_the_end_of_its_log(
     tmp_path: Path,
 ) -> None:
     # This interpreter's environment has no MiniStack.
-    with pytest.raises(LocalError, match=r"ended at once; its log ends with: .*ModuleNotFound"):
+    with pytest.raises(LocalError, match=r"ended immediately; its log ends with: .*ModuleNotFound"):
         async with ministack.running(tmp_path, python=Path(sys.executable)):
             pytest.fail("it cannot have started")
 
 
-async def test_a_start_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
+async def test_a_start_that_takes_too_long_is_abandoned(tmp_path: Path) -> None:
     with pytest.raises(LocalError, match=r"not ready within 0\.001 s"):
         async with ministack.running(tmp_path, ready_within_s=0.001):
             pytest.fail("it cannot have started")

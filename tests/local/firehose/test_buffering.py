@@ -1,4 +1,4 @@
-"""What the buffer guarantees for every object: nothing lost, nothing twice, never too large."""
+"""What the buffer guarantees of each object: nothing lost, nothing twice, never too large."""
 
 from hypothesis import given
 from hypothesis import strategies as st
