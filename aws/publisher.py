@@ -13,6 +13,7 @@ import structlog
 from aws.bus import Bus, BusEntry
 from aws.errors import Fatal, Rejected, Transient
 from config.limits import EVENTBRIDGE_BATCH_BYTES, EVENTBRIDGE_BATCH_ENTRIES
+from config.settings import CommonSettings
 from runtime import backoff
 from runtime.batcher import Batcher, BatchLimits, ClosedError, FlushObserver
 from schema import events, names
@@ -79,6 +80,17 @@ class PublishPolicy:
     timeout_s: float
     max_attempts: int
     bus_check_interval_s: float = 30.0
+
+    @classmethod
+    def of(cls, settings: CommonSettings) -> Self:
+        """The policy that a program's settings ask for."""
+        return cls(
+            concurrency=settings.publish_concurrency,
+            linger_s=settings.publish_linger_ms / 1000,
+            timeout_s=settings.publish_timeout_s,
+            max_attempts=settings.publish_max_attempts,
+            bus_check_interval_s=settings.bus_check_interval_s,
+        )
 
 
 @value(frozen=True, slots=True)

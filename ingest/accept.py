@@ -6,6 +6,7 @@ from typing import Final
 
 import anyio
 
+from config.settings import IngestSettings
 from ingest.gateway import Gateway, Unavailable
 from schema import keys
 from schema.events import ParticipationRequested
@@ -32,70 +33,61 @@ class Refused:
     request_id: str
 
 
-Outcome = Accepted | Refused
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AcceptRules:
-    """How accepting behaves."""
-
-    requeue_after_s: float
-    request_ttl_days: int
-    env: str
-    publish_requested: bool = False
+Acceptance = Accepted | Refused
 
 
 class _UnderWay:
     """A click that is being accepted, and whoever clicked the same meanwhile."""
 
-    __slots__ = ("done", "outcome")
+    __slots__ = ("acceptance", "done")
 
     def __init__(self) -> None:
         self.done: anyio.Event | None = None
-        self.outcome: Outcome | None = None
+        self.acceptance: Acceptance | None = None
 
-    async def wait(self) -> Outcome | None:
+    async def wait(self) -> Acceptance | None:
         if self.done is None:
             self.done = anyio.Event()
         await self.done.wait()
-        return self.outcome
+        return self.acceptance
 
 
 class Acceptor:
     """Takes clicks through the fixed order of domain §5: insert, send, update, answer."""
 
-    def __init__(self, gateway: Gateway, rules: AcceptRules, clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, gateway: Gateway, settings: IngestSettings, clock_ms: Callable[[], int]
+    ) -> None:
         self._gateway = gateway
-        self._rules = rules
+        self._settings = settings
         self._clock_ms = clock_ms
         self._under_way: dict[str, _UnderWay] = {}
         # Requests that this process knows may be stored but not queued: their next click need
         # not wait until the item is old enough to be taken for a crash. In order of insertion.
         self._unsettled: dict[str, None] = {}
 
-    async def accept(self, event: EventConfig, user_id: str) -> Outcome:
+    async def accept(self, event: EventConfig, user_id: str) -> Acceptance:
         """Accept one click on an open event.
 
-        Equal clicks that arrive while the first is under way share its outcome: they cost no
-        call, and none is told "accepted" where the queue then refuses the message.
+        Equal clicks that arrive while the first is under way share what becomes of it: they cost
+        no call, and none is answered "accepted" where the queue then refuses the message.
         """
         request_id = keys.request_id(event.event_id, user_id)
         first = self._under_way.get(request_id)
         if first is not None:
-            outcome = await first.wait()
-            if isinstance(outcome, Accepted):
+            if isinstance(await first.wait(), Accepted):
                 return Accepted(request_id, is_duplicate=True)
             return Refused(request_id)
         mine = self._under_way[request_id] = _UnderWay()
         try:
-            mine.outcome = await self._accept(event, user_id, request_id)
-            return mine.outcome
+            mine.acceptance = await self._accept(event, user_id, request_id)
+            return mine.acceptance
         finally:
             del self._under_way[request_id]
             if mine.done is not None:
                 mine.done.set()
 
-    async def _accept(self, event: EventConfig, user_id: str, request_id: str) -> Outcome:
+    async def _accept(self, event: EventConfig, user_id: str, request_id: str) -> Acceptance:
         now_ms = self._clock_ms()
         request = RequestItem(
             request_id=request_id,
@@ -104,7 +96,7 @@ class Acceptor:
             event_type=event.event_type,
             status=Status.RECEIVED,
             requested_at_ms=now_ms,
-            ttl_s=now_ms // 1000 + self._rules.request_ttl_days * _SECONDS_PER_DAY,
+            ttl_s=now_ms // 1000 + self._settings.request_ttl_days * _SECONDS_PER_DAY,
         )
         # However a step ends, by an error or by cancellation, the request then stays noted.
         was_unsettled = request_id in self._unsettled
@@ -113,7 +105,7 @@ class Acceptor:
             insertion = await self._gateway.insert(request)
             is_duplicate = False
             if not insertion.is_new:
-                stored = await self._gateway.request(request_id)
+                stored = await self._gateway.load_request(request_id)
                 if stored is None:
                     return Refused(request_id)  # it expired in between
                 is_duplicate = not (insertion.was_retried and stored.requested_at_ms == now_ms)
@@ -138,17 +130,17 @@ class Acceptor:
         )
         queued = replace(request, status=Status.QUEUED, queued_at_ms=self._clock_ms())
         if not await self._gateway.mark_queued(Change(request, queued)):
-            if not self._rules.publish_requested:
+            if not self._settings.publish_requested_events:
                 return
             # The published queuedAt is the stored one, whoever stored it.
-            stored = await self._gateway.request(request.request_id)
+            stored = await self._gateway.load_request(request.request_id)
             if stored is None or stored.queued_at_ms is None:
                 return
             queued = stored
-        if self._rules.publish_requested and queued.queued_at_ms is not None:
+        if self._settings.publish_requested_events and queued.queued_at_ms is not None:
             self._gateway.publish(
                 ParticipationRequested(
-                    env=self._rules.env,
+                    env=self._settings.environment,
                     eventId=queued.event_id,
                     requestId=queued.request_id,
                     userId=queued.user_id,
@@ -161,7 +153,7 @@ class Acceptor:
         if stored.status is not Status.RECEIVED:
             return False
         age_ms = now_ms - (stored.requested_at_ms or 0)
-        return age_ms >= self._rules.requeue_after_s * 1000
+        return age_ms >= self._settings.requeue_after_s * 1000
 
     def _note_unsettled(self, request_id: str) -> None:
         self._unsettled[request_id] = None

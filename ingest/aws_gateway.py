@@ -10,7 +10,7 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from aws.errors import AwsError, Fatal, Rejected, Transient
+from aws.errors import AwsError, Fatal, Transient
 from aws.publisher import Publisher
 from aws.queue import OutgoingMessage, Queue
 from aws.table import EventState, Table, is_condition_failed, is_duplicate
@@ -95,7 +95,7 @@ class AwsGateway:
                 observer=flushes,
             )
 
-        self._inserts: Batcher[RequestItem, None] = batcher(INSERT, table.insert, statements)
+        self._inserts: Batcher[RequestItem, bool] = batcher(INSERT, self._insert, statements)
         self._sends: Batcher[OutgoingMessage, str] = batcher(
             SEND,
             queue.send,
@@ -103,7 +103,7 @@ class AwsGateway:
             limits.SQS_BATCH_BYTES,
             lambda message: message.size,
         )
-        self._updates: Batcher[Change, None] = batcher(UPDATE, table.write, statements)
+        self._updates: Batcher[Change, bool] = batcher(UPDATE, self._update, statements)
         self._loads: Batcher[str, RequestItem | None] = batcher(LOAD, self._load_requests, keys)
         # An event's configuration is read together with its capacity: two keys each.
         self._events: Batcher[str, EventConfig | None] = batcher(
@@ -122,30 +122,20 @@ class AwsGateway:
                 await stack.enter_async_context(batcher)
             yield
 
-    async def event(self, event_id: str) -> EventConfig | None:
+    async def load_event(self, event_id: str) -> EventConfig | None:
         """Read an event's configuration; None where there is no such event."""
-        return await self._tried(EVENT, self._events.submit, event_id)
+        config, _ = await self._tried(EVENT, self._events.submit, event_id)
+        return config
 
-    async def request(self, request_id: str) -> RequestItem | None:
+    async def load_request(self, request_id: str) -> RequestItem | None:
         """Read a request, strongly consistently; None where there is no such request."""
-        return await self._tried(LOAD, self._loads.submit, request_id)
+        request, _ = await self._tried(LOAD, self._loads.submit, request_id)
+        return request
 
     async def insert(self, request: RequestItem) -> Insertion:
         """Store a new request on condition that it does not exist."""
-        attempts = 0
-
-        async def submit(item: RequestItem) -> None:
-            nonlocal attempts
-            attempts += 1
-            await self._inserts.submit(item)
-
-        try:
-            await self._tried(INSERT, submit, request)
-        except Rejected as error:
-            if not is_duplicate(error):
-                raise
-            return Insertion(is_new=False, was_retried=attempts > 1)
-        return Insertion(is_new=True)
+        is_new, attempts = await self._tried(INSERT, self._inserts.submit, request)
+        return Insertion(is_new, was_retried=attempts > 1)
 
     async def send(self, message: ParticipationMessage) -> None:
         """Hand a message to the queue."""
@@ -153,13 +143,8 @@ class AwsGateway:
 
     async def mark_queued(self, change: Change) -> bool:
         """Write a request's step to QUEUED; False where it has left RECEIVED already."""
-        try:
-            await self._tried(UPDATE, self._updates.submit, change)
-        except Rejected as error:
-            if not is_condition_failed(error):
-                raise
-            return False
-        return True
+        was_received, _ = await self._tried(UPDATE, self._updates.submit, change)
+        return was_received
 
     async def user_requests(self, user_id: str, limit: int, after: Position | None) -> RequestPage:
         """One page of a user's requests by one index query, newest first (g1 §7.2)."""
@@ -173,22 +158,28 @@ class AwsGateway:
             return RequestPage(page.requests, Position(last.queued_at_ms, last.request_id))
 
         try:
-            return await self._tried(QUERY, query, user_id)
+            page, _ = await self._tried(QUERY, query, user_id)
         except ItemError as error:
             raise CorruptItem(str(error)) from error
+        return page
 
     def publish(self, event: ParticipationRequested) -> None:
         """Have an event published, without waiting for it and without ever failing."""
         if self._publisher is not None:
             self._background.start_soon(self._publisher.publish, (event,))
 
-    async def _tried(self, step: str, operation: Callable[[T], Awaitable[R]], item: T) -> R:
-        """Run one operation, and again while that may help; raises Unavailable."""
+    async def _tried(
+        self, step: str, operation: Callable[[T], Awaitable[R]], item: T
+    ) -> tuple[R, int]:
+        """Run one operation, and again while that may help: its result, and how many tries it took.
+
+        Raises Unavailable.
+        """
         attempt = 1
         began = monotonic()
         while True:
             try:
-                return await operation(item)
+                return await operation(item), attempt
             except Transient as error:
                 wait_s = backoff.delay_s(attempt, self._retries.base_s, self._retries.max_s)
                 late = monotonic() + wait_s > began + self._retries.window_s
@@ -200,6 +191,12 @@ class AwsGateway:
                 raise Unavailable(step, "closing") from error
             attempt += 1
             await anyio.sleep(wait_s)
+
+    async def _insert(self, requests: Sequence[RequestItem]) -> list[bool | Exception]:
+        return [_met(error, is_duplicate) for error in await self._table.insert(requests)]
+
+    async def _update(self, changes: Sequence[Change]) -> list[bool | Exception]:
+        return [_met(error, is_condition_failed) for error in await self._table.write(changes)]
 
     async def _load_requests(
         self, request_ids: Sequence[str]
@@ -217,6 +214,13 @@ class AwsGateway:
         nothing = EventState()
         states = [loaded.events.get(event_id, nothing) for event_id in event_ids]
         return [CorruptItem(state.defect) if state.defect else state.config for state in states]
+
+
+def _met(error: Exception | None, is_condition: Callable[[Exception], bool]) -> bool | Exception:
+    """Whether a write's condition was met; any other error stays one."""
+    if error is None:
+        return True
+    return False if is_condition(error) else error
 
 
 def _reporting(

@@ -1,32 +1,28 @@
-"""The three things the service does for users: take a click, show a request, list requests."""
+"""What the service does for users: take a click, show a request, list requests."""
 
 import math
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Final
 
 from starlette.types import ASGIApp
 
+from config.settings import IngestSettings
 from ingest.accept import Acceptor, Refused
+from ingest.authentication import cursor_key
 from ingest.cursors import Cursors, InvalidCursor
 from ingest.event_cache import EventCache
 from ingest.gateway import Gateway, Position, Unavailable
-from ingest.http import Call, JsonAnswer
-from ingest.ids import is_possible_id
-from ingest.openapi import DEFAULT_LIMIT, MAX_LIMIT
+from ingest.http import Call, Handler, JsonAnswer
 from ingest.problems import Problem, bad_request, not_found, unauthorized, unavailable
 from ingest.tokens import Authenticator, Identity, InvalidToken
+from schema.ids import is_possible_id
 from schema.items import EventConfig, RequestItem
 
+DEFAULT_LIMIT: Final = 20
+MAX_LIMIT: Final = 100
+"""How many requests a page of a user's list holds; `openapi.json` says the same."""
 _RETRY_SOON_S: Final = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndpointRules:
-    """How the endpoints behave."""
-
-    requeue_after_s: float
-    max_in_flight: int
 
 
 class Endpoints:
@@ -36,39 +32,32 @@ class Endpoints:
         self,
         gateway: Gateway,
         authenticator: Authenticator,
-        *,
-        events: EventCache,
-        acceptor: Acceptor,
-        cursors: Cursors,
-        rules: EndpointRules,
+        settings: IngestSettings,
         clock_ms: Callable[[], int],
     ) -> None:
         self._gateway = gateway
         self._authenticator = authenticator
-        self._events = events
-        self._acceptor = acceptor
-        self._cursors = cursors
-        self._rules = rules
+        self._settings = settings
         self._clock_ms = clock_ms
+        self._events = EventCache(gateway.load_event, settings.event_cache_ttl_s)
+        self._acceptor = Acceptor(gateway, settings, clock_ms)
+        self._cursors = Cursors(cursor_key(settings))
         self._in_flight = 0
 
-    async def participate(self, call: Call) -> ASGIApp:
-        """Take a click (domain §5)."""
-        return await self._bounded(call, self._participate)
-
-    async def request(self, call: Call) -> ASGIApp:
-        """Show a request to its owner; to anybody else it does not exist."""
-        return await self._bounded(call, self._request)
-
-    async def participations(self, call: Call) -> ASGIApp:
-        """List the caller's requests, newest first."""
-        return await self._bounded(call, self._participations)
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """Who answers each operation, by its id in `openapi.json`."""
+        return {
+            "participate": partial(self._bounded, self._participate),
+            "request": partial(self._bounded, self._show_request),
+            "participations": partial(self._bounded, self._list_requests),
+        }
 
     async def _bounded(
-        self, call: Call, handle: Callable[[Call, Identity], Awaitable[ASGIApp]]
+        self, handle: Callable[[Call, Identity], Awaitable[ASGIApp]], call: Call
     ) -> ASGIApp:
-        """Answer for the token's user, or 503 at once where too many are being answered."""
-        if self._in_flight >= self._rules.max_in_flight:
+        """Answer for the token's user, or 503 immediately where too many are being answered."""
+        if self._in_flight >= self._settings.max_pending_requests:
             raise unavailable("too many requests are waiting", _RETRY_SOON_S)
         self._in_flight += 1
         try:
@@ -83,33 +72,38 @@ class Endpoints:
             self._in_flight -= 1
 
     async def _participate(self, call: Call, identity: Identity) -> ASGIApp:
-        event_id = call.path("event_id")
+        """Take a click (domain §5)."""
+        event_id = call.path("eventId")
         event = await self._events.get(event_id) if is_possible_id(event_id) else None
         if event is None:
             raise not_found("event")
         _check_open(event, self._clock_ms())
-        outcome = await self._acceptor.accept(event, identity.user_id)
-        call.access.request_id = outcome.request_id
-        if isinstance(outcome, Refused):
+        acceptance = await self._acceptor.accept(event, identity.user_id)
+        call.access.request_id = acceptance.request_id
+        if isinstance(acceptance, Refused):
             # Another process takes the request up again only when it is this old.
             raise unavailable(
                 "the request could not be queued; ask again",
-                max(_RETRY_SOON_S, math.ceil(self._rules.requeue_after_s)),
-                outcome.request_id,
+                max(_RETRY_SOON_S, math.ceil(self._settings.requeue_after_s)),
+                acceptance.request_id,
             )
         return JsonAnswer(
-            {"requestId": outcome.request_id, "isDuplicate": outcome.is_duplicate}, 202
+            {"requestId": acceptance.request_id, "isDuplicate": acceptance.is_duplicate}, 202
         )
 
-    async def _request(self, call: Call, identity: Identity) -> ASGIApp:
-        request_id = call.path("request_id")
-        request = await self._gateway.request(request_id) if is_possible_id(request_id) else None
+    async def _show_request(self, call: Call, identity: Identity) -> ASGIApp:
+        """Show a request to its owner; to anybody else it does not exist."""
+        request_id = call.path("requestId")
+        request = None
+        if is_possible_id(request_id):
+            request = await self._gateway.load_request(request_id)
         if request is None or request.user_id != identity.user_id:
             raise not_found("request")
         call.access.request_id = request.request_id
         return JsonAnswer(_shown(request))
 
-    async def _participations(self, call: Call, identity: Identity) -> ASGIApp:
+    async def _list_requests(self, call: Call, identity: Identity) -> ASGIApp:
+        """List the caller's requests, newest first."""
         query = call.query("limit", "cursor")
         limit = _limit(query.get("limit"))
         after: Position | None = None

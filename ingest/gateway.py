@@ -19,7 +19,7 @@ class Unavailable(Exception):
 
 
 class CorruptItem(Exception):
-    """A stored item breaks the contract: an operator must mend it."""
+    """A stored item breaks the contract, and an operator must fix it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Insertion:
 
     is_new: bool
     was_retried: bool = False
-    """An earlier try may have taken effect unseen: an item found there may be our own."""
+    """An earlier try may have taken effect unseen: an item found there may be this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,11 @@ class RequestPage:
 class Gateway(Protocol):
     """Table, queue and bus; every operation but `publish` may raise Unavailable."""
 
-    async def event(self, event_id: str) -> EventConfig | None:
+    async def load_event(self, event_id: str) -> EventConfig | None:
         """Read an event's configuration; None where there is no such event."""
         ...
 
-    async def request(self, request_id: str) -> RequestItem | None:
+    async def load_request(self, request_id: str) -> RequestItem | None:
         """Read a request, strongly consistently; None where there is no such request."""
         ...
 

@@ -5,25 +5,18 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from aws.publisher import LossReason
+from ingest import openapi
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-_STATUSES: Final = {
-    "participate": (202, 400, 401, 404, 405, 409, 500, 503),
-    "request": (200, 400, 401, 404, 405, 500, 503),
-    "participations": (200, 400, 401, 405, 500, 503),
-    "openapi": (200,),
-    "metrics": (200,),
-    "healthz": (200, 503),
-    "readyz": (200, 503),
-    "other": (404, 405),
-}
-ROUTES: Final = tuple(_STATUSES)
 
 
 class IngestMetrics:
     """Requests by route and status, their seconds, and what became of published events."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        statuses = {operation.name: operation.statuses for operation in openapi.operations()}
+        statuses["other"] = (404, 405)
         self._requests = Counter(
             "ingest_requests",
             "Answers, by route and status.",
@@ -49,18 +42,13 @@ class IngestMetrics:
         self.in_flight = Gauge(
             "ingest_in_flight_requests", "Requests being answered.", registry=registry
         )
-        self.loop_lag = Gauge(
-            "event_loop_lag_seconds",
-            "How much later than asked for the event loop last woke a sleeper.",
-            registry=registry,
-        )
         # Looking a label up costs more than the observation itself.
         self._by_status = {
             (route, status): self._requests.labels(route, str(status))
-            for route, statuses in _STATUSES.items()
-            for status in statuses
+            for route, known in statuses.items()
+            for status in known
         }
-        self._seconds = {route: seconds.labels(route) for route in ROUTES}
+        self._seconds = {route: seconds.labels(route) for route in statuses}
         self._failures = {reason: failures.labels(reason) for reason in LossReason.ALL}
 
     def answered(self, route: str, status: int, seconds: float) -> None:

@@ -86,5 +86,5 @@ def unavailable(detail: str, retry_after_s: int, request_id: str | None = None) 
 
 
 def internal_error() -> Problem:
-    """Something that should not happen; the log tells what."""
+    """Something that should not happen; the log says what."""
     return Problem(500, "internal-error", "The service failed to answer")

@@ -2,11 +2,9 @@
 
 import logging
 import os
-import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from enum import IntEnum
 from typing import Final
 
 import anyio
@@ -16,25 +14,26 @@ from anyio.abc import TaskStatus
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
+from aws import checks
 from aws.bus import Bus
+from aws.checks import Check
 from aws.client import ClientOptions, Connection
-from aws.errors import AwsError
 from aws.metrics import CallMetrics
 from aws.publisher import Publisher, PublishPolicy
 from aws.queue import Queue
 from aws.sdk import open_client
 from aws.table import Table
 from config.settings import IngestSettings
-from ingest import loop_lag
-from ingest.access_log import line_writer
-from ingest.app import AppParts, AppRules, Health, create_app
-from ingest.authentication import cursor_key, open_authenticator
+from ingest.app import Health, create_app
+from ingest.authentication import open_authenticator
 from ingest.aws_gateway import CALLS_PER_STAGE, STAGES, AwsGateway
 from ingest.jwks import KeySetError
 from ingest.metrics import IngestMetrics
 from ingest.protocol import BoundedProtocol
 from runtime import collector
 from runtime.batch_metrics import BatchMetrics
+from runtime.health import LoopBeat
+from runtime.stop import ExitCode, Stop, on_signals
 
 _CONNECT_TIMEOUT_S: Final = 1.0
 _READ_TIMEOUT_S: Final = 3.0
@@ -50,19 +49,7 @@ log = structlog.get_logger("ingest")
 
 
 class StartError(Exception):
-    """The service cannot start; the text names each thing that an operator must mend."""
-
-
-class ExitCode(IntEnum):
-    """How the service ended."""
-
-    DRAINED = 0
-    DEADLINE = 1
-    """Not everything that was accepted could be answered within SHUTDOWN_TIMEOUT_S."""
-    CANNOT_RUN = 2
-    """Wrong settings, a missing resource, no permission, a taken port."""
-    INTERRUPTED = 130
-    """A second signal ended it at once."""
+    """The service cannot start; the text names each thing that an operator must fix."""
 
 
 class _Drain:
@@ -74,7 +61,7 @@ class _Drain:
         self._health = health
         self._timeout_s = timeout_s
 
-    async def watch(self, stop: anyio.Event) -> None:
+    async def watch(self, stop: Stop) -> None:
         """Wait for the stop, or for the cancellation that means the same."""
         try:
             await stop.wait()
@@ -91,12 +78,12 @@ async def serve(
     settings: IngestSettings,
     *,
     connection: Connection,
-    stop: anyio.Event | None = None,
+    stop: Stop | None = None,
     task_status: TaskStatus[str] = anyio.TASK_STATUS_IGNORED,
 ) -> ExitCode:
     """Serve until `stop` is set or the task is cancelled, then answer what was accepted.
 
-    Tells its URL when it has started; leaves signals alone. Raises StartError.
+    Passes its URL on when it has started; leaves signals alone. Raises StartError.
     """
     health = Health("starting")
     drain = _Drain(health, settings.shutdown_timeout_s)
@@ -106,7 +93,7 @@ async def serve(
         # Cancellation reaches the watching task alone; the shield keeps everything else up
         # until what was accepted is answered.
         async with anyio.create_task_group() as watch:
-            watch.start_soon(drain.watch, stop or anyio.Event())
+            watch.start_soon(drain.watch, stop or Stop())
             with drain.scope:
                 try:
                     async with _app(settings, connection, health) as app:
@@ -125,7 +112,7 @@ async def serve(
 
 
 def _started(listener: socket.socket, health: Health, task_status: TaskStatus[str]) -> None:
-    """Tell that connections are taken from now on."""
+    """Announce that connections are taken from now on."""
     health.not_ready = None
     url = _url(listener)
     log.info("ingest_started", url=url)
@@ -133,12 +120,12 @@ def _started(listener: socket.socket, health: Health, task_status: TaskStatus[st
 
 
 async def run(settings: IngestSettings, connection: Connection) -> ExitCode:
-    """Serve until SIGTERM or SIGINT, and drain; a second signal ends the process at once."""
+    """Serve until SIGTERM or SIGINT, and drain; a second signal ends the process immediately."""
     collector.tune()
-    stop = anyio.Event()
+    stop = Stop()
     try:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_stop_on_signal, stop)
+            tasks.start_soon(on_signals, stop, _interrupt)
             code = await serve(settings, connection=connection, stop=stop)
             tasks.cancel_scope.cancel()
     except* StartError as group:
@@ -148,13 +135,9 @@ async def run(settings: IngestSettings, connection: Connection) -> ExitCode:
     return code
 
 
-async def _stop_on_signal(stop: anyio.Event) -> None:
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for number in signals:
-            if stop.is_set():
-                log.warning("interrupted", signal=signal.Signals(number).name)
-                os._exit(ExitCode.INTERRUPTED)
-            stop.set()
+def _interrupt() -> None:
+    log.warning("interrupted")
+    os._exit(ExitCode.INTERRUPTED)
 
 
 class _Server(uvicorn.Server):
@@ -181,14 +164,14 @@ class _Server(uvicorn.Server):
         self._on_started: Callable[[], None] = lambda: None
 
     async def answer(self, listener: socket.socket, on_started: Callable[[], None]) -> ExitCode:
-        """Serve until `should_exit`; tells whether everything accepted was answered."""
+        """Serve until `should_exit`; returns whether all that was accepted was answered."""
         self._on_started = on_started
         await self._serve(sockets=[listener])
         state = self.server_state
         return ExitCode.DEADLINE if state.tasks or state.connections else ExitCode.DRAINED
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then tell so."""
+        """Listen, then announce it."""
         await super().startup(sockets)
         self._on_started()
 
@@ -223,6 +206,7 @@ async def _app(
                 settings.event_bus_name,
             )
         await _check(table, queue, bus)
+        beat = LoopBeat(registry)
         try:
             authenticator = await enter(open_authenticator(settings))
         except KeySetError as error:
@@ -232,66 +216,27 @@ async def _app(
             queue,
             None
             if bus is None
-            else Publisher(bus, _policy(settings), observer=metrics, flushes=flushes),
+            else Publisher(bus, PublishPolicy.of(settings), observer=metrics, flushes=flushes),
             linger_s=settings.coalesce_linger_ms / 1000,
             flushes=flushes,
         )
         await enter(gateway.running())
-        await enter(loop_lag.watched(metrics))
-        yield create_app(
-            gateway,
-            authenticator,
-            _rules(settings),
-            AppParts(
-                registry=registry,
-                metrics=metrics,
-                health=health,
-                write_line=line_writer(settings.log_level, settings.log_format),
-            ),
-        )
+        tasks = await enter(anyio.create_task_group())
+        tasks.start_soon(beat.run)
+        yield create_app(gateway, authenticator, settings, metrics=metrics, health=health)
+        tasks.cancel_scope.cancel()
 
 
 async def _check(table: Table, queue: Queue, bus: Bus | None) -> None:
-    """Raise StartError that tells everything which is missing, in one text."""
-    wrong: list[str] = []
-
-    async def check(variable: str, name: str, ask: Callable[[], Awaitable[object]]) -> None:
-        try:
-            await ask()
-        except AwsError as error:
-            wrong.append(
-                f"{variable}={name}: {error.operation} failed with {error.code}: {error.message}"
-            )
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(check, "TABLE_NAME", table.name, table.check)
-        tasks.start_soon(check, "QUEUE_URL", queue.url, queue.describe)
-        if bus is not None:
-            tasks.start_soon(check, "EVENT_BUS_NAME", bus.name, bus.check)
-    if wrong:
-        raise StartError("\n  ".join(["cannot start:", *sorted(wrong)]))
-
-
-def _policy(settings: IngestSettings) -> PublishPolicy:
-    return PublishPolicy(
-        concurrency=settings.publish_concurrency,
-        linger_s=settings.publish_linger_ms / 1000,
-        timeout_s=settings.publish_timeout_s,
-        max_attempts=settings.publish_max_attempts,
-        bus_check_interval_s=settings.bus_check_interval_s,
-    )
-
-
-def _rules(settings: IngestSettings) -> AppRules:
-    return AppRules(
-        cursor_key=cursor_key(settings),
-        env=settings.environment,
-        requeue_after_s=settings.requeue_after_s,
-        request_ttl_days=settings.request_ttl_days,
-        event_cache_ttl_s=settings.event_cache_ttl_s,
-        max_in_flight=settings.max_pending_requests,
-        publish_requested=settings.publish_requested_events,
-    )
+    """Raise StartError that reports everything which is missing, in one text."""
+    needed: dict[tuple[str, str], Check] = {
+        ("TABLE_NAME", table.name): table.check,
+        ("QUEUE_URL", queue.url): queue.describe,
+    }
+    if bus is not None:
+        needed["EVENT_BUS_NAME", bus.name] = bus.check
+    if wrong := await checks.failures(needed):
+        raise StartError("\n  ".join(["cannot start:", *wrong]))
 
 
 @contextmanager

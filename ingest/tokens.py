@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 import jwt
 
-from ingest.ids import is_possible_id
+from schema.ids import is_possible_id
 from schema.message import MAX_ID_BYTES
 
 HS256: Final = "HS256"
@@ -21,7 +21,7 @@ _IMPOSSIBLE_USER: Final = f"sub is not a printable text of 1 to {MAX_ID_BYTES} b
 
 
 class InvalidToken(Exception):
-    """The token names nobody; the text may be told to whoever sent it."""
+    """The token names nobody; the text may be shown to whoever sent it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,29 @@
-"""The request to stop: ends waiting for more work immediately, but no work that has begun."""
+"""How a program ends: the request to stop, the signals that make it, and the exit codes."""
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import IntEnum
 
 import anyio
 
 
+class ExitCode(IntEnum):
+    """How a program ended."""
+
+    DRAINED = 0
+    DEADLINE = 1
+    """Draining took longer than SHUTDOWN_TIMEOUT_S."""
+    CANNOT_RUN = 2
+    """Wrong settings, a missing resource, no permission, a taken port."""
+    CRASHED = 70
+    """An error that nobody foresaw (sysexits.h: EX_SOFTWARE)."""
+    INTERRUPTED = 130
+    """A second signal ended it without draining."""
+
+
 class Stop:
-    """Says, once and irrevocably, that no new work is to be started."""
+    """The request to stop: ends waiting for more work, and no work that has begun."""
 
     def __init__(self) -> None:
         self._event = anyio.Event()
@@ -52,3 +68,12 @@ class Stop:
                 yield
         finally:
             self._waits.discard(scope)
+
+
+async def on_signals(stop: Stop, interrupt: Callable[[], None]) -> None:
+    """Request the stop at SIGTERM or SIGINT; where it is requested already, interrupt."""
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            if stop.requested:
+                interrupt()
+            stop.request()

@@ -10,7 +10,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("schema", "config", "aws", "worker", "ingest", "analytics", "local", "cli")
+PACKAGES = (
+    "schema",
+    "config",
+    "runtime",
+    "aws",
+    "worker",
+    "ingest",
+    "analytics",
+    "operations",
+    "local",
+    "cli",
+)
 
 
 def modules(package: str) -> list[Path]:

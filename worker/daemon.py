@@ -1,10 +1,7 @@
 """The worker as a process: checks at the start, signals, one deadline for the drain, exit codes."""
 
-import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from enum import IntEnum
 from time import monotonic, time_ns
 from typing import Final
 
@@ -13,6 +10,7 @@ import structlog
 from anyio.abc import TaskGroup
 from prometheus_client import CollectorRegistry
 
+from aws import checks
 from aws.bus import Bus
 from aws.client import ClientOptions, Connection
 from aws.errors import AwsError, Fatal, Transient
@@ -22,8 +20,9 @@ from aws.table import Table
 from config import identity
 from config.limits import SQS_BATCH_ENTRIES
 from config.settings import WorkerSettings, drain_reserve_s
-from runtime import collector
-from worker import health, pipeline
+from runtime import collector, health
+from runtime.stop import ExitCode, on_signals
+from worker import pipeline
 from worker.leases import Leases
 from worker.metrics import WorkerMetrics
 from worker.parts import Parts
@@ -35,28 +34,6 @@ _POLL_GRACE_S: Final = 30.0
 log = structlog.get_logger("worker")
 
 
-class ExitCode(IntEnum):
-    """How the worker ended."""
-
-    DRAINED = 0
-    DEADLINE = 1
-    """The drain took longer than SHUTDOWN_TIMEOUT_S; what was left went back to the queue."""
-    CANNOT_RUN = 2
-    """Wrong settings, a missing resource, no permission."""
-    CRASHED = 70
-    """An error that nobody foresaw (sysexits.h: EX_SOFTWARE)."""
-    INTERRUPTED = 130
-    """A second signal ended it at once."""
-
-
-@dataclass(slots=True)
-class Progress:
-    """What /readyz and /healthz tell."""
-
-    started: bool = False
-    draining: bool = False
-
-
 @asynccontextmanager
 async def assemble(
     settings: WorkerSettings, connection: Connection, clock: Callable[[], int] | None = None
@@ -64,7 +41,7 @@ async def assemble(
     """Open the clients, check what must exist, and put the parts together.
 
     Raises Fatal with one line for each thing that is missing or forbidden: PutEvents to a
-    missing bus *succeeds* and drops, so nothing but a check can tell.
+    missing bus *succeeds* and drops the event, so nothing but a check can find out.
     """
     metrics = WorkerMetrics(CollectorRegistry())
     polls = settings.pollers + settings.dlq_pollers
@@ -88,7 +65,7 @@ async def assemble(
                 connection,
                 ClientOptions(
                     max_connections=settings.publish_concurrency + 1,
-                    # The publisher's own deadline comes first, and tells the same.
+                    # Only a safety net: the publisher's own deadline comes first.
                     read_timeout_s=settings.publish_timeout_s + 1,
                     connect_timeout_s=min(3.0, settings.publish_timeout_s),
                     endpoint_url=settings.events_endpoint_url,
@@ -115,38 +92,33 @@ async def assemble(
 
 
 async def check_all(queue: Queue, dlq: Queue, table: Table, bus: Bus) -> QueueDescription:
-    """Check that everything exists; raises Fatal that tells all that does not, in one text."""
-    wrong: list[str] = []
-    found: dict[str, QueueDescription] = {}
+    """Check that everything exists; raises Fatal with all that does not, in one text.
 
-    async def describe(target: Queue, variable: str) -> None:
+    Returns the main queue's description.
+    """
+    found: list[QueueDescription] = []
+
+    async def queue_is_there() -> None:
+        found.append(await queue.describe())
+
+    async def bus_is_there() -> None:
         try:
-            found[variable] = await target.describe()
-        except AwsError as error:
-            wrong.append(f"{variable}={target.url}: {_why(error)}")
+            await bus.check()
+        except Transient as error:
+            # An EventBridge that is away for now must not hold up a single decision.
+            log.warning("bus_unreachable", bus=bus.name, error=str(error))
 
-    async def check(subject: Table | Bus, variable: str) -> None:
-        try:
-            await subject.check()
-        except AwsError as error:
-            if isinstance(subject, Bus) and isinstance(error, Transient):
-                # An EventBridge that is away for now must not hold up a single decision.
-                log.warning("bus_unreachable", bus=subject.name, error=str(error))
-                return
-            wrong.append(f"{variable}={subject.name}: {_why(error)}")
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(describe, queue, "QUEUE_URL")
-        tasks.start_soon(describe, dlq, "DLQ_URL")
-        tasks.start_soon(check, table, "TABLE_NAME")
-        tasks.start_soon(check, bus, "EVENT_BUS_NAME")
+    wrong = await checks.failures(
+        {
+            ("QUEUE_URL", queue.url): queue_is_there,
+            ("DLQ_URL", dlq.url): dlq.describe,
+            ("TABLE_NAME", table.name): table.check,
+            ("EVENT_BUS_NAME", bus.name): bus_is_there,
+        }
+    )
     if wrong:
-        raise Fatal("worker", "start", "NotReady", "\n  ".join(["", *sorted(wrong)]))
-    return found["QUEUE_URL"]
-
-
-def _why(error: AwsError) -> str:
-    return f"{error.operation} failed with {error.code}: {error.message}"
+        raise Fatal("worker", "start", "NotReady", "\n  ".join(["", *wrong]))
+    return found[0]
 
 
 async def run(settings: WorkerSettings, connection: Connection) -> ExitCode:
@@ -171,21 +143,20 @@ async def run(settings: WorkerSettings, connection: Connection) -> ExitCode:
 async def supervise(parts: Parts, *, handle_signals: bool = True) -> ExitCode:
     """Run a pipeline with its HTTP port and its signals, and drain it when asked to."""
     settings = parts.settings
-    progress = Progress()
-    beat = health.LoopBeat(parts.metrics)
+    beat = health.LoopBeat(parts.metrics.registry)
     with health.serve(
         settings.http_host,
         settings.http_port,
         parts.metrics.registry,
         healthy=lambda: beat.check() or _dead_poller(parts),
-        ready=lambda: "draining" if progress.draining else None,
+        ready=lambda: "draining" if parts.stop.requested else None,
     ) as port:
         log.info("worker_started", port=port, worker_id=parts.worker_id, **_limits(settings))
         code = ExitCode.CRASHED
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(beat.run)
-                code = await _run_to_the_end(parts, progress, tasks, handle_signals=handle_signals)
+                code = await _run_to_the_end(parts, tasks, handle_signals=handle_signals)
                 tasks.cancel_scope.cancel()
         finally:
             _log_the_end(parts, code)
@@ -204,9 +175,7 @@ def _log_the_end(parts: Parts, code: ExitCode) -> None:
     )
 
 
-async def _run_to_the_end(
-    parts: Parts, progress: Progress, tasks: TaskGroup, *, handle_signals: bool
-) -> ExitCode:
+async def _run_to_the_end(parts: Parts, tasks: TaskGroup, *, handle_signals: bool) -> ExitCode:
     """Run the pipeline; after a stop it has until the deadline, and a moment to hand back."""
     code = ExitCode.DRAINED
     total_s = parts.settings.shutdown_timeout_s
@@ -215,22 +184,17 @@ async def _run_to_the_end(
 
     async def on_stop() -> None:
         await parts.stop.wait()
-        progress.draining = True
         scope.deadline = anyio.current_time() + total_s - reserve_s
         log.info("worker_stopping", timeout_s=total_s, in_flight=_held(parts))
 
-    async def on_signals() -> None:
+    def interrupt() -> None:
         nonlocal code
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            async for _ in signals:
-                if parts.stop.requested:
-                    code = ExitCode.INTERRUPTED
-                    scope.cancel()
-                parts.stop.request()
+        code = ExitCode.INTERRUPTED
+        scope.cancel()
 
     tasks.start_soon(on_stop)
     if handle_signals:
-        tasks.start_soon(on_signals)
+        tasks.start_soon(on_signals, parts.stop, interrupt)
     try:
         with scope:
             await pipeline.run(parts)
@@ -246,7 +210,7 @@ async def _run_to_the_end(
 
 
 async def _hand_back_the_rest(parts: Parts) -> None:
-    """Make what a cut-off drain left in flight visible to others at once."""
+    """Make what a cut-off drain left in flight visible to others immediately."""
 
     async def hand_back(queue: Queue, leases: Leases, held: dict[str, Delivery]) -> None:
         handles = list(held)

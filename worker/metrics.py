@@ -84,11 +84,6 @@ class WorkerMetrics:
         self.pollers_active = self._gauge("pollers_active", "Pollers whose poll is under way.")
         self.busy_processors = self._gauge("busy_processors", "Processors that decide a batch.")
         self.stream_depth = self._gauge("stream_depth", "Receives waiting for a processor.")
-        self.loop_lag = Gauge(
-            "event_loop_lag_seconds",
-            "How late the event loop's last heartbeat was.",
-            registry=registry,
-        )
 
     def settled(self, outcome: Outcome, count: int = 1, *, is_dlq: bool = False) -> None:
         """Count settled deliveries."""

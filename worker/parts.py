@@ -7,7 +7,6 @@ import structlog
 
 from aws.bus import Bus
 from aws.errors import Fatal
-from aws.publisher import PublishPolicy
 from aws.queue import Queue
 from aws.table import Table
 from config.settings import WorkerSettings
@@ -75,15 +74,3 @@ class Parts:
             self.state.failure = error
             log.error("cannot_go_on", error=str(error))
         self.stop.request()
-
-    @property
-    def publish_policy(self) -> PublishPolicy:
-        """How the publisher batches, by the settings."""
-        settings = self.settings
-        return PublishPolicy(
-            concurrency=settings.publish_concurrency,
-            linger_s=settings.publish_linger_ms / 1000,
-            timeout_s=settings.publish_timeout_s,
-            max_attempts=settings.publish_max_attempts,
-            bus_check_interval_s=settings.bus_check_interval_s,
-        )

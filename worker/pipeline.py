@@ -7,7 +7,7 @@ and each drains its stage as it ends: a stop travels the same way as the message
 
 import anyio
 
-from aws.publisher import Publisher
+from aws.publisher import Publisher, PublishPolicy
 from aws.queue import OutgoingMessage, Queue
 from config.limits import SQS_BATCH_BYTES, SQS_BATCH_ENTRIES
 from runtime.batcher import Batcher, BatchLimits
@@ -34,7 +34,10 @@ async def run(parts: Parts) -> None:
     async with (
         _batcher_of_quarantine(parts) as quarantine,
         Publisher(
-            parts.bus, parts.publish_policy, observer=metrics, flushes=metrics.batches
+            parts.bus,
+            PublishPolicy.of(settings),
+            observer=metrics,
+            flushes=metrics.batches,
         ) as publisher,
     ):
 

@@ -17,6 +17,7 @@ from config.settings import IngestSettings, WorkerSettings
 from ingest.aws_gateway import STAGES
 from ingest.metrics import IngestMetrics
 from runtime.batch_metrics import BatchMetrics
+from runtime.health import LoopBeat
 from tests.infra.promql import Selector, selectors
 from worker.metrics import WorkerMetrics
 
@@ -40,6 +41,8 @@ def series() -> dict[str, list[dict[str, str]]]:
     registries = [CollectorRegistry(), CollectorRegistry()]
     worker = WorkerMetrics(registries[0])
     IngestMetrics(registries[1])
+    for registry in registries:
+        LoopBeat(registry)
     BatchMetrics(registries[1], "ingest", (*STAGES, "publish"))
     for calls in (worker.calls, CallMetrics(registries[1])):
         # These alone come into being with the first call.

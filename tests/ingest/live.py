@@ -17,6 +17,7 @@ from aws.table import Table
 from config.settings import IngestSettings
 from ingest import server
 from ingest.aws_gateway import AwsGateway, RetryPolicy
+from runtime.stop import Stop
 from schema.message import ParticipationMessage, decode
 from tests.faults.program import Program, started
 from tests.faults.proxy import FaultProxy
@@ -63,7 +64,7 @@ class Live:
     async def ingest(self, **changes: Any) -> AsyncIterator[httpx.AsyncClient]:
         """Ingest in this process, for the length of the block, and a client of it."""
         settings = self.settings(**changes)
-        stop = anyio.Event()
+        stop = Stop()
 
         async def serve(*, task_status: TaskStatus[str]) -> None:
             await server.serve(
@@ -74,7 +75,7 @@ class Live:
             url: str = await tasks.start(serve)
             async with client_of(url) as http:
                 yield http
-            stop.set()
+            stop.request()
 
     @asynccontextmanager
     async def program(self, **variables: str) -> AsyncIterator[tuple[Program, str]]:

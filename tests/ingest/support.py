@@ -11,10 +11,12 @@ import httpx
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
+from config.settings import IngestSettings
 from ingest import tokens
 from ingest.access import Access
-from ingest.app import AppParts, AppRules, create_app
+from ingest.app import Health, create_app
 from ingest.gateway import Insertion, Position, RequestPage, Unavailable
+from ingest.metrics import IngestMetrics
 from ingest.tokens import ClaimRules, SecretVerifier, TokenAuthenticator
 from schema import keys
 from schema.events import ParticipationRequested
@@ -75,11 +77,11 @@ class MemoryGateway:
             raise Unavailable(operation, "injected")
         return result
 
-    async def event(self, event_id: str) -> EventConfig | None:
+    async def load_event(self, event_id: str) -> EventConfig | None:
         found: EventConfig | None = await self._run("event", lambda: self.events.get(event_id))
         return found
 
-    async def request(self, request_id: str) -> RequestItem | None:
+    async def load_request(self, request_id: str) -> RequestItem | None:
         found: RequestItem | None = await self._run(
             "request", lambda: self.requests.get(request_id)
         )
@@ -150,6 +152,17 @@ def bearer(user_id: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token(user_id)}"}
 
 
+def settings_of(**changes: Any) -> IngestSettings:
+    """The service's settings; what is not given has its default."""
+    given: dict[str, Any] = {
+        "aws_region": "ap-northeast-2",
+        "queue_url": "http://queue",
+        "dlq_url": "http://dlq",
+        "jwt_secret": SECRET,
+    }
+    return IngestSettings(**given | changes)
+
+
 def authenticator(rules: ClaimRules | None = None) -> TokenAuthenticator:
     """An authenticator of HS256 tokens."""
     return TokenAuthenticator(
@@ -165,25 +178,24 @@ class Service:
     clock: Clock = field(default_factory=lambda: Clock(now_ms()))
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     lines: list[tuple[str, Access, float]] = field(default_factory=list)
-    parts: AppParts = field(init=False)
+    health: Health = field(default_factory=Health)
 
-    def __post_init__(self) -> None:
-        self.parts = AppParts(
-            registry=self.registry,
+    def app(self, **settings: Any) -> ASGIApp:
+        """Build the app."""
+        return create_app(
+            self.gateway,
+            authenticator(),
+            settings_of(**settings),
+            metrics=IngestMetrics(self.registry),
+            health=self.health,
             clock_ms=self.clock,
             write_line=lambda *line: self.lines.append(line),
         )
 
-    def app(self, **rules: Any) -> ASGIApp:
-        """Build the app."""
-        return create_app(
-            self.gateway, authenticator(), AppRules(cursor_key=b"a key", **rules), self.parts
-        )
-
     @asynccontextmanager
-    async def client(self, **rules: Any) -> AsyncIterator[httpx.AsyncClient]:
+    async def client(self, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
         """Build the app and talk to it, without a socket between."""
-        transport = httpx.ASGITransport(self.app(**rules))
+        transport = httpx.ASGITransport(self.app(**settings))
         async with httpx.AsyncClient(transport=transport, base_url="http://ingest") as client:
             yield client
 

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.accept import Accepted, Acceptor, AcceptRules, Refused
+from ingest.accept import Accepted, Acceptor, Refused
 from schema import keys
 from schema.states import Status
-from tests.ingest.support import EVENT, Clock, MemoryGateway, stored
+from tests.ingest.support import EVENT, Clock, MemoryGateway, settings_of, stored
 from tests.virtual_time import run, virtual_time
 
 USER = "user-1"
 REQUEST = keys.request_id(EVENT.event_id, USER)
-RULES = AcceptRules(requeue_after_s=10, request_ttl_days=90, env="test")
+SETTINGS = settings_of(requeue_after_s=10, request_ttl_days=90, environment="test")
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def acceptor(gateway: MemoryGateway, clock: Clock) -> Acceptor:
-    return Acceptor(gateway, RULES, clock)
+    return Acceptor(gateway, SETTINGS, clock)
 
 
 async def test_a_click_is_stored_then_sent_then_marked_as_queued(
@@ -190,7 +190,7 @@ async def test_a_request_that_expires_while_it_is_looked_at_is_refused(
 @virtual_time
 async def test_equal_clicks_at_the_same_time_share_one_set_of_calls() -> None:
     gateway = MemoryGateway()
-    acceptor = Acceptor(gateway, RULES, Clock())
+    acceptor = Acceptor(gateway, SETTINGS, Clock())
     gateway.before = lambda operation: anyio.sleep(1) if operation == "send" else None
 
     outcomes = await _together(acceptor, [USER] * 20)
@@ -205,7 +205,7 @@ async def test_equal_clicks_at_the_same_time_share_one_set_of_calls() -> None:
 @virtual_time
 async def test_equal_clicks_at_the_same_time_are_all_refused_with_the_first() -> None:
     gateway = MemoryGateway()
-    acceptor = Acceptor(gateway, RULES, Clock())
+    acceptor = Acceptor(gateway, SETTINGS, Clock())
     gateway.fails = lambda operation: "before" if operation == "send" else None
 
     outcomes = await _together(acceptor, [USER] * 20)
@@ -216,7 +216,7 @@ async def test_equal_clicks_at_the_same_time_are_all_refused_with_the_first() ->
 @virtual_time
 async def test_a_click_that_is_cancelled_releases_those_that_wait_for_it() -> None:
     gateway = MemoryGateway()
-    acceptor = Acceptor(gateway, RULES, Clock())
+    acceptor = Acceptor(gateway, SETTINGS, Clock())
     gateway.before = lambda operation: anyio.sleep(60) if operation == "send" else None
     outcomes = []
 
@@ -248,8 +248,8 @@ async def test_nothing_is_published_unless_it_is_asked_for(
 async def test_what_is_published_is_the_queued_at_that_is_stored(
     gateway: MemoryGateway, clock: Clock
 ) -> None:
-    rules = AcceptRules(requeue_after_s=10, request_ttl_days=90, env="test", publish_requested=True)
-    acceptor = Acceptor(gateway, rules, clock)
+    settings = settings_of(environment="test", publish_requested_events=True)
+    acceptor = Acceptor(gateway, settings, clock)
 
     def decide_faster(operation: str) -> None:
         if operation == "mark_queued" and len(gateway.messages) == 2:
@@ -276,7 +276,7 @@ def test_whoever_is_told_accepted_has_a_message_on_the_queue(
 ) -> None:
     async def main() -> None:
         gateway, clock = MemoryGateway(), Clock()
-        acceptor = Acceptor(gateway, RULES, clock)
+        acceptor = Acceptor(gateway, SETTINGS, clock)
         left = list(failures)
         gateway.fails = lambda _: left.pop() if left else None
         for user in clicks:
@@ -303,7 +303,7 @@ def test_queued_at_is_recorded_once_however_often_a_click_fails_and_is_repeated(
         seen: set[int] = set()
         while True:
             # Each click meets another process: none remembers what the one before saw.
-            acceptor = Acceptor(gateway, RULES, clock)
+            acceptor = Acceptor(gateway, SETTINGS, clock)
             clock.move(11)
             finished = not left
             await acceptor.accept(EVENT, USER)

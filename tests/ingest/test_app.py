@@ -110,7 +110,7 @@ async def test_a_refused_click_is_503_with_retry_after_and_the_request_id(
 async def test_beyond_the_bound_clicks_are_503_at_once_and_cost_no_call(service: Service) -> None:
     hold = anyio.Event()
     service.gateway.before = lambda operation: hold.wait() if operation == "insert" else None
-    async with service.client(max_in_flight=3) as http:
+    async with service.client(max_pending_requests=3) as http:
 
         async def click(user: str) -> httpx.Response:
             return await http.post(CLICK, headers=bearer(user))
@@ -424,7 +424,7 @@ async def test_two_apps_count_apart() -> None:
 async def test_readiness_follows_the_server_and_health_does_not(service: Service) -> None:
     async with service.client() as http:
         ready = await http.get("/readyz")
-        service.parts.health.not_ready = "draining"
+        service.health.not_ready = "draining"
         draining = await http.get("/readyz")
         healthy = await http.get("/healthz")
 

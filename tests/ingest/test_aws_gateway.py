@@ -161,9 +161,9 @@ async def test_reads_at_the_same_time_share_calls(live: Live) -> None:
     requests = received(100)
     await live.world.store(requests)
     async with live.gateway() as gateway:
-        found = await together(gateway.request, [r.request_id for r in requests] + ["nothing"])
+        found = await together(gateway.load_request, [r.request_id for r in requests] + ["nothing"])
         calls = live.proxy.count("BatchGetItem")
-        events = await together(gateway.event, ["event-1", "nothing", "event-1"])
+        events = await together(gateway.load_event, ["event-1", "nothing", "event-1"])
 
     assert found == [*requests, None]
     assert calls == 2

@@ -4,28 +4,31 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from ingest.authentication import cursor_key
 from ingest.cursors import Cursors
+from ingest.endpoints import DEFAULT_LIMIT, MAX_LIMIT
 from ingest.gateway import Position
-from ingest.openapi import document
+from ingest.openapi import text
 from schema.items import EventConfig, RequestItem
-from tests.ingest.support import EVENT, MemoryGateway, Service, bearer, many, stored
+from tests.ingest.support import EVENT, MemoryGateway, Service, bearer, many, settings_of, stored
 
 
 class Crowded(MemoryGateway):
     """Knows about half of all events and requests that anybody asks for."""
 
-    async def event(self, event_id: str) -> EventConfig | None:
+    async def load_event(self, event_id: str) -> EventConfig | None:
         return replace(EVENT, event_id=event_id) if len(event_id) % 2 else None
 
-    async def request(self, request_id: str) -> RequestItem | None:
+    async def load_request(self, request_id: str) -> RequestItem | None:
         known = stored("user-1", 5, request_id=request_id) if len(request_id) % 2 else None
-        return await super().request(request_id) or known
+        return await super().load_request(request_id) or known
 
 
 def service() -> Service:
@@ -34,7 +37,9 @@ def service() -> Service:
     return Service(crowded)
 
 
-CURSOR = Cursors(b"a key").write("user-1", Position(1_100, "request"))
+CURSOR = Cursors(cursor_key(settings_of())).write("user-1", Position(1_100, "request"))
+
+DOCUMENT: dict[str, Any] = orjson.loads(text())
 
 schema = schemathesis.openapi.from_asgi("/openapi.json", service().app())
 
@@ -60,18 +65,33 @@ async def test_the_description_is_served_to_anybody() -> None:
         answer = await http.get("/openapi.json")
 
     assert answer.status_code == 200
-    assert answer.json() == document()
+    assert answer.json() == DOCUMENT
 
 
 async def test_every_route_is_described_and_every_description_has_a_route() -> None:
     async with Service().client() as http:
-        for path, operations in document()["paths"].items():
+        for path, operations in DOCUMENT["paths"].items():
             for method in ("get", "post", "put", "patch", "delete"):
                 concrete = path.replace("{eventId}", "event-1").replace("{requestId}", "x")
                 answer = await http.request(method.upper(), concrete, headers=bearer("user-1"))
                 assert (answer.status_code != 405) == (method in operations), (method, path)
                 if method in operations:
                     assert str(answer.status_code) in operations[method]["responses"], path
+
+
+def test_the_list_s_limits_are_those_of_the_description() -> None:
+    (limit, _) = DOCUMENT["paths"]["/me/participations"]["get"]["parameters"]
+
+    assert limit["schema"] == {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": MAX_LIMIT,
+        "default": DEFAULT_LIMIT,
+    }
+    assert (
+        DOCUMENT["components"]["schemas"]["RequestPage"]["properties"]["items"]["maxItems"]
+        == MAX_LIMIT
+    )
 
 
 def test_the_document_holds_no_reference_to_nowhere() -> None:
@@ -85,8 +105,8 @@ def test_the_document_holds_no_reference_to_nowhere() -> None:
             for value in node:
                 yield from references(value)
 
-    for reference in set(references(document())):
-        found: Any = document()
+    for reference in set(references(DOCUMENT)):
+        found: Any = DOCUMENT
         for name in reference.removeprefix("#/").split("/"):
             found = found[name]
         assert found

@@ -13,7 +13,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ingest import protocol, server
-from ingest.server import ExitCode, StartError
+from ingest.server import StartError
+from runtime.stop import ExitCode
 from tests.faults.actions import Fault, Refuse
 from tests.ingest.live import CLICK, Live, click, client_of
 from tests.ingest.support import bearer

@@ -12,10 +12,11 @@ import structlog
 
 from aws.bus import Bus
 from aws.client import Connection
-from aws.errors import Fatal, Rejected, Transient
+from aws.errors import Fatal, Transient
 from aws.queue import Delivery, Queue
 from aws.table import Table
 from local.emulator.stack import StackOutputs
+from runtime.stop import ExitCode
 from tests.aws.scripted import ScriptedClient
 from tests.virtual_time import virtual_time
 from tests.worker.fakes import (
@@ -28,7 +29,6 @@ from tests.worker.fakes import (
     settings_of,
 )
 from worker import daemon
-from worker.daemon import ExitCode
 from worker.parts import Parts, Poller
 
 QUEUE = {
@@ -100,7 +100,7 @@ async def test_what_is_missing_is_named_by_its_variable(wrong: dict[str, Any], l
     assert caught.value.message.split("\n  ") == ["", line]
 
 
-async def test_everything_that_is_missing_is_told_at_once() -> None:
+async def test_everything_that_is_missing_is_reported_together() -> None:
     with pytest.raises(Fatal) as caught:
         await check(*[missing("x", "y")] * 4)
 
@@ -282,9 +282,3 @@ def test_pollers_that_ended_by_a_stop_are_healthy() -> None:
     parts.stop.request()
 
     assert daemon._dead_poller(parts) is None
-
-
-def test_a_refusal_that_aws_words_as_a_client_error_is_told_like_the_others() -> None:
-    error = Rejected("sqs", "GetQueueAttributes", "InvalidAddress", "not a queue")
-
-    assert daemon._why(error) == "GetQueueAttributes failed with InvalidAddress: not a queue"

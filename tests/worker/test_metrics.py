@@ -21,7 +21,6 @@ UNLABELLED = (
     "worker_lease_extensions_total",
     "worker_transaction_conflicts_total",
     "worker_clock_corrections_total",
-    "event_loop_lag_seconds",
 )
 
 

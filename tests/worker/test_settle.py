@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from aws.errors import Fatal, Rejected, Transient
-from aws.publisher import Publisher
+from aws.publisher import Publisher, PublishPolicy
 from aws.queue import Delivery, OutgoingMessage
 from config.limits import SQS_BATCH_BYTES
 from runtime.batcher import Batcher, BatchLimits
@@ -73,7 +73,7 @@ class Scene:
             self._channel(self.queue) as self.main,
             self._channel(self.dlq) as self.dead,
             Publisher(
-                self.bus, self.parts.publish_policy, observer=self.parts.metrics
+                self.bus, PublishPolicy.of(self.parts.settings), observer=self.parts.metrics
             ) as publisher,
         ):
             channel = self.dead if is_dlq else self.main

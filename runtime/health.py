@@ -1,57 +1,60 @@
-"""The HTTP port: /metrics, /healthz and /readyz, answered even while the event loop is blocked."""
+"""Whether a program is well: its event loop's lag, and the port that answers all the same."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from socketserver import ThreadingMixIn
 from time import monotonic
 from typing import Any, Final
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import anyio
-from prometheus_client import CollectorRegistry, make_wsgi_app
-
-from worker.metrics import WorkerMetrics
+from prometheus_client import CollectorRegistry, Gauge, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
 
 _BEAT_INTERVAL_S: Final = 0.5
 _BLOCKED_AFTER_S: Final = 5.0
 
 Check = Callable[[], str | None]
-"""Says what is wrong, or None."""
+"""Returns what is wrong, or None."""
 
 
 class LoopBeat:
-    """The event loop's heartbeat: how late it is, and whether it still turns."""
+    """The event loop's heartbeat: how late it is, and whether it still turns.
 
-    def __init__(self, metrics: WorkerMetrics) -> None:
-        self._metrics = metrics
+    The lag is the first figure to rise when one core no longer suffices.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._lag = Gauge(
+            "event_loop_lag_seconds",
+            "How late the event loop's last heartbeat was.",
+            registry=registry,
+        )
         self._last = monotonic()
 
     async def run(self) -> None:
-        """Beat for ever."""
+        """Beat until cancelled."""
         while True:
             began = monotonic()
             await anyio.sleep(_BEAT_INTERVAL_S)
             self._last = monotonic()
-            self._metrics.loop_lag.set(max(0.0, self._last - began - _BEAT_INTERVAL_S))
+            self._lag.set(max(0.0, self._last - began - _BEAT_INTERVAL_S))
 
     def check(self) -> str | None:
-        """Say so where the loop has not turned for five seconds."""
+        """Whether the loop has not turned for five seconds."""
         silent_s = monotonic() - self._last
-        return (
-            f"the event loop has been blocked for {silent_s:.0f} s"
-            if (silent_s > _BLOCKED_AFTER_S)
-            else None
-        )
+        if silent_s <= _BLOCKED_AFTER_S:
+            return None
+        return f"the event loop has been blocked for {silent_s:.0f} s"
 
 
 @contextmanager
 def serve(
     host: str, port: int, registry: CollectorRegistry, healthy: Check, ready: Check
 ) -> Iterator[int]:
-    """Serve from a thread of its own and yield the port; raises OSError where it is taken.
+    """Serve /metrics, /healthz and /readyz; yields the port, raises OSError where it is taken.
 
-    A thread, because a scrape must get through exactly when the event loop is in trouble.
+    From a thread of its own: a scrape must get through exactly when the loop is in trouble.
     """
     metrics_app = make_wsgi_app(registry)
     checks = {"/healthz": healthy, "/readyz": ready}
@@ -69,7 +72,7 @@ def serve(
             return _answer(start_response, "200 OK", "ok")
         return _answer(start_response, "503 Service Unavailable", wrong)
 
-    server = make_server(host, port, application, _Server, _QuietHandler)
+    server = make_server(host, port, application, ThreadingWSGIServer, _QuietHandler)
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="http", daemon=True)
     thread.start()
     try:
@@ -83,10 +86,6 @@ def serve(
 def _answer(start_response: Any, status: str, text: str) -> Iterable[bytes]:
     start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
     return [f"{text}\n".encode()]
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
 
 
 class _QuietHandler(WSGIRequestHandler):

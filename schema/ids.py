@@ -1,4 +1,4 @@
-"""Which texts can be ids: what key, message and log line can all hold."""
+"""Which texts can be ids: those that a key, a message and a log line can all hold."""
 
 import re
 from typing import Final

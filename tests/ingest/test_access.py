@@ -10,8 +10,7 @@ import pytest
 import structlog
 
 from config import logs
-from ingest.access import Access
-from ingest.access_log import line_writer
+from ingest.access import Access, line_writer
 
 
 @pytest.fixture(autouse=True)
