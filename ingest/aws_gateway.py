@@ -31,7 +31,7 @@ EVENT: Final = "event"
 QUERY: Final = "query"
 STAGES: Final = (INSERT, SEND, UPDATE, LOAD, EVENT)
 CALLS_PER_STAGE: Final = 16
-"""Calls of one stage under way at once: more than a core can keep busy with full batches."""
+"""Concurrent calls of one stage: more than a core can keep busy with full batches."""
 
 T = TypeVar("T")
 R = TypeVar("R")

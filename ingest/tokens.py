@@ -30,11 +30,11 @@ class Identity:
 
     user_id: str
     user_hash: str
-    """Stands for the user in logs: the same for the same user, and not to be turned back."""
+    """Stands for the user in logs: the same for the same user, and irreversible."""
 
 
 class Authenticator(Protocol):
-    """Tells the user of a bearer token."""
+    """Finds out whose a bearer token is."""
 
     async def identify(self, token: str) -> Identity:
         """Check a token; raises InvalidToken."""

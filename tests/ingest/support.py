@@ -49,7 +49,7 @@ class Clock:
 
 @dataclass
 class MemoryGateway:
-    """Table, queue and bus in memory, which notes every operation and fails where it is told to."""
+    """Table, queue and bus in memory: notes every operation, and fails as a test says."""
 
     events: dict[str, EventConfig] = field(default_factory=lambda: {EVENT.event_id: EVENT})
     requests: dict[str, RequestItem] = field(default_factory=dict)

@@ -76,7 +76,7 @@ NEXT_KEY = Key("rsa-2")
 
 
 class Issuer:
-    """Serves a key set, as long as it is not told to fail."""
+    """Serves a key set, unless it is set to fail."""
 
     def __init__(self, *jwks: dict[str, Any]) -> None:
         self.jwks: Sequence[dict[str, Any]] = jwks
