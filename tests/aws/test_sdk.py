@@ -8,6 +8,7 @@ from functools import partial
 import anyio
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
+from botocore.loaders import JSONFileLoader
 
 from aws.client import ClientOptions, Connection
 from aws.errors import Fatal, Transient
@@ -69,6 +70,18 @@ async def serving(answer: bytes | None) -> AsyncIterator[tuple[Server, Connectio
             tasks.start_soon(listener.serve, server.handle)
             yield server, Connection("ap-northeast-2", f"http://127.0.0.1:{port}", "id", "secret")
             tasks.cancel_scope.cancel()
+
+
+async def test_another_client_reads_none_of_the_sdk_s_models_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def open_one() -> None:
+        async with open_client("dynamodb", Connection("ap-northeast-2", None, "id", "secret")):
+            pass
+
+    await open_one()
+    monkeypatch.setattr(JSONFileLoader, "load_file", lambda _, path: pytest.fail(f"reads {path}"))
+    await open_one()
 
 
 async def test_a_success_is_observed_without_a_code() -> None:
