@@ -1,7 +1,7 @@
 """Fixtures that tests of every package share: the embedded AWS, and a fresh stack in it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import cast, get_args
 from uuid import uuid4
@@ -15,6 +15,8 @@ from local.emulator import ministack
 from local.emulator import stack as stacks
 from local.emulator.ministack import Emulator
 from local.emulator.stack import StackOutputs
+from tests.faults.proxy import FaultProxy
+from tests.worker.support import World, world_of
 
 # A slow machine is no failure.
 settings.register_profile("pipeline", deadline=None, max_examples=60, print_blob=True)
@@ -48,3 +50,18 @@ async def stack(connection: Connection) -> StackOutputs:
     """A fresh deployment of `infra/pipeline.yaml` that no other test knows."""
     name = f"test-{uuid4().hex[:12]}"
     return await stacks.deploy_pipeline(connection, name, stacks.own_names(name))
+
+
+@pytest.fixture
+async def world(stack: StackOutputs, connection: Connection) -> AsyncIterator[World]:
+    """A fresh stack with a tap on its bus."""
+    async with world_of(stack, connection) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def proxy(connection: Connection) -> AsyncIterator[FaultProxy]:
+    """A proxy to the emulator, without any fault yet."""
+    assert connection.endpoint_url is not None
+    async with FaultProxy(connection.endpoint_url) as running:
+        yield running

@@ -10,6 +10,7 @@ from aws.client import Connection
 from cli.main import main
 from config.settings import IngestSettings, WorkerSettings
 from local.emulator.stack import StackOutputs
+from tests import programs
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +55,4 @@ def command(
 @pytest.fixture
 def deployed(connection: Connection, stack: StackOutputs) -> dict[str, str]:
     """The variables that lead a command to a fresh stack of the embedded AWS."""
-    assert connection.endpoint_url is not None
-    assert connection.access_key_id is not None
-    assert connection.secret_access_key is not None
-    return {
-        "AWS_REGION": connection.region,
-        "AWS_ENDPOINT_URL": connection.endpoint_url,
-        "AWS_ACCESS_KEY_ID": connection.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": connection.secret_access_key,
-        "TABLE_NAME": stack.table_name,
-        "QUEUE_URL": stack.queue_url,
-        "DLQ_URL": stack.dlq_url,
-        "EVENT_BUS_NAME": stack.event_bus_name,
-    }
+    return programs.variables(connection, stack)

@@ -1,7 +1,5 @@
 """`participation dlq`: a look that hides nothing, and a redrive that marks what it moves."""
 
-from uuid import uuid4
-
 import anyio
 import pytest
 
@@ -16,34 +14,10 @@ MOVED_BY_SQS = OutgoingMessage('{"requestId": "r1"}', {"traceId": "t1"})
 
 
 @pytest.fixture
-def queues(connection: Connection) -> dict[str, str]:
-    """The variables that lead a command to two empty queues of the embedded AWS."""
-    assert connection.endpoint_url is not None
-    assert connection.access_key_id is not None
-    assert connection.secret_access_key is not None
-    main, dlq = anyio.run(create_queues, connection)
-    return {
-        "AWS_REGION": connection.region,
-        "AWS_ENDPOINT_URL": connection.endpoint_url,
-        "AWS_ACCESS_KEY_ID": connection.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": connection.secret_access_key,
-        "QUEUE_URL": main,
-        "DLQ_URL": dlq,
-    }
-
-
-@pytest.fixture
-def dead(connection: Connection, queues: dict[str, str]) -> dict[str, str]:
-    """The same with three messages in the DLQ."""
-    anyio.run(send, connection, queues["DLQ_URL"], [NO_JSON, MISSING, MOVED_BY_SQS])
-    return queues
-
-
-async def create_queues(connection: Connection) -> list[str]:
-    name = f"queue-{uuid4().hex}"
-    async with open_client("sqs", connection) as client:
-        created = [await client.call("CreateQueue", QueueName=n) for n in (name, f"{name}-dlq")]
-    return [str(queue["QueueUrl"]) for queue in created]
+def dead(connection: Connection, deployed: dict[str, str]) -> dict[str, str]:
+    """The variables that lead a command to a fresh stack with three messages in its DLQ."""
+    anyio.run(send, connection, deployed["DLQ_URL"], [NO_JSON, MISSING, MOVED_BY_SQS])
+    return deployed
 
 
 async def send(connection: Connection, url: str, messages: list[OutgoingMessage]) -> None:
@@ -128,7 +102,7 @@ def test_a_redrive_may_be_limited(
     assert len(anyio.run(receive, connection, dead["DLQ_URL"])) == 1
 
 
-def test_an_empty_dlq_is_no_error(command: Command, queues: dict[str, str]) -> None:
-    assert command("dlq", "list", **queues).err == "0 message(s)\n"
-    moved = command("dlq", "redrive", **queues)
+def test_an_empty_dlq_is_no_error(command: Command, deployed: dict[str, str]) -> None:
+    assert command("dlq", "list", **deployed).err == "0 message(s)\n"
+    moved = command("dlq", "redrive", **deployed)
     assert (moved.code, moved.out) == (0, "0 message(s) moved, 0 stayed\n")

@@ -1,13 +1,17 @@
 """The command line as a whole: its commands, and one sentence for each foreseen error."""
 
-import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
+from aws.client import Connection
 from cli import config
 from cli.main import main
+from local.emulator.stack import StackOutputs
+from tests import programs
 from tests.cli.conftest import Command
+from tests.faults.program import ran
 
 REQUIRED = {"AWS_REGION": "ap-northeast-2", "QUEUE_URL": "http://q", "DLQ_URL": "http://d"}
 SECRET = "a secret of more than thirty-two bytes"
@@ -87,38 +91,28 @@ def test_wrong_settings_keep_a_short_secret_to_themselves(command: Command) -> N
     assert "guess-me" not in shown.out + shown.err
 
 
-def test_loading_the_command_line_loads_no_engine_server_or_worker() -> None:
+async def test_loading_the_command_line_loads_no_engine_server_or_worker() -> None:
     heavy = ("duckdb", "sqlglot", "uvicorn", "starlette", "worker.daemon", "worker.pipeline")
     program = f"import sys, cli.main; print([m for m in {heavy!r} if m in sys.modules])"
 
-    shown = subprocess.run(  # noqa: S603 - a program of our own
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
+    ended = await ran([sys.executable, "-c", program], {})
 
-    assert shown.stdout == "[]\n"
+    assert (ended.exit_code, ended.output) == (0, "[]\n")
 
 
-def test_a_worker_without_its_resources_names_each_of_them_and_ends_with_2(
-    deployed: dict[str, str],
+async def test_a_worker_without_its_resources_names_each_of_them_and_ends_with_2(
+    connection: Connection, stack: StackOutputs
 ) -> None:
-    variables = deployed | {
-        "QUEUE_URL": f"{deployed['QUEUE_URL']}-missing",
-        "TABLE_NAME": "no-such-table",
-        "HTTP_PORT": "0",
-    }
+    queue_url = f"{stack.queue_url}-missing"
+    lost = replace(stack, queue_url=queue_url, table_name="no-such-table")
 
-    shown = subprocess.run(
-        [sys.executable, "-m", "cli.main", "worker"],
-        env=variables,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    environment = programs.variables(connection, lost)
+    async with programs.participation("worker", environment=environment) as worker:
+        ended = await worker.ended()
 
-    assert shown.returncode == 2, shown.stderr
-    assert shown.stderr.count("\n") == 1
-    assert '"event":"cannot_run"' in shown.stderr
-    assert "QUEUE_URL=" in shown.stderr
-    assert "TABLE_NAME=no-such-table" in shown.stderr
-    assert "EVENT_BUS_NAME" not in shown.stderr
+    assert ended.exit_code == 2, ended.output
+    (line,) = ended.output.splitlines()
+    assert '"event":"cannot_run"' in line
+    assert f"QUEUE_URL={queue_url}" in line
+    assert "TABLE_NAME=no-such-table" in line
+    assert "EVENT_BUS_NAME" not in line

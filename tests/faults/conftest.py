@@ -114,14 +114,6 @@ async def world(connection: Connection) -> AsyncIterator[World]:
 
 
 @pytest.fixture
-async def proxy(connection: Connection) -> AsyncIterator[FaultProxy]:
-    """A proxy to the emulator, without any fault yet."""
-    assert connection.endpoint_url is not None
-    async with FaultProxy(connection.endpoint_url) as running:
-        yield running
-
-
-@pytest.fixture
 async def clients(connection: Connection, proxy: FaultProxy) -> AsyncIterator[Clients]:
     """Clients that see the emulator by the proxy only, and wait one second for an answer."""
     async with AsyncExitStack() as stack:

@@ -1,7 +1,7 @@
 """Runs a program as its users do, in a process of its own, to signal it and read what it logged.
 
 gate = proxy.hold("TransactWriteItems", "forwarded")
-async with started([sys.executable, "-m", "cli.main", "worker"], environment) as worker:
+async with programs.participation("worker", environment=environment) as worker:
     call = await kill_at(gate, worker)
 """
 
@@ -128,6 +128,12 @@ async def started(command: Sequence[str], environment: Mapping[str, str]) -> Asy
             program.send(signal.SIGKILL)
             with anyio.CancelScope(shield=True):
                 await program.wait()
+
+
+async def ran(command: Sequence[str], environment: Mapping[str, str]) -> Ended:
+    """Run a program to its end."""
+    async with started(command, environment) as program:
+        return await program.ended(timeout_s=60)
 
 
 async def kill_at(gate: Gate, program: Program, *, timeout_s: float = 30.0) -> Call:

@@ -1,7 +1,6 @@
 """What can be said of the container image without building it."""
 
 import re
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from config.settings import IngestSettings, WorkerSettings
+from tests.faults.program import ran
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -89,26 +89,22 @@ def test_the_ports_are_the_programs_defaults() -> None:
         "analytics.validation",
     ],
 )
-def test_what_runs_in_the_image_needs_none_of_the_extras(module: str) -> None:
+async def test_what_runs_in_the_image_needs_none_of_the_extras(module: str) -> None:
     # aiohttp stays: the AWS SDK brings it along.
     without = sorted(set(EXTRA) - {"aiohttp"})
     program = f"import sys; sys.modules.update(dict.fromkeys({without!r})); import {module}"
-    done = subprocess.run(  # noqa: S603 - a program of our own
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    ended = await ran([sys.executable, "-c", program], {})
+    assert ended.exit_code == 0, ended.output
 
 
-def test_a_command_that_needs_an_extra_says_so_in_one_sentence() -> None:
+async def test_a_command_that_needs_an_extra_says_so_in_one_sentence() -> None:
     program = (
         "import sys; sys.modules['jinja2'] = None; sys.argv = "
         "['participation', 'lake', 'report', '--lake-dir', '.', '--out', '.'];"
         "from cli.main import main; main()"
     )
-    done = subprocess.run(  # noqa: S603 - a program of our own
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert done.stderr == (
+    ended = await ran([sys.executable, "-c", program], {})
+    assert ended.exit_code == 2
+    assert ended.output == (
         "participation: this command needs jinja2: pip install 'participation-pipeline[local]'\n"
     )

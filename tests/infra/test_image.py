@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from ingest import tokens
+from tests import programs
 from tests.faults.program import Program, started
 from tests.infra.image import Image, Way, built_image
 from tests.worker.support import World, now_ms, request
@@ -35,21 +36,7 @@ def image() -> Image:
 
 
 def environment(world: World, **more: str) -> dict[str, str]:
-    connection = world.connection
-    return {
-        "AWS_REGION": connection.region,
-        "AWS_ENDPOINT_URL": str(connection.endpoint_url),
-        "AWS_ACCESS_KEY_ID": str(connection.access_key_id),
-        "AWS_SECRET_ACCESS_KEY": str(connection.secret_access_key),
-        "TABLE_NAME": world.stack.table_name,
-        "QUEUE_URL": world.stack.queue_url,
-        "DLQ_URL": world.stack.dlq_url,
-        "EVENT_BUS_NAME": world.stack.event_bus_name,
-        "RECEIVE_WAIT_S": "1",
-        "HTTP_HOST": "127.0.0.1",
-        "HTTP_PORT": "0",
-        **more,
-    }
+    return programs.variables(world.connection, world.stack, RECEIVE_WAIT_S="1", **more)
 
 
 @asynccontextmanager

@@ -2,7 +2,6 @@
 
 import re
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 import yaml
 
 from ingest import tokens
-from tests.faults.program import started
+from tests import programs
 from tests.infra.prometheus import RULES, Prometheus, in_a_hurry, prometheus
 from tests.infra.test_prometheus import panels
 from tests.worker.support import World, now_ms, request, until
@@ -29,21 +28,6 @@ def closed_url() -> Iterator[str]:
     with closing(socket.socket()) as bound:
         bound.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"
-
-
-def ingest_environment(world: World) -> dict[str, str]:
-    return {
-        "AWS_REGION": world.connection.region,
-        "AWS_ENDPOINT_URL": str(world.connection.endpoint_url),
-        "AWS_ACCESS_KEY_ID": str(world.connection.access_key_id),
-        "AWS_SECRET_ACCESS_KEY": str(world.connection.secret_access_key),
-        "TABLE_NAME": world.stack.table_name,
-        "QUEUE_URL": world.stack.queue_url,
-        "DLQ_URL": world.stack.dlq_url,
-        "HTTP_HOST": "127.0.0.1",
-        "HTTP_PORT": "0",
-        "JWT_SECRET": SECRET,
-    }
 
 
 async def click(url: str, user: str) -> None:
@@ -67,12 +51,9 @@ async def until_true(monitor: Prometheus, expression: str) -> None:
 
 async def test_a_healthy_pipeline_is_seen_and_raises_no_alert(world: World, tmp_path: Path) -> None:
     await world.create_event("event", capacity=3)
-    async with (
-        world.program() as worker,
-        started([sys.executable, "-m", "cli.main", "ingest"], ingest_environment(world)) as ingest,
-    ):
+    environment = programs.variables(world.connection, world.stack, JWT_SECRET=SECRET)
+    async with world.program() as worker, programs.ingest(environment) as (_, url):
         port = (await worker.logged("worker_started"))["port"]
-        url = str((await ingest.logged("ingest_started"))["url"])
         targets = {"worker": f"127.0.0.1:{port}", "ingest": url.removeprefix("http://")}
         async with prometheus(tmp_path, targets) as monitor:
             # Rates need a sample from before.

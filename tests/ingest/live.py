@@ -1,6 +1,5 @@
 """Ingest on the embedded AWS: in this process, or as a program of its own, behind the proxy."""
 
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -19,7 +18,8 @@ from ingest import server
 from ingest.aws_gateway import AwsGateway, RetryPolicy
 from runtime.stop import Stop
 from schema.message import ParticipationMessage, decode
-from tests.faults.program import Program, started
+from tests import programs
+from tests.faults.program import Program
 from tests.faults.proxy import FaultProxy
 from tests.ingest.support import SECRET, bearer
 from tests.worker.support import World
@@ -80,25 +80,11 @@ class Live:
     @asynccontextmanager
     async def program(self, **variables: str) -> AsyncIterator[tuple[Program, str]]:
         """Ingest in a process of its own, and its URL; it is killed at the end of the block."""
-        stack = self.world.stack
-        environment = {
-            "AWS_REGION": self.connection.region,
-            "AWS_ENDPOINT_URL": self.proxy.endpoint_url,
-            "AWS_ACCESS_KEY_ID": self.connection.access_key_id or "",
-            "AWS_SECRET_ACCESS_KEY": self.connection.secret_access_key or "",
-            "TABLE_NAME": stack.table_name,
-            "QUEUE_URL": stack.queue_url,
-            "DLQ_URL": stack.dlq_url,
-            "EVENT_BUS_NAME": stack.event_bus_name,
-            "JWT_SECRET": SECRET,
-            "HTTP_HOST": "127.0.0.1",
-            "HTTP_PORT": "0",
-            **variables,
-        }
-        command = [sys.executable, "-m", "cli.main", "ingest"]
-        async with started(command, environment) as program:
-            line = await program.logged("ingest_started")
-            yield program, str(line["url"])
+        environment = programs.variables(
+            self.connection, self.world.stack, JWT_SECRET=SECRET, **variables
+        )
+        async with programs.ingest(environment) as started:
+            yield started
 
     @asynccontextmanager
     async def gateway(self, retries: RetryPolicy | None = None) -> AsyncIterator[AwsGateway]:

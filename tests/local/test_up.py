@@ -2,20 +2,20 @@
 
 import re
 import signal
-import sys
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.faults.program import Program, started
+from tests import programs
+from tests.faults.program import Program
 from tests.worker.support import until
 
 
 @pytest.mark.slow
 async def test_up_takes_a_click_and_ends_cleanly_on_ctrl_c(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "cli.main", "local", "up", "--out", str(tmp_path)]
-    async with started(command, {}) as up:
+    arguments = ["local", "up", "--out", str(tmp_path)]
+    async with programs.participation(*arguments, environment={}) as up:
         await until(lambda: _is_ready(up))
         ingest = _found(r"^ingest +(http\S+)", up.output)
         worker = _found(r"^worker +(http\S+)/metrics", up.output)

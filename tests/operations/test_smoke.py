@@ -1,6 +1,5 @@
 """The smoke test through the whole pipeline of the embedded AWS, and where it must fail."""
 
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import time
@@ -17,11 +16,8 @@ from ingest import tokens
 from local.firehose import stand_in as firehose
 from operations import smoke
 from operations.smoke import Patience, Place, SmokeError
-from tests.faults.program import started
-from tests.infra.conftest import world
+from tests import programs
 from tests.worker.support import World
-
-__all__ = ["world"]
 
 SECRET = "a secret of more than thirty-two bytes"  # pragma: allowlist secret
 QUICK = Patience(decision_s=20, lake_s=20, lake_poll_s=0.2)
@@ -64,21 +60,9 @@ def token() -> str:
 
 @asynccontextmanager
 async def ingest_of(world: World) -> AsyncIterator[str]:
-    connection = world.connection
-    environment = {
-        "AWS_REGION": connection.region,
-        "AWS_ENDPOINT_URL": str(connection.endpoint_url),
-        "AWS_ACCESS_KEY_ID": str(connection.access_key_id),
-        "AWS_SECRET_ACCESS_KEY": str(connection.secret_access_key),
-        "TABLE_NAME": world.stack.table_name,
-        "QUEUE_URL": world.stack.queue_url,
-        "DLQ_URL": world.stack.dlq_url,
-        "HTTP_HOST": "127.0.0.1",
-        "HTTP_PORT": "0",
-        "JWT_SECRET": SECRET,
-    }
-    async with started([sys.executable, "-m", "cli.main", "ingest"], environment) as program:
-        yield str((await program.logged("ingest_started"))["url"])
+    environment = programs.variables(world.connection, world.stack, JWT_SECRET=SECRET)
+    async with programs.ingest(environment) as (_, url):
+        yield url
 
 
 @asynccontextmanager

@@ -1,6 +1,5 @@
 """What the worker's tests share: seeded requests, a running worker, and what it left behind."""
 
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -22,7 +21,8 @@ from schema import keys
 from schema.items import Capacity, EventConfig, RequestItem
 from schema.message import ParticipationMessage
 from schema.states import EventType, Status
-from tests.faults.program import Program, started
+from tests import programs
+from tests.faults.program import Program
 from worker import daemon, pipeline
 from worker.parts import Parts
 
@@ -207,27 +207,19 @@ class World:
         self, *, endpoint_url: str | None = None, **variables: str
     ) -> AsyncIterator[Program]:
         """A worker in a process of its own; it is killed at the end of the block."""
-        environment = {
-            "AWS_REGION": self.connection.region,
-            "AWS_ENDPOINT_URL": endpoint_url or self.connection.endpoint_url or "",
-            "AWS_CLIENT": self.connection.client,
-            "AWS_ACCESS_KEY_ID": self.connection.access_key_id or "",
-            "AWS_SECRET_ACCESS_KEY": self.connection.secret_access_key or "",
-            "TABLE_NAME": self.stack.table_name,
-            "QUEUE_URL": self.stack.queue_url,
-            "DLQ_URL": self.stack.dlq_url,
-            "EVENT_BUS_NAME": self.stack.event_bus_name,
+        connection = self.connection
+        if endpoint_url is not None:
+            connection = replace(connection, endpoint_url=endpoint_url)
+        quick = {
             "RECEIVE_WAIT_S": "1",
             "VISIBILITY_TIMEOUT_S": "2",
             "RETRY_BACKOFF_BASE_S": "0.5",
             "RETRY_BACKOFF_MAX_S": "1",
             "SHUTDOWN_TIMEOUT_S": "10",
-            "HTTP_HOST": "127.0.0.1",
-            "HTTP_PORT": "0",
             "WORKER_ID": "worker-1",
-            **variables,
         }
-        async with started([sys.executable, "-m", "cli.main", "worker"], environment) as worker:
+        environment = programs.variables(connection, self.stack, **{**quick, **variables})
+        async with programs.participation("worker", environment=environment) as worker:
             yield worker
 
 

@@ -1,14 +1,12 @@
 """A worker's memory does not grow with the messages that pass through it."""
 
-import sys
-
 import anyio
 import anyio.to_thread
 import psutil
 import pytest
 
 from bench.stub_process import Stub, running_stub
-from tests.faults.program import started
+from tests import programs
 
 MESSAGES = 100_000
 FIRST_MARK = MESSAGES // 5
@@ -27,7 +25,7 @@ async def test_memory_stays_flat_over_a_hundred_thousand_messages() -> None:
             "LOG_LEVEL": "warning",
             "RECEIVE_WAIT_S": "1",
         }
-        async with started([sys.executable, "-m", "cli.main", "worker"], environment) as worker:
+        async with programs.participation("worker", environment=environment) as worker:
             process = psutil.Process(worker.pid)
             stub.release()
             await _until_deleted(stub, FIRST_MARK)

@@ -1,26 +1,25 @@
 """The demo as its user runs it: the main job end to end, its page and its JSON."""
 
 import re
-import sys
 from pathlib import Path
 
 import orjson
 import pytest
 
 from local.demo import burst
-from tests.faults.program import started
+from tests import programs
 
 REQUESTS, CAPACITY = 300, 120
 
 
 @pytest.mark.slow
 async def test_the_demo_proves_the_main_job_on_real_sockets(tmp_path: Path) -> None:
-    command = [
-        *(sys.executable, "-m", "cli.main", "demo", "--json"),
+    arguments = [
+        *("demo", "--json"),
         *("--requests", str(REQUESTS), "--capacity", str(CAPACITY), "--duplicates", "0.1"),
         *("--out", str(tmp_path)),
     ]
-    async with started(command, {}) as demo:
+    async with programs.participation(*arguments, environment={}) as demo:
         ended = await demo.ended(timeout_s=120)
 
     assert ended.exit_code == 0, ended.output
