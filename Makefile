@@ -26,8 +26,8 @@ demo: $(READY)  ## run the main job on the embedded AWS and print the figures (A
 up: $(READY)  ## keep the whole pipeline running on the embedded AWS until Ctrl-C
 	@$(BIN)/participation local up $(ARGS)
 
-test: $(READY)  ## run all tests (ARGS="-k name")
-	$(BIN)/pytest $(ARGS)
+test: $(READY)  ## run all tests, several at a time (ARGS="-k name" for some, one by one)
+	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 lint: $(READY)  ## format check, lint, types, import contract, templates
 	$(BIN)/ruff format --check .

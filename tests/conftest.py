@@ -22,6 +22,24 @@ from tests.worker.support import World, world_of
 settings.register_profile("pipeline", deadline=None, max_examples=60, print_blob=True)
 settings.load_profile("pipeline")
 
+_PROCESSES_A_CORE = 3
+"""Most tests on the embedded AWS wait more than they work; each process has an AWS of its own."""
+_MOST_PROCESSES = 12
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """With `-n auto`, all tests run in several processes, a selection in this one: it is faster."""
+    options = config.option
+    is_all = config.args == config.getini("testpaths")
+    if not is_all or options.keyword or options.markexpr or options.lf:
+        return 0
+    return min(_PROCESSES_A_CORE * (os.cpu_count() or 1), _MOST_PROCESSES)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests go first: begun last, one would keep all other processes waiting."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
 
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:

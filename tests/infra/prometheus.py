@@ -11,10 +11,10 @@ from typing import Any, Final
 import anyio
 import httpx
 import psutil
-import pytest
 import yaml
 
 from tests.faults.program import Program, started
+from tests.tools import missing
 
 RULES: Final = Path(str(files("infra"))) / "prometheus" / "rules.yaml"
 _START_WITHIN_S: Final = 30.0
@@ -74,7 +74,7 @@ async def prometheus(directory: Path, targets: Mapping[str, str]) -> AsyncIterat
     """Scrape each job's address every second until the block ends."""
     binary = shutil.which("prometheus")
     if binary is None:
-        pytest.skip("prometheus is not installed (Debian: apt-get install prometheus)")
+        missing("prometheus is not installed (Debian: apt-get install prometheus)")
     (directory / "rules.yaml").write_text(in_a_hurry(RULES.read_text()))
     configuration = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},

@@ -19,6 +19,7 @@ from ingest.metrics import IngestMetrics
 from runtime.batch_metrics import BatchMetrics
 from runtime.health import LoopBeat
 from tests.infra.promql import Selector, selectors
+from tests.tools import missing
 from worker.metrics import WorkerMetrics
 
 INFRA: Final = Path(str(files("infra")))
@@ -70,7 +71,7 @@ def panels() -> dict[str, list[str]]:
 def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
     binary = shutil.which("promtool")
     if binary is None:
-        pytest.skip("promtool is not installed (Debian: apt-get install prometheus)")
+        missing("promtool is not installed (Debian: apt-get install prometheus)")
     return subprocess.run(  # noqa: S603 - a tool of Prometheus, our own files
         [binary, *arguments], cwd=PROMETHEUS, capture_output=True, text=True, check=False
     )

@@ -14,9 +14,10 @@ from tests.faults.batches import Document
 from tests.faults.calls import Stage
 from tests.faults.program import kill_at
 from tests.ingest.live import Live, click, client_of
+from tests.worker.support import until
 
 REQUEST: Final = keys.request_id("event-1", "user-1")
-REQUEUE_AFTER_S: Final = "1"
+REQUEUE_AFTER_S: Final = 1
 
 
 def writes(verb: str) -> Callable[[Document], bool]:
@@ -51,7 +52,7 @@ MOMENTS: Final = {
 
 async def crash(live: Live, moment: Moment) -> None:
     """Click, and kill the service when it comes to this moment; the user gets no answer."""
-    async with live.program(REQUEUE_AFTER_S=REQUEUE_AFTER_S) as (program, url):
+    async with live.program(REQUEUE_AFTER_S=str(REQUEUE_AFTER_S)) as (program, url):
         with live.proxy.hold(moment.operation, moment.stage, moment.where) as gate:
             async with client_of(url) as http, anyio.create_task_group() as tasks:
                 tasks.start_soon(click_in_vain, http)
@@ -66,11 +67,11 @@ async def click_in_vain(http: httpx.AsyncClient) -> None:
 
 async def until_final(live: Live) -> None:
     """Wait until the request is decided, whether or not it has index keys yet."""
-    with anyio.fail_after(30):
-        while True:
-            if (await live.world.item(REQUEST)).status.is_final:
-                return
-            await anyio.sleep(0.02)
+
+    async def is_final() -> bool:
+        return (await live.world.item(REQUEST)).status.is_final
+
+    await until(is_final, timeout_s=30)
 
 
 async def queued_at(live: Live) -> int | None:
@@ -89,8 +90,11 @@ async def test_after_a_crash_the_next_click_has_the_request_decided_exactly_once
     assert (left and left.status) == moment.leaves
     after_crash = await queued_at(live)
 
-    await anyio.sleep(float(REQUEUE_AFTER_S))
-    async with live.program(REQUEUE_AFTER_S=REQUEUE_AFTER_S) as (_, url), client_of(url) as http:
+    async with (
+        live.program(REQUEUE_AFTER_S=str(REQUEUE_AFTER_S)) as (_, url),
+        client_of(url) as http,
+    ):
+        await live.until_old(REQUEST, REQUEUE_AFTER_S)
         answer = await click(http, "user-1")
     assert answer.status_code == 202
     assert answer.json() == {"requestId": REQUEST, "isDuplicate": moment.leaves is not None}
@@ -105,7 +109,7 @@ async def test_a_request_decided_while_its_service_was_dying_stays_as_it_was_dec
     live: Live,
 ) -> None:
     moment = MOMENTS["at-3-update"]
-    async with live.program(REQUEUE_AFTER_S=REQUEUE_AFTER_S) as (program, url):
+    async with live.program(REQUEUE_AFTER_S=str(REQUEUE_AFTER_S)) as (program, url):
         with live.proxy.hold(moment.operation, moment.stage, moment.where) as gate:
             async with client_of(url) as http, anyio.create_task_group() as tasks:
                 tasks.start_soon(click_in_vain, http)
@@ -116,8 +120,8 @@ async def test_a_request_decided_while_its_service_was_dying_stays_as_it_was_dec
     decided = await live.world.item(REQUEST)
     assert decided.queued_at_ms is not None
 
-    await anyio.sleep(float(REQUEUE_AFTER_S))
-    async with live.ingest(requeue_after_s=1) as http:
+    async with live.ingest(requeue_after_s=REQUEUE_AFTER_S) as http:
+        await live.until_old(REQUEST, REQUEUE_AFTER_S)
         answer = await click(http, "user-1")
 
     assert answer.json() == {"requestId": REQUEST, "isDuplicate": True}

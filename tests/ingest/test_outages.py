@@ -42,7 +42,7 @@ async def test_another_process_heals_it_once_the_request_is_old_enough(live: Liv
             refused = await click(http, "user-1")
     assert refused.headers["retry-after"] == "1"
     async with live.ingest(requeue_after_s=1) as http:
-        await anyio.sleep(1)
+        await live.until_old(REQUEST, 1)
         answer = await click(http, "user-1")
 
     assert answer.status_code == 202

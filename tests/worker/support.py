@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from time import time_ns
+from time import monotonic, time_ns
 from typing import Any
 
 import anyio
@@ -69,8 +69,12 @@ def message_of(item: RequestItem) -> OutgoingMessage:
 async def until(holds: Callable[[], Awaitable[bool]], timeout_s: float = 60) -> None:
     """Wait until something outside of this process holds, which can't wake us; TimeoutError."""
     with anyio.fail_after(timeout_s):
-        while not await holds():  # noqa: ASYNC110
-            await anyio.sleep(0.05)
+        while True:
+            began = monotonic()
+            if await holds():
+                return
+            # Looking must not take the time that the work needs.
+            await anyio.sleep(max(0.05, 3 * (monotonic() - began)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,7 @@ async def test_an_unknown_event_and_a_mismatched_message_fail_for_good(world: Wo
     assert (await world.seats("E1")).remaining == 5
 
 
+@pytest.mark.slow
 async def test_a_failing_message_is_retried_stamped_and_left_to_sqs_for_the_dlq(
     world: World, proxy: FaultProxy
 ) -> None:
