@@ -22,9 +22,9 @@ from tests.worker.support import World, world_of
 settings.register_profile("pipeline", deadline=None, max_examples=60, print_blob=True)
 settings.load_profile("pipeline")
 
-_PROCESSES_A_CORE = 3
+_PROCESSES_A_CORE = 2
 """Most tests on the embedded AWS wait more than they work; each process has an AWS of its own."""
-_MOST_PROCESSES = 12
+_MOST_PROCESSES = 8
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

@@ -115,7 +115,15 @@ async def world(connection: Connection) -> AsyncIterator[World]:
 
 @pytest.fixture
 async def clients(connection: Connection, proxy: FaultProxy) -> AsyncIterator[Clients]:
-    """Clients that see the emulator by the proxy only, and wait one second for an answer."""
+    """Clients that see the emulator by the proxy only."""
+    async with AsyncExitStack() as stack:
+        through = replace(connection, endpoint_url=proxy.endpoint_url)
+        yield await _open_clients(stack, through, ClientOptions())
+
+
+@pytest.fixture
+async def impatient(connection: Connection, proxy: FaultProxy) -> AsyncIterator[Clients]:
+    """The same, but they wait only READ_TIMEOUT_S for an answer."""
     async with AsyncExitStack() as stack:
         through = replace(connection, endpoint_url=proxy.endpoint_url)
         yield await _open_clients(stack, through, ClientOptions(read_timeout_s=READ_TIMEOUT_S))

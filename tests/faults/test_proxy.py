@@ -114,20 +114,21 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda case: repr(case.action))
 @pytest.mark.parametrize("operation", ["SendMessage", "TransactWriteItems"])
 async def test_a_fault_is_seen_as_the_right_error_and_has_the_right_effect(
-    proxy: FaultProxy, clients: Clients, world: World, operation: str, case: Case
+    proxy: FaultProxy,
+    clients: Clients,
+    impatient: Clients,
+    world: World,
+    operation: str,
+    case: Case,
 ) -> None:
-    async def call(name: str) -> None:
-        if operation == "SendMessage":
-            await _send(clients, world, name)
-        else:
-            await _transact(clients, world, name)
+    call = _send if operation == "SendMessage" else _transact
 
     with proxy.add(Fault(operation, case.action)) as injection:
         with pytest.raises(case.kind) as caught:
-            await call("struck")
+            await call(impatient if case.code == "ReadTimeoutError" else clients, world, "struck")
         assert caught.value.code == case.code
         assert injection.hits == 1
-    await call("spared")
+    await call(clients, world, "spared")
 
     effects = await (world.bodies() if operation == "SendMessage" else world.keys())
     assert effects == ["spared", "struck"] if case.takes_effect else ["spared"]
@@ -138,11 +139,11 @@ async def test_a_fault_is_seen_as_the_right_error_and_has_the_right_effect(
 
 
 async def test_a_call_late_on_its_way_takes_effect_after_its_client_has_given_up(
-    proxy: FaultProxy, clients: Clients, world: World
+    proxy: FaultProxy, impatient: Clients, world: World
 ) -> None:
     proxy.add(Fault("TransactWriteItems", Delay(before_s=READ_TIMEOUT_S * 1.5)))
     with pytest.raises(Transient):
-        await _transact(clients, world, "late")
+        await _transact(impatient, world, "late")
     assert await world.keys() == []
 
     call = await proxy.reached("TransactWriteItems", "forwarded")

@@ -87,9 +87,11 @@ class Live:
             yield started
 
     @asynccontextmanager
-    async def gateway(self, retries: RetryPolicy | None = None) -> AsyncIterator[AwsGateway]:
+    async def gateway(
+        self, retries: RetryPolicy | None = None, read_timeout_s: float = 10.0
+    ) -> AsyncIterator[AwsGateway]:
         """The gateway alone."""
-        options = ClientOptions(max_connections=50, read_timeout_s=1.0)
+        options = ClientOptions(max_connections=50, read_timeout_s=read_timeout_s)
         async with (
             open_client("dynamodb", self.connection, options) as dynamodb,
             open_client("sqs", self.connection, options) as sqs,

@@ -128,7 +128,7 @@ async def test_what_fails_each_time_is_unavailable_after_a_bounded_number_of_tri
     live: Live, action: Any
 ) -> None:
     live.proxy.add(Fault("SendMessageBatch", action))
-    async with live.gateway(FAST) as gateway:
+    async with live.gateway(FAST, read_timeout_s=0.3) as gateway:
         with capture_logs() as logs:
             [error] = await together(gateway.send, [ParticipationMessage("r", "e", "u")])
 
