@@ -1,6 +1,6 @@
 """Runs a coroutine on an event loop whose clock jumps: waiting costs no time and is exact.
 
-Whenever every task waits, the clock moves to the next timer at once. Where there is none, nothing
+Whenever every task waits, the clock moves straight to the next timer. Where there is none, nothing
 could ever go on: that fails the test instead of hanging it.
 """
 

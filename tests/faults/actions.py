@@ -149,7 +149,7 @@ class CancelTransaction:
     reasons: Mapping[int, str] = field(default_factory=lambda: {0: "TransactionConflict"})
 
     def plan(self, target: Target) -> Plan | None:
-        """Keep the transaction back, and tell the reasons in the items' order."""
+        """Keep the transaction back, and give the reasons in the items' order."""
         if target.operation != "TransactWriteItems":
             return None
         positions = range(len(target.document["TransactItems"]))
@@ -246,8 +246,8 @@ class Fault:
     """An action, and the calls that it strikes.
 
     `operation` is the SDK's name (`ReceiveMessage`), with or without the prefix of the
-    X-Amz-Target header, or `*` for every call. A matching call is struck with `probability`, at
-    most `times` altogether, and only where `where` is true of its request document.
+    X-Amz-Target header, or `*` for every call. A matching call is struck with `probability`,
+    `times` at most, and only where `where` is true of its request document.
     """
 
     operation: str

@@ -11,7 +11,7 @@ Document = dict[str, Any]
 class Failed:
     """The entries of a request that fail, and what the answer says of each of them.
 
-    `forwarded` tells that the emulator got them all the same, and that its answer has them.
+    `forwarded` says that the emulator got them all the same, and that its answer has them.
     """
 
     request: Document
@@ -49,7 +49,7 @@ class BatchShape(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SqsBatch:
-    """Entries are told apart by their Id."""
+    """Entries are identified by their Id."""
 
     default_code: str = "InternalError"
 

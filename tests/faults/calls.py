@@ -89,7 +89,7 @@ class _Waiter:
 
 
 class Recorder:
-    """Keeps the calls in order of arrival (unless told to count only), and wakes who waits."""
+    """Keeps the calls in order of arrival (unless it is only to count), and wakes who waits."""
 
     def __init__(self, *, keeps_calls: bool) -> None:
         self._keeps_calls = keeps_calls
@@ -113,7 +113,7 @@ class Recorder:
             waiter.see(call, stage)
 
     def forget(self) -> None:
-        """Start counting from nought; calls under way stay out of the record."""
+        """Start counting from zero; calls under way stay out of the record."""
         self._calls.clear()
         self.counts.clear()
 

@@ -140,7 +140,7 @@ async def kill_at(gate: Gate, program: Program, *, timeout_s: float = 30.0) -> C
     """Wait until a call stands at the gate, and end the program there by SIGKILL.
 
     The calls at the gate are then discarded: at `arrived` they never take effect, at `forwarded`
-    they have, and nobody was told. Returns the call; raises AssertionError where the program ends
+    they have, and nobody knows. Returns the call; raises AssertionError where the program ends
     without coming to the gate.
     """
     call: Call | None = None

@@ -125,7 +125,7 @@ class FaultProxy:
         return self._recorder.counts[operation_name(operation), stage]
 
     def forget(self) -> None:
-        """Empty the record, and start counting from nought."""
+        """Empty the record, and start counting from zero."""
         self._recorder.forget()
 
     def add(self, fault: Fault) -> Injection:
@@ -224,7 +224,7 @@ class FaultProxy:
         return call.outcome == "answered"
 
     async def _carry_out(self, call: Call) -> Ending:
-        """Take a call through the gates and to the emulator; tells what the client gets to see."""
+        """Take a call through the gates and to the emulator; returns how it ends for the client."""
         if not await self._passes_gates(call, "arrived"):
             return Ending.RESET
         plan = self._plan(call)

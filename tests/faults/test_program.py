@@ -62,7 +62,7 @@ async def test_a_program_killed_before_its_call_takes_effect_leaves_no_effect(
     assert await world.bodies() == []
 
 
-async def test_a_program_killed_after_its_call_took_effect_was_not_told(
+async def test_a_program_killed_after_its_call_took_effect_gets_no_answer(
     proxy: FaultProxy, world: World
 ) -> None:
     gate = proxy.hold("SendMessage", "forwarded")

@@ -160,7 +160,7 @@ async def test_a_short_delay_is_no_error(proxy: FaultProxy, clients: Clients, wo
     assert await world.bodies() == ["body"]
 
 
-async def test_a_cancelled_transaction_tells_its_reasons_in_order_and_writes_nothing(
+async def test_a_cancelled_transaction_gives_its_reasons_in_order_and_writes_nothing(
     proxy: FaultProxy, clients: Clients, world: World
 ) -> None:
     proxy.add(Fault("TransactWriteItems", CancelTransaction({1: "TransactionConflict"}), times=1))
@@ -444,19 +444,19 @@ async def test_an_emulator_that_is_gone_is_a_reset(
         assert [call.outcome for call in proxy.calls] == ["unreachable"]
 
 
-async def test_under_a_mixture_of_faults_the_record_tells_which_calls_took_effect(
+async def test_under_a_mixture_of_faults_the_record_shows_which_calls_took_effect(
     proxy: FaultProxy, clients: Clients, world: World
 ) -> None:
     mixed = OneOf([Refuse(), Cut(), DropAnswer(), THROTTLE, SERVER_ERROR, Delay(0.01, 0.01)])
     proxy.add(Fault("*", mixed, probability=0.5))
-    told: set[str] = set()
+    succeeded: set[str] = set()
 
     async def send(body: str) -> None:
         try:
             await _send(clients, world, body)
         except Transient:
             return
-        told.add(body)
+        succeeded.add(body)
 
     async with create_task_group() as tasks:
         for n in range(200):
@@ -466,5 +466,5 @@ async def test_under_a_mixture_of_faults_the_record_tells_which_calls_took_effec
     answered = {call.request["MessageBody"] for call in proxy.calls if call.outcome == "answered"}
     assert len(proxy.calls) == 200
     assert await world.bodies() == sorted(executed)
-    assert told == executed & answered
-    assert told < executed < {str(n) for n in range(200)}
+    assert succeeded == executed & answered
+    assert succeeded < executed < {str(n) for n in range(200)}

@@ -20,7 +20,7 @@ class Unreachable(Exception):
 
 
 class Upstream:
-    """A pool of connections to one server, as many as there are calls at once."""
+    """A pool of connections to one server, as many as there are simultaneous calls."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)

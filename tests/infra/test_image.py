@@ -189,7 +189,7 @@ def test_the_user_can_write_nothing_but_temporary_files(image: Image) -> None:
     assert elsewhere == set()
 
 
-def test_what_the_build_was_told_about_its_package_index_is_not_in_the_image(image: Image) -> None:
+def test_what_the_build_knew_of_its_package_index_is_not_in_the_image(image: Image) -> None:
     for name in ("etc/pip.conf", "run/index-ca.crt"):
         path = image.root / name
         assert not path.exists() or path.stat().st_size == 0

@@ -306,7 +306,7 @@ def test_the_collectors_configuration_is_the_file() -> None:
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_the_collector_is_told_whatever_its_configuration_asks_for(program: str) -> None:
+def test_the_collector_is_given_whatever_its_configuration_asks_for(program: str) -> None:
     text = SERVICE["Mappings"]["Collector"]["Configuration"]["Text"]
     yaml.safe_load(text)
     definitions = RESOURCES[f"{program}TaskDefinition"]["Properties"]["ContainerDefinitions"]

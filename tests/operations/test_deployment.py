@@ -31,10 +31,10 @@ def for_emulator(name: str) -> str:
 
 @dataclass
 class Session:
-    """A deployment of its own in the emulator, and what it told."""
+    """A deployment of its own in the emulator, and the lines it wrote."""
 
     deployment: Deployment
-    told: list[str]
+    lines: list[str]
     athena: Client
     s3: Client
     dynamodb: Client
@@ -47,7 +47,7 @@ class Session:
 
 @pytest.fixture
 async def session(connection: Connection) -> AsyncIterator[Session]:
-    told: list[str] = []
+    lines: list[str] = []
     async with AsyncExitStack() as stack:
         clients = {
             service: await stack.enter_async_context(open_client(service, connection))
@@ -58,11 +58,11 @@ async def session(connection: Connection) -> AsyncIterator[Session]:
         yield Session(
             Deployment(
                 f"d-{uuid4().hex[:12]}",
-                Stacks(clients["cloudformation"], told.append, poll_s=0.02),
-                told.append,
+                Stacks(clients["cloudformation"], lines.append, poll_s=0.02),
+                lines.append,
                 for_emulator,
             ),
-            told,
+            lines,
             clients["athena"],
             clients["s3"],
             clients["dynamodb"],
@@ -81,7 +81,7 @@ async def test_the_pipeline_is_deployed_without_services_first(session: Session)
     await session.deploy(**own_names(name))
     outputs = await session.deployment.outputs()
     assert outputs["TableName"] == f"{name}-table"
-    assert session.told[-1].startswith(f"{name}-service: left out")
+    assert session.lines[-1].startswith(f"{name}-service: left out")
     with pytest.raises(StackError, match=f"there is no stack {name}-service"):
         await session.deployment.outputs(SERVICE)
 
@@ -99,10 +99,10 @@ async def test_the_services_get_the_pipelines_outputs(session: Session) -> None:
 async def test_a_later_deployment_changes_what_it_is_given_alone(session: Session) -> None:
     name = session.deployment.name
     await session.deploy(**own_names(name), **session.service)
-    session.told.clear()
+    session.lines.clear()
     await session.deploy(WorkerMinTasks="7")
-    assert f"{name}: up to date" in session.told
-    assert f"{name}-service: updating" in session.told
+    assert f"{name}: up to date" in session.lines
+    assert f"{name}-service: updating" in session.lines
     assert (await session.deployment.outputs())["TableName"] == f"{name}-table"
 
 
@@ -111,12 +111,14 @@ async def test_a_parameter_that_no_template_takes_is_refused_before_anything_is_
 ) -> None:
     with pytest.raises(StackError, match=r"no template has a parameter WorkerMinTask$"):
         await session.deploy(WorkerMinTask="7")
-    assert session.told == []
+    assert session.lines == []
     with pytest.raises(StackError, match="run `participation deploy` first"):
         await session.deployment.outputs()
 
 
-async def test_tearing_down_leaves_the_data_until_it_is_told_otherwise(session: Session) -> None:
+async def test_tearing_down_leaves_the_data_until_their_deletion_is_asked_for(
+    session: Session,
+) -> None:
     name = session.deployment.name
     await session.deploy(**own_names(name), **session.service)
     outputs = await session.deployment.outputs()
@@ -129,7 +131,7 @@ async def test_tearing_down_leaves_the_data_until_it_is_told_otherwise(session: 
     await session.s3.call("HeadBucket", Bucket=bucket)
     await session.dynamodb.call("DescribeTable", TableName=table)
 
-    await delete_data(session.s3, session.dynamodb, outputs, session.told.append)
+    await delete_data(session.s3, session.dynamodb, outputs, session.lines.append)
     with pytest.raises(AwsError):
         await session.s3.call("HeadBucket", Bucket=bucket)
     with pytest.raises(AwsError):

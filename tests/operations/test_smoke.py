@@ -82,7 +82,7 @@ async def place_of(
 
 
 async def test_one_request_is_followed_from_the_click_into_the_lake(world: World) -> None:
-    told: list[str] = []
+    lines: list[str] = []
     athena = CountingAthena()
     async with (
         firehose.standing_in(world.connection, world.stack.event_bus_name, buffer_interval_s=0.2),
@@ -90,8 +90,8 @@ async def test_one_request_is_followed_from_the_click_into_the_lake(world: World
         world.worker(),
         place_of(world, url, athena) as place,
     ):
-        await smoke.run(place, token(), told.append, QUICK)
-    assert [line.split("  ", 1)[1].split(" ")[0] for line in map(str.strip, told)] == [
+        await smoke.run(place, token(), lines.append, QUICK)
+    assert [line.split("  ", 1)[1].split(" ")[0] for line in map(str.strip, lines)] == [
         "event",
         "click",
         "request",
@@ -106,11 +106,11 @@ async def test_one_request_is_followed_from_the_click_into_the_lake(world: World
 
 
 async def test_without_a_worker_it_says_that_nobody_decides(world: World) -> None:
-    told: list[str] = []
+    lines: list[str] = []
     async with ingest_of(world) as url, place_of(world, url) as place:
         with pytest.raises(SmokeError, match="no worker decided it within 1 s"):
-            await smoke.run(place, token(), told.append, SHORT)
-    assert len(told) == 2
+            await smoke.run(place, token(), lines.append, SHORT)
+    assert len(lines) == 2
 
 
 async def test_without_firehose_it_says_that_the_lake_is_not_reached(world: World) -> None:
@@ -120,7 +120,7 @@ async def test_without_firehose_it_says_that_the_lake_is_not_reached(world: Worl
             await smoke.run(place, token(), lambda _: None, patience)
 
 
-async def test_a_refused_token_is_told_with_ingests_own_words(world: World) -> None:
+async def test_a_refused_token_is_reported_in_ingests_own_words(world: World) -> None:
     async with ingest_of(world) as url, place_of(world, url) as place:
         with pytest.raises(SmokeError, match="ingest answered 401"):
             await smoke.run(place, "not a token", lambda _: None, SHORT)

@@ -31,32 +31,32 @@ Resources:
 
 
 class Session:
-    """The stacks of the emulator, and what was told meanwhile."""
+    """The stacks of the emulator, and the lines written meanwhile."""
 
-    def __init__(self, stacks: Stacks, told: list[str]) -> None:
+    def __init__(self, stacks: Stacks, lines: list[str]) -> None:
         self.stacks = stacks
-        self.told = told
+        self.lines = lines
         self.name = f"stack-{uuid4().hex[:12]}"
 
 
 @pytest.fixture
 async def session(connection: Connection) -> AsyncIterator[Session]:
-    told: list[str] = []
+    lines: list[str] = []
     async with open_client("cloudformation", connection) as client:
-        yield Session(Stacks(client, told.append, poll_s=0.02), told)
+        yield Session(Stacks(client, lines.append, poll_s=0.02), lines)
 
 
 async def test_a_stack_is_made_and_its_outputs_returned(session: Session) -> None:
     outputs = await session.stacks.apply(session.name, TEMPLATE, {"Name": session.name})
     assert outputs == {"Seconds": "30", "Name": session.name}
-    assert session.told[0] == f"{session.name}: creating"
-    assert session.told[1].startswith(f"{session.name}: CREATE_COMPLETE after ")
+    assert session.lines[0] == f"{session.name}: creating"
+    assert session.lines[1].startswith(f"{session.name}: CREATE_COMPLETE after ")
 
 
 async def test_applying_the_same_again_changes_nothing(session: Session) -> None:
     first = await session.stacks.apply(session.name, TEMPLATE, {"Name": session.name})
     assert await session.stacks.apply(session.name, TEMPLATE, {"Name": session.name}) == first
-    assert session.told[-1] == f"{session.name}: up to date"
+    assert session.lines[-1] == f"{session.name}: up to date"
 
 
 async def test_a_parameter_that_is_not_given_keeps_its_value(session: Session) -> None:

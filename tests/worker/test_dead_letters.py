@@ -19,7 +19,7 @@ from tests.worker.support import World, figure, message_of, now_ms, request, unt
 from worker.parts import Parts
 
 
-async def test_a_defective_message_is_quarantined_byte_for_byte_and_told(world: World) -> None:
+async def test_a_defective_message_is_quarantined_byte_for_byte_and_reported(world: World) -> None:
     bodies = [
         '{"requestId": "r1", "eventId": "E1"',
         '{ "eventId" : "E1", "userId":"u" }',

@@ -21,7 +21,7 @@ async def test_a_table_slower_than_the_visibility_timeout_leads_to_no_second_del
         endpoint_url=proxy.endpoint_url, visibility_timeout_s=VISIBILITY_S
     ) as parts:
         await proxy.reached("BatchGetItem")
-        # A rival polls all the while; it must come away empty-handed.
+        # A rival polls meanwhile; it must get nothing.
         stolen = await _poll(world, seconds=2 * VISIBILITY_S)
         await world.until_decided("E1", 10)
         await world.until_empty()
@@ -77,7 +77,7 @@ async def test_deletes_that_fail_are_tried_again_and_free_their_places_only_then
 
 
 async def _poll(world: World, seconds: float) -> int:
-    """Receive in the worker's place for a while; tells how many messages came."""
+    """Receive in the worker's place for a while; returns how many messages came."""
     found = 0
     with anyio.move_on_after(seconds):
         while True:

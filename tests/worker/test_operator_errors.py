@@ -1,4 +1,4 @@
-"""Errors that only an operator can mend: the worker says so, drains, and keeps nothing."""
+"""Errors that only an operator can fix: the worker says so, drains, and keeps nothing."""
 
 import anyio
 import pytest

@@ -149,8 +149,8 @@ def test_seats_never_exceed_what_is_left_and_go_in_order_behind_one_transaction(
 ) -> None:
     plan = planned(case)
 
-    told_at_once = {s.change.after.event_id for s in plan.writes if _is_sold_out(s)}
-    assert not told_at_once & plan.seats.keys()
+    sold_out = {s.change.after.event_id for s in plan.writes if _is_sold_out(s)}
+    assert not sold_out & plan.seats.keys()
     for event_id, seats in plan.seats.items():
         capacity = case.loaded.events[event_id].capacity
         assert capacity is not None
@@ -227,7 +227,7 @@ def test_every_decision_inherits_queued_at_and_keeps_its_times_in_order(case: Ca
 
 
 @given(cases())
-def test_every_decision_tells_its_way_and_its_failure_and_has_an_event(case: Case) -> None:
+def test_every_decision_records_its_way_and_its_failure_and_has_an_event(case: Case) -> None:
     for step in steps(planned(case)):
         after = step.change.after
         first = step.candidate.deliveries[0]
@@ -237,11 +237,11 @@ def test_every_decision_tells_its_way_and_its_failure_and_has_an_event(case: Cas
             or "redrivenAt" in first.attributes
             or step.change.before.dlq_at_ms is not None
         )
-        told = (after.failure_class, after.error_code, after.error_message)
+        failure = (after.failure_class, after.error_code, after.error_message)
         if after.status is Status.FAILED_FINAL:
-            assert all(told)
+            assert all(failure)
         else:
-            assert told == (None, None, None)
+            assert failure == (None, None, None)
         assert events.encode(events.participation_processed(after, env="dev"))
 
 

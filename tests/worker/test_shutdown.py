@@ -1,4 +1,4 @@
-"""SIGTERM: everything settled or visible again at once, within the deadline."""
+"""SIGTERM: everything settled or visible again, within the deadline."""
 
 import signal
 from time import monotonic
@@ -11,7 +11,7 @@ from tests.worker.support import World, message_of, request, until
 TIMEOUT_S = 6
 
 
-async def test_under_load_everything_is_settled_or_visible_again_at_once(
+async def test_under_load_everything_is_settled_or_visible_again_immediately(
     world: World, proxy: FaultProxy
 ) -> None:
     await world.create_event("E1", capacity=1500)
@@ -29,7 +29,7 @@ async def test_under_load_everything_is_settled_or_visible_again_at_once(
     assert 0 < decided < 1500, "the stop came too early or too late to say anything"
     assert closing["settled"] == decided
     assert closing["abandoned"] == 0
-    # Nothing is in flight any more, and what was settled is gone: the rest is there at once.
+    # Nothing is in flight any more, and what was settled is gone: the rest is visible immediately.
     assert await _visible(world) == (1500 - decided, 0)
     assert (await world.seats("E1")).remaining == 1500 - decided
 
@@ -124,7 +124,7 @@ async def test_a_poll_under_way_is_finished_and_what_it_brings_goes_back(
     assert (await world.item(late.request_id)) == late
 
 
-async def test_a_second_signal_ends_at_once(world: World, proxy: FaultProxy) -> None:
+async def test_a_second_signal_ends_it_immediately(world: World, proxy: FaultProxy) -> None:
     await world.create_event("E1", capacity=5)
     await world.enqueue([request("E1", f"user-{n}") for n in range(5)])
     proxy.add(Fault("BatchGetItem", Hang()))
