@@ -41,6 +41,7 @@ def test_every_query_has_an_independent_answer() -> None:
     assert set(ANSWERS) == set(statements.query_names())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", _ZONES)
 def test_every_query_equals_plain_python_in_any_time_zone(synthetic_lake: Path, zone: str) -> None:
     compared = _compare(synthetic_lake, zone, timeout_s=170)
