@@ -1,5 +1,5 @@
 # One image for both programs: `docker run IMAGE worker`, `docker run IMAGE ingest`.
-ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+ARG PYTHON_IMAGE=python:3.14-slim-trixie
 
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /src
@@ -36,7 +36,7 @@ ENV PATH=/opt/app/bin:/opt/venv/bin:$PATH \
     PYTHONPATH=/opt/app \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
-# By number: a platform that insists on a user other than root can tell.
+# By number: a platform that insists on a user other than root can check it.
 USER 10001:10001
 WORKDIR /
 EXPOSE 8080 9000

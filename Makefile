@@ -1,5 +1,9 @@
 # The project's commands. `make help` lists them.
-PYTHON ?= python3.11
+
+# The first of these that runs here is taken: those that the locked wheels exist for. A name alone
+# proves nothing, it may be a version manager's stand-in for a Python that is not installed.
+PYTHON ?= python3.14 python3.13 python3.12 python3.11 python3
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -11,9 +15,18 @@ help:  ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(READY): requirements-dev.lock pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not installed; install Python 3.11, or name another: make PYTHON=python3.12"; exit 1; }
-	@echo "installing the locked dependencies into $(VENV) …" >&2
-	@$(PYTHON) -m venv --clear $(VENV)
+	@python= bare=; for name in $(PYTHON); do \
+	  $$name -c '$(SUPPORTED)' 2>/dev/null || continue; \
+	  if $$name -c 'import ensurepip, venv' 2>/dev/null; then python=$$name; break; fi; \
+	  bare=$${bare:-$$name}; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  if [ -n "$$bare" ]; then echo "make: $$bare cannot make virtual environments; install its venv module (Debian, Ubuntu: apt-get install python3-venv)"; \
+	  else echo "make: none of these is a Python from 3.11 to 3.14 that runs: $(PYTHON); install one (Debian, Ubuntu: apt-get install python3 python3-venv), or name it: make PYTHON=/path/to/python"; fi; \
+	  exit 1; \
+	fi >&2; \
+	echo "installing the locked dependencies into $(VENV) with $$python …" >&2; \
+	$$python -m venv --clear $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -36,7 +49,7 @@ lint: $(READY)  ## format check, lint, types, import contract, templates
 	$(BIN)/lint-imports
 	$(BIN)/cfn-lint infra/*.yaml
 
-format: $(READY)  ## format the code and mend what can be mended
+format: $(READY)  ## format the code and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -55,5 +68,5 @@ lock: $(READY)  ## resolve the dependencies anew into the lock files
 	$(COMPILE) bench/peers.in -o bench/peers.lock
 	$(COMPILE) infra/container/build.in -o infra/container/build.lock
 
-clean:  ## remove the environment and the caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean:  ## remove the environment, the caches, and what runs left in var/
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis var
