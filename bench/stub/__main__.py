@@ -10,6 +10,7 @@ import sys
 
 import uvloop
 
+from bench.stub.control import Control
 from bench.stub.http import Connection
 from bench.stub.service import Service
 
@@ -17,8 +18,8 @@ from bench.stub.service import Service
 async def serve(port: int) -> None:
     """Serve until a signal comes, or until whoever started us closes our standard input."""
     loop = asyncio.get_running_loop()
-    service = Service(loop)
-    server = await loop.create_server(lambda: Connection(service), "127.0.0.1", port)
+    control = Control(Service(loop))
+    server = await loop.create_server(lambda: Connection(control), "127.0.0.1", port)
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)

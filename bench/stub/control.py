@@ -1,24 +1,20 @@
 """The stand-in's own operations: reset, seed, release, wait and stats, as JSON over HTTP."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from statistics import quantiles
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
+from bench.stub.http import Responder
+from bench.stub.messages import Message
+from bench.stub.service import Service
 from schema import keys
 from schema.items import Capacity, EventConfig, RequestItem
 from schema.message import ParticipationMessage
 from schema.states import EventType, Status
-
-if TYPE_CHECKING:
-    from bench.stub.http import Responder
-    from bench.stub.messages import Message
-    from bench.stub.service import Service
 
 PREFIX: Final = "/_stub/"
 REQUESTS_QUEUE: Final = "requests"
@@ -27,7 +23,7 @@ _SETTLE_S: Final = 0.002
 
 
 class Control:
-    """Prepares a measurement and tells its figures; `release` begins one."""
+    """Prepares a measurement and reports its figures; `release` begins one."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -37,8 +33,11 @@ class Control:
         self._began_deleted = 0
         self._began_events = 0
 
-    def handle(self, url: bytes, body: bytes, respond: Responder) -> None:
-        """Answer a call to one of the stand-in's own addresses."""
+    def handle(self, url: bytes, target: str, body: bytes, respond: Responder) -> None:
+        """Answer an AWS call, or a call to one of the stand-in's own addresses."""
+        if target:
+            self._service.handle(target, body, respond)
+            return
         parts = urlsplit(url.decode())
         action = parts.path.removeprefix(PREFIX)
         if action == "wait":
@@ -132,7 +131,7 @@ class Control:
         return sum(queue.deleted for queue in self._service.queues.values())
 
     def _wait(self, deleted: int, timeout_s: float, respond: Responder) -> None:
-        """Answer with the figures once so many deletes are confirmed, or time is up."""
+        """Answer with the figures once that number of deletes is confirmed, or time is up."""
         answered = False
 
         def answer() -> None:

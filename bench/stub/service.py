@@ -10,7 +10,6 @@ from typing import Any, Final, TypeAlias
 import orjson
 
 from bench.stub import errors
-from bench.stub.control import Control
 from bench.stub.dynamodb import Table
 from bench.stub.events import Bus
 from bench.stub.http import Responder
@@ -60,7 +59,6 @@ class Service:
         self.latencies_s: dict[str, float] = {}
         self.default_latency_s = 0.0
         self.calls: Counter[str] = Counter()
-        self._control = Control(self)
         self.clear()
         loop.call_later(_TICK_S, self._tick)
 
@@ -98,11 +96,8 @@ class Service:
             queue = self.queues[name] = Queue(self.loop.call_later, self.latency_s)
         return queue
 
-    def handle(self, url: bytes, target: str, body: bytes, respond: Responder) -> None:
-        """Answer an AWS call, or a call to the stand-in itself."""
-        if not target:
-            self._control.handle(url, body, respond)
-            return
+    def handle(self, target: str, body: bytes, respond: Responder) -> None:
+        """Answer an AWS call, whose operation (`X-Amz-Target`) is `target`."""
         operation = target.rpartition(".")[2]
         self.calls[operation] += 1
         latency_s = self.latencies_s.get(operation, self.default_latency_s)
