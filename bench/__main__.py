@@ -97,7 +97,7 @@ def _run_worker(runs: int, arguments: argparse.Namespace, status: Console) -> Se
         python = peers_python()
         with running_stub(chosen.other) as stub:
             found = worker.run(tasks, Arena(stub, chosen, python), step)
-    section, stored = worker.section(found), reproduced.stored_section()
+    section, stored = worker.section(found), report.stored().get("worker")
     if stored is None or arguments.full or arguments.store:
         return section
     return reproduced.compared(section, found, stored)

@@ -81,10 +81,7 @@ def tell(measurements: Sequence[Measurement]) -> Section:
             *_where_ours_is_worse(results),
             *_disturbances(results),
         ],
-        data=[
-            asdict(m) | {"perCore": m.per_core, "cpuUs": m.cpu_us, "rate": m.rate}
-            for m in measurements
-        ],
+        data=[asdict(m) for m in measurements],
     )
 
 

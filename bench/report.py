@@ -27,7 +27,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """One benchmark's results. Texts are Markdown paragraphs; `data` holds every single run."""
+    """One benchmark's results. Texts are Markdown paragraphs; `data` holds every single run.
+
+    The runs of a section have the same fields.
+    """
 
     name: str
     title: str
@@ -70,9 +73,7 @@ def store(
     sections: Sequence[Section], date: str, machine: Mapping[str, str], versions: Mapping[str, str]
 ) -> None:
     """Write the results, keeping earlier ones of the sections that were not measured now."""
-    kept: dict[str, Any] = {}
-    if RESULTS_JSON.exists():
-        kept = orjson.loads(RESULTS_JSON.read_bytes())["sections"]
+    kept = stored()
     for section in sections:
         kept[section.name] = {
             "date": date,
@@ -81,9 +82,31 @@ def store(
             **asdict(section),
         }
     names = sorted(kept, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
-    document = {"sections": {name: kept[name] for name in names}}
-    RESULTS_JSON.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
-    RESULTS_MD.write_text(markdown(document["sections"]))
+    ordered = {name: kept[name] for name in names}
+    document = {name: {**ordered[name], "data": _packed(ordered[name]["data"])} for name in names}
+    RESULTS_JSON.write_bytes(orjson.dumps({"sections": document}, option=orjson.OPT_APPEND_NEWLINE))
+    RESULTS_MD.write_text(markdown(ordered))
+
+
+def stored() -> dict[str, dict[str, Any]]:
+    """The stored sections by name, with what `Section` holds, date, machine and versions."""
+    if not RESULTS_JSON.exists():
+        return {}
+    sections: dict[str, dict[str, Any]] = orjson.loads(RESULTS_JSON.read_bytes())["sections"]
+    return {
+        name: {**section, "data": _unpacked(section["data"])} for name, section in sections.items()
+    }
+
+
+def _packed(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Each run as a row on a line of its own, below the names of the columns."""
+    columns = list(runs[0]) if runs else []
+    rows = [orjson.dumps([run[column] for column in columns]) for run in runs]
+    return {"columns": columns, "rows": orjson.Fragment(b"[\n" + b",\n".join(rows) + b"\n]")}
+
+
+def _unpacked(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [dict(zip(data["columns"], row, strict=True)) for row in data["rows"]]
 
 
 def markdown(sections: Mapping[str, Mapping[str, Any]]) -> str:
@@ -99,8 +122,8 @@ def markdown(sections: Mapping[str, Mapping[str, Any]]) -> str:
     ]
     for section in sections.values():
         blocks.append(f"## {section['title']}")
-        told = ", ".join(f"{key} {value}" for key, value in section["machine"].items())
-        blocks.append(f"{section['date']}; {told}.")
+        machine = ", ".join(f"{key} {value}" for key, value in section["machine"].items())
+        blocks.append(f"{section['date']}; {machine}.")
         blocks.append(", ".join(f"{name} {v}" for name, v in section["versions"].items()) + ".")
         blocks += _paragraphs(section["text"])
         for table in section["tables"]:

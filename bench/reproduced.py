@@ -1,10 +1,8 @@
 """Whether a run reproduces the stored results: the worker's ratios here, beside those stored."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
-
-import orjson
 
 from bench.contestants import (
     CELERY,
@@ -18,7 +16,7 @@ from bench.contestants import (
     Contestant,
 )
 from bench.measure import Measurement
-from bench.report import RESULTS_JSON, Section, Table
+from bench.report import Section, Table
 from bench.worker import LATENCIES_MS, Results, cpu_us, floor_of, median_ratio, per_core
 
 TOLERANCE: Final = 0.2
@@ -60,22 +58,9 @@ _COMPARISONS: Final = (
 )
 
 
-def stored_section() -> Mapping[str, Any] | None:
-    """The worker's section of the stored results; None where nothing is stored."""
-    if not RESULTS_JSON.exists():
-        return None
-    section: Mapping[str, Any] | None = orjson.loads(RESULTS_JSON.read_bytes())["sections"].get(
-        "worker"
-    )
-    return section
-
-
 def compared(section: Section, here: Sequence[Measurement], stored: Mapping[str, Any]) -> Section:
     """The section with a table that sets its ratios beside the stored ones."""
-    known = {field.name for field in fields(Measurement)}
-    there = Results(
-        [Measurement(**{k: v for k, v in run.items() if k in known}) for run in stored["data"]]
-    )
+    there = Results([Measurement(**run) for run in stored["data"]])
     mine_all = Results(here)
     rows, far = [], []
     for latency_ms in LATENCIES_MS:

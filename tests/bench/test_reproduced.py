@@ -2,12 +2,9 @@
 
 from dataclasses import asdict
 
-import orjson
-
-from bench import reproduced, worker
+from bench import report, reproduced, worker
 from bench.contestants import FLOOR, NAIVE, OURS
 from bench.measure import Measurement
-from bench.report import RESULTS_JSON
 from tests.bench.measured import measured
 
 
@@ -15,7 +12,7 @@ def test_each_ratio_stands_beside_the_stored_one_and_those_far_off_are_named() -
     here = [measured(OURS, 1.0), measured(NAIVE, 11.0), measured(FLOOR, 0.5)]
     there = [measured(OURS, 2.0), measured(NAIVE, 20.0), measured(FLOOR, 1.6)]
     stored = {
-        "data": [asdict(m) | {"perCore": m.per_core} for m in there],
+        "data": [asdict(m) for m in there],
         "machine": {"processor": "Fast", "commit": "abc"},
         "date": "2026-01-01",
     }
@@ -34,11 +31,8 @@ def test_each_ratio_stands_beside_the_stored_one_and_those_far_off_are_named() -
 
 
 def test_what_is_stored_in_the_project_can_be_compared_with_itself() -> None:
-    stored = reproduced.stored_section()
-    assert stored is not None
-    runs = orjson.loads(RESULTS_JSON.read_bytes())["sections"]["worker"]["data"]
-    names = Measurement.__dataclass_fields__
-    here = [Measurement(**{k: v for k, v in run.items() if k in names}) for run in runs]
+    stored = report.stored()["worker"]
+    here = [Measurement(**run) for run in stored["data"]]
 
     section = reproduced.compared(worker.section(here), here, stored)
 
