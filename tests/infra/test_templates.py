@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from local import named_queries
+from operations import named_queries
 from local.emulator import template
 from tests.faults.program import ran
 
@@ -36,7 +36,7 @@ def test_no_rule_of_the_linter_is_switched_off(name: str) -> None:
 
 
 def test_the_saved_queries_are_the_statements_as_they_are_today() -> None:
-    # `python -m local.named_queries` writes the file anew.
+    # `python -m operations.named_queries` writes the file anew.
     assert (INFRA / named_queries.TEMPLATE_NAME).read_text() == named_queries.render()
 
 

@@ -1,6 +1,6 @@
 """Writes `infra/queries.yaml`, Athena's saved queries, from the statements in `analytics/sql/`.
 
-`python -m local.named_queries` does it anew; a test fails while the two differ.
+`python -m operations.named_queries` does it anew; a test fails while the two differ.
 """
 
 from importlib.resources import as_file, files
@@ -17,7 +17,7 @@ _MAX_DESCRIPTION_CHARS: Final = 1024
 """AWS: Athena CreateNamedQuery."""
 
 _HEAD: Final = """\
-# Written by `python -m local.named_queries` from analytics/sql/. Do not edit.
+# Written by `python -m operations.named_queries` from analytics/sql/. Do not edit.
 AWSTemplateFormatVersion: "2010-09-09"
 Description: >-
   The participation pipeline's saved Athena queries. A question mark stands for a parameter, which
