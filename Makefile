@@ -48,6 +48,7 @@ lint: $(READY)  ## format check, lint, types, import contract, templates
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/cfn-lint infra/*.yaml
+	$(BIN)/python -m operations.named_queries | $(BIN)/cfn-lint
 
 format: $(READY)  ## format the code and fix what can be fixed
 	$(BIN)/ruff format .

@@ -1,23 +1,23 @@
-"""The pipeline's stacks together: which there are, what each is given, and how they go again."""
+"""The pipeline's stacks together: which there are, what each is given, and how they are removed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from importlib.resources import files
 from typing import Any, Final
 
 from analytics.athena_engine import AthenaEngine
 from analytics.athena_execution import Place
-from aws.client import Client
+from aws.client import Client, Connection
 from aws.errors import Rejected
 from aws.objects import list_objects
-from operations.stacks import StackError, Stacks, Tell
-
-PIPELINE: Final = "pipeline.yaml"
-QUERIES: Final = "queries.yaml"
-SERVICE: Final = "service.yaml"
+from aws.sdk import open_client
+from operations import templates
+from operations.stacks import Report, StackError, Stacks
+from operations.templates import PIPELINE, QUERIES, SERVICE
 
 _VIEW: Final = "create_requests_view"
-_DELETE_AT_ONCE: Final = 1_000
+_MAX_DELETED_KEYS: Final = 1_000
+"""AWS: S3 DeleteObjects."""
 
 _SUFFIXES: Final = {PIPELINE: "", QUERIES: "-queries", SERVICE: "-service"}
 _VARIABLES: Final = {
@@ -37,11 +37,6 @@ def stack_name(name: str, template: str) -> str:
     return f"{name}{_SUFFIXES[template]}"
 
 
-def template_text(template: str) -> str:
-    """A template of `infra/`."""
-    return (files("infra") / template).read_text(encoding="utf-8")
-
-
 def variables(outputs: Mapping[str, str]) -> dict[str, str]:
     """What the commands need in their environment to work on a deployed pipeline."""
     return {variable: outputs[output] for variable, output in _VARIABLES.items()}
@@ -53,8 +48,8 @@ class Deployment:
 
     name: str
     stacks: Stacks
-    tell: Tell
-    read: Callable[[str], str] = field(default=template_text)
+    report: Report
+    read: Callable[[str], str] = field(default=templates.text)
 
     async def outputs(self, template: str = PIPELINE) -> Mapping[str, str]:
         """A stack's outputs; raises StackError where it is not deployed."""
@@ -81,7 +76,7 @@ class Deployment:
             for_service = _only(outputs, taken[SERVICE]) | _only(given, taken[SERVICE])
             await self._apply(SERVICE, for_service)
         else:
-            self.tell(f"{service}: left out; give --image to run worker and ingest on ECS")
+            self.report(f"{service}: left out; give --image to run worker and ingest on ECS")
 
     async def tear_down(self) -> Mapping[str, str]:
         """Delete the stacks, the last one first; returns the outputs that the pipeline had.
@@ -101,25 +96,65 @@ class Deployment:
         """CloudFormation cannot run SQL, and a Glue view would be encoded beyond reading."""
         place = Place(database=outputs["Database"], workgroup=outputs["WorkGroup"])
         await AthenaEngine(athena, place, bucket=outputs["BucketName"]).define(_VIEW)
-        self.tell(f"{outputs['Database']}: view {_VIEW.removeprefix('create_')} is up to date")
+        self.report(f"{outputs['Database']}: view {_VIEW.removeprefix('create_')} is up to date")
 
 
-async def delete_data(s3: Client, dynamodb: Client, outputs: Mapping[str, str], tell: Tell) -> None:
+@asynccontextmanager
+async def opened(connection: Connection, name: str, report: Report) -> AsyncIterator[Deployment]:
+    """A pipeline's stacks on AWS; `report` gets each step."""
+    async with open_client("cloudformation", connection) as client:
+        yield Deployment(name, Stacks(client, report), report)
+
+
+async def deploy(
+    connection: Connection, name: str, parameters: Mapping[str, str], report: Report
+) -> None:
+    """Make a pipeline or bring it up to date, see `Deployment.deploy`."""
+    async with (
+        opened(connection, name, report) as deployment,
+        open_client("athena", connection) as athena,
+    ):
+        await deployment.deploy(athena, parameters)
+
+
+async def environment(connection: Connection, name: str, report: Report) -> dict[str, str]:
+    """The commands' variables for a deployed pipeline."""
+    async with opened(connection, name, report) as deployment:
+        return variables(await deployment.outputs())
+
+
+async def tear_down(connection: Connection, name: str, report: Report, *, with_data: bool) -> None:
+    """Delete a pipeline's stacks; the table and the lake only with the data."""
+    async with opened(connection, name, report) as deployment:
+        outputs = await deployment.tear_down()
+    if not with_data:
+        report(f"kept: table {outputs['TableName']}, bucket {outputs['BucketName']}")
+        return
+    async with (
+        open_client("s3", connection) as s3,
+        open_client("dynamodb", connection) as dynamodb,
+    ):
+        await delete_data(s3, dynamodb, outputs, report)
+
+
+async def delete_data(
+    s3: Client, dynamodb: Client, outputs: Mapping[str, str], report: Report
+) -> None:
     """Delete the lake's bucket with all that is in it, and the table; nothing brings them back."""
     bucket, table = outputs["BucketName"], outputs["TableName"]
     keys = [stored.key async for stored in list_objects(s3, bucket, "")]
-    for start in range(0, len(keys), _DELETE_AT_ONCE):
+    for start in range(0, len(keys), _MAX_DELETED_KEYS):
         doomed: dict[str, Any] = {
-            "Objects": [{"Key": key} for key in keys[start : start + _DELETE_AT_ONCE]],
+            "Objects": [{"Key": key} for key in keys[start : start + _MAX_DELETED_KEYS]],
             "Quiet": True,
         }
         answer = await s3.call("DeleteObjects", Bucket=bucket, Delete=doomed)
         if errors := answer.get("Errors"):
             raise Rejected("s3", "DeleteObjects", errors[0]["Code"], errors[0]["Message"])
     await s3.call("DeleteBucket", Bucket=bucket)
-    tell(f"{bucket}: deleted with {len(keys):,} objects")
+    report(f"{bucket}: deleted with {len(keys):,} objects")
     await dynamodb.call("DeleteTable", TableName=table)
-    tell(f"{table}: deleted")
+    report(f"{table}: deleted")
 
 
 def _only(values: Mapping[str, str], names: frozenset[str]) -> dict[str, str]:

@@ -4,19 +4,26 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from time import monotonic
+from time import monotonic, time
 from typing import Any, Final, TypeVar
+from uuid import uuid4
 
 import anyio
 import httpx
 import orjson
 
 from analytics.athena_engine import AthenaEngine
+from analytics.athena_execution import Place as AthenaPlace
 from analytics.parameters import Parameters
-from aws.client import Client
+from aws.client import Client, Connection
 from aws.objects import list_objects, read_object
+from aws.sdk import open_client
 from aws.table import Table
-from operations.stacks import Tell
+from config.settings import TokenSettings
+from ingest import tokens
+from operations import deployment
+from operations.stacks import Report
+from operations.templates import SERVICE
 from schema.items import Capacity, EventConfig
 from schema.names import LAKE_ROOT
 from schema.states import EventType
@@ -24,6 +31,7 @@ from schema.states import EventType
 _POLL_S: Final = 1.0
 _LAKE_POLL_S: Final = 5.0
 _HTTP_TIMEOUT_S: Final = 10.0
+_TOKEN_EXPIRES_IN_S: Final = 3_600
 
 T = TypeVar("T")
 
@@ -53,12 +61,55 @@ class Patience:
     lake_poll_s: float = _LAKE_POLL_S
 
 
-async def run(place: Place, token: str, tell: Tell, patience: Patience | None = None) -> None:
+def issue_token(settings: TokenSettings) -> str:
+    """A token of a user who takes part in nothing else."""
+    return tokens.issue(
+        settings.jwt_secret.get_secret_value(),
+        f"smoke-{uuid4()}",
+        now_s=time(),
+        expires_in_s=_TOKEN_EXPIRES_IN_S,
+        audience=settings.jwt_audience,
+        issuer=settings.jwt_issuer,
+    )
+
+
+async def run_deployed(
+    connection: Connection,
+    name: str,
+    token: str,
+    report: Report,
+    *,
+    ingest_url: str | None,
+    ask_athena: bool,
+) -> None:
+    """Run on the pipeline `name`; raises StackError where it is not deployed, else see `run`."""
+    async with deployment.opened(connection, name, report) as deployed:
+        outputs = await deployed.outputs()
+        url = ingest_url or (await deployed.outputs(SERVICE))["IngestUrl"]
+    asks = AthenaPlace(database=outputs["Database"], workgroup=outputs["WorkGroup"])
+    bucket = outputs["BucketName"]
+    async with (
+        open_client("dynamodb", connection) as dynamodb,
+        open_client("s3", connection) as s3,
+        open_client("athena", connection) as athena,
+    ):
+        engine = AthenaEngine(athena, asks, bucket=bucket, s3=s3, projected=True)
+        place = Place(
+            ingest_url=url,
+            table=Table(dynamodb, outputs["TableName"]),
+            s3=s3,
+            bucket=bucket,
+            athena=engine if ask_athena else None,
+        )
+        await run(place, token, report)
+
+
+async def run(place: Place, token: str, report: Report, patience: Patience | None = None) -> None:
     """Send one request of a fresh event with one seat through everything; raises SmokeError."""
     patience = patience or Patience()
     began = datetime.now(UTC)
     event_id = f"smoke-{began:%Y%m%d-%H%M%S-%f}"
-    async with _step(tell, f"event {event_id} with one seat created"):
+    async with _step(report, f"event {event_id} with one seat created"):
         await place.table.create_event(
             EventConfig(event_id=event_id, event_type=EventType.FIRST_COME),
             Capacity(event_id=event_id, total=1, remaining=1),
@@ -68,19 +119,19 @@ async def run(place: Place, token: str, tell: Tell, patience: Patience | None = 
         headers={"Authorization": f"Bearer {token}"},
         timeout=_HTTP_TIMEOUT_S,
     ) as ingest:
-        async with _step(tell, "click accepted by ingest"):
+        async with _step(report, "click accepted by ingest"):
             request_id = await _click(ingest, event_id)
-        async with _step(tell, f"request {request_id} decided by a worker: SUCCEEDED"):
+        async with _step(report, f"request {request_id} decided by a worker: SUCCEEDED"):
             await _until_decided(ingest, request_id, patience.decision_s)
-    async with _step(tell, "the seat is taken in the table"):
+    async with _step(report, "the seat is taken in the table"):
         capacity = (await place.table.load([], [event_id])).events[event_id].capacity
         if capacity is None or capacity.remaining != 0:
             raise SmokeError(f"the event's seats are {capacity}, not 0 of 1")
-    async with _step(tell, f"the event lies in s3://{place.bucket}/{LAKE_ROOT}"):
+    async with _step(report, f"the event lies in s3://{place.bucket}/{LAKE_ROOT}"):
         line = await _until_in_the_lake(place, request_id, began, patience)
         _check_line(line, event_id)
     if place.athena is not None:
-        async with _step(tell, "Athena counts it"):
+        async with _step(report, "Athena counts it"):
             await _until_counted(place.athena, event_id, began, patience)
 
 
@@ -110,7 +161,7 @@ async def _until_in_the_lake(
     seen: set[str] = set()
 
     async def found() -> Mapping[str, Any] | None:
-        # The folder tells the hour of arrival; a test near its end may see two.
+        # The folder names the hour of arrival; a test near its end may see two.
         for prefix in _folders(began, datetime.now(UTC)):
             async for stored in list_objects(place.s3, place.bucket, prefix):
                 if stored.key in seen:
@@ -168,8 +219,8 @@ async def _until(
 
 
 @asynccontextmanager
-async def _step(tell: Tell, done: str) -> AsyncIterator[None]:
-    """Tell that a step is done, and how long it took."""
+async def _step(report: Report, done: str) -> AsyncIterator[None]:
+    """Report that a step is done, and how long it took."""
     began = monotonic()
     yield
-    tell(f"{monotonic() - began:7.1f} s  {done}")
+    report(f"{monotonic() - began:7.1f} s  {done}")

@@ -15,8 +15,8 @@ _CAPABILITIES: Final = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"]
 _COMPLETE: Final = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE"})
 _DELETED: Final = "DELETE_COMPLETE"
 
-Tell = Callable[[str], None]
-"""Is given one line for a person to read."""
+Report = Callable[[str], None]
+"""Takes one line for a person to read."""
 
 
 class StackError(Exception):
@@ -36,9 +36,9 @@ class Stack:
 class Stacks:
     """The stacks of one account and region."""
 
-    def __init__(self, client: Client, tell: Tell, poll_s: float = _POLL_S) -> None:
+    def __init__(self, client: Client, report: Report, poll_s: float = _POLL_S) -> None:
         self._client = client
-        self._tell = tell
+        self._report = report
         self._poll_s = poll_s
 
     async def find(self, name: str) -> Stack | None:
@@ -65,7 +65,7 @@ class Stacks:
             "Parameters": _given(parameters),
         }
         if before is None:
-            self._tell(f"{name}: creating")
+            self._report(f"{name}: creating")
             answer = await self._client.call(
                 # Else a failed try would leave table and bucket behind, in the next one's way.
                 "CreateStack",
@@ -82,16 +82,16 @@ class Stacks:
                 answer = await self._client.call("UpdateStack", **request)
             except Rejected as error:
                 if "No updates are to be performed" in error.message:
-                    self._tell(f"{name}: up to date")
+                    self._report(f"{name}: up to date")
                     return before.outputs
                 raise
-            self._tell(f"{name}: updating")
+            self._report(f"{name}: updating")
         after = await self._when_done(answer["StackId"])
         if after.status not in _COMPLETE:
             raise StackError(
                 f"{name} ended as {after.status}: {await self._reasons(answer['StackId'])}"
             )
-        self._tell(f"{name}: {after.status} after {monotonic() - began:.0f} s")
+        self._report(f"{name}: {after.status} after {monotonic() - began:.0f} s")
         return after.outputs
 
     async def delete(self, name: str) -> bool:
@@ -99,12 +99,12 @@ class Stacks:
         stack = await self.find(name)
         if stack is None:
             return False
-        self._tell(f"{name}: deleting")
+        self._report(f"{name}: deleting")
         await self._client.call("DeleteStack", StackName=name)
         after = await self._when_done(stack.id)
         if after.status != _DELETED:
             raise StackError(f"{name} ended as {after.status}: {await self._reasons(stack.id)}")
-        self._tell(f"{name}: deleted")
+        self._report(f"{name}: deleted")
         return True
 
     async def _when_done(self, stack_id: str) -> Stack:

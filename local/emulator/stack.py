@@ -1,24 +1,24 @@
-"""Deploys the project's own templates to the embedded AWS by its CloudFormation."""
+"""Deploys the pipeline's templates to the embedded AWS."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-import anyio
 import orjson
 
-from aws.client import Client, Connection
+from aws.client import Connection
 from aws.errors import AwsError
 from aws.sdk import open_client
-from local.emulator import template
+from local import templates
+from local.emulator.template import for_emulator
 from local.errors import LocalError
+from operations.stacks import StackError, Stacks
+from operations.templates import PIPELINE
 
 DEFAULT_STACK_NAME: Final = "participation"
 
 _POLL_S: Final = 0.02
-_IN_PROGRESS: Final = "_IN_PROGRESS"
-_COMPLETE: Final = "CREATE_COMPLETE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ async def deploy_pipeline(
     For several stacks in one emulator, pass `own_names(stack_name)` as the parameters. Raises
     LocalError where a resource cannot be made.
     """
-    outputs = await deploy(connection, "pipeline.yaml", stack_name, parameters)
+    outputs = await deploy(connection, PIPELINE, stack_name, parameters)
     return StackOutputs(
         table_name=outputs["TableName"],
         queue_url=outputs["QueueUrl"],
@@ -79,49 +79,19 @@ async def deploy(
     template_name: str,
     stack_name: str,
     parameters: Mapping[str, str] | None = None,
-) -> dict[str, str]:
-    """Deploy any template of `infra/`; returns its outputs by name. Raises LocalError."""
+) -> Mapping[str, str]:
+    """Deploy one of the pipeline's templates; returns its outputs by name. Raises LocalError."""
     async with open_client("cloudformation", connection) as client:
+        stacks = Stacks(client, lambda _line: None, _POLL_S)
         try:
-            await client.call(
-                "CreateStack",
-                StackName=stack_name,
-                TemplateBody=_body(template_name),
-                Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
-                Parameters=[
-                    {"ParameterKey": key, "ParameterValue": value}
-                    for key, value in (parameters or {}).items()
-                ],
-            )
-            return await _outputs_when_complete(client, stack_name)
+            return await stacks.apply(stack_name, template_body(template_name), parameters or {})
         except AwsError as error:
             raise LocalError(f"stack {stack_name!r} was refused: {error.message}") from error
+        except StackError as error:
+            raise LocalError(str(error)) from error
 
 
 @cache
-def _body(template_name: str) -> str:
-    return orjson.dumps(template.for_emulator(template.load(template_name))).decode()
-
-
-async def _outputs_when_complete(client: Client, stack_name: str) -> dict[str, str]:
-    while True:
-        response = await client.call("DescribeStacks", StackName=stack_name)
-        stack = response["Stacks"][0]
-        status: str = stack["StackStatus"]
-        if not status.endswith(_IN_PROGRESS):
-            break
-        await anyio.sleep(_POLL_S)
-    if status != _COMPLETE:
-        raise LocalError(
-            f"stack {stack_name!r} ended as {status}: {await _failures(client, stack_name)}"
-        )
-    return {o["OutputKey"]: o["OutputValue"] for o in stack.get("Outputs", [])}
-
-
-async def _failures(client: Client, stack_name: str) -> str:
-    response = await client.call("DescribeStackEvents", StackName=stack_name)
-    return "; ".join(
-        f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', 'no reason given')}"
-        for event in response["StackEvents"]
-        if event["ResourceStatus"].endswith("_FAILED")
-    )
+def template_body(template_name: str) -> str:
+    """One of the pipeline's templates as the emulator can make it."""
+    return orjson.dumps(for_emulator(templates.load(template_name))).decode()

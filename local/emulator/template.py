@@ -1,51 +1,15 @@
-"""Reads the project's CloudFormation templates, and leaves out what the emulator cannot make."""
+"""Leaves out of a template what the emulator cannot make."""
 
 import re
 from collections.abc import Iterator, Mapping
-from importlib.resources import files
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-import yaml
-
-Template: TypeAlias = dict[str, Any]
+from local.templates import Template
 
 UNSUPPORTED_TYPES: Final = ("AWS::Athena::NamedQuery", "AWS::ApplicationAutoScaling::")
 """Beginnings of the resource types for which MiniStack 1.5.33 refuses the whole stack."""
 
 _SUBSTITUTED: Final = re.compile(r"\$\{([A-Za-z0-9]+)")
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads the short forms (`!Ref x`) as what they stand for (`{"Ref": "x"}`)."""
-
-
-def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    value: Any
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        assert isinstance(node, yaml.MappingNode)  # noqa: S101 - YAML has no fourth kind
-        value = loader.construct_mapping(node, deep=True)
-    if suffix == "GetAtt" and isinstance(value, str):
-        value = value.split(".", 1)
-    return {suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}": value}
-
-
-_Loader.add_multi_constructor("!", _short_form)
-
-
-def load(name: str) -> Template:
-    """Read a template of `infra/` (`pipeline.yaml`), the short forms of functions spelled out."""
-    return parse((files("infra") / name).read_text())
-
-
-def parse(text: str) -> Template:
-    """Read a template, the short forms of functions spelled out."""
-    # A subclass of SafeLoader: it makes plain values only.
-    template: Template = yaml.load(text, Loader=_Loader)  # noqa: S506
-    return template
 
 
 def for_emulator(template: Template) -> Template:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from local.emulator import template
+from local import templates
 from tests.infra.test_pipeline import ACTIONS
 
 ROOT: Final = Path(__file__).parents[2]
@@ -76,7 +76,7 @@ def adapter_attributes(path: Path) -> set[str]:
 
 def allowed(policy: str) -> dict[str, list[Any]]:
     """A policy's actions, with the resources of each."""
-    statements = template.load("pipeline.yaml")["Resources"][policy]["Properties"][
+    statements = templates.load("pipeline.yaml")["Resources"][policy]["Properties"][
         "PolicyDocument"
     ]["Statement"]
     found: dict[str, list[Any]] = {}

@@ -48,10 +48,14 @@ def test_every_installation_from_the_index_asks_for_hashes() -> None:
         assert "--require-hashes" in installation or "--no-index" in installation
 
 
-def test_the_base_image_is_the_python_that_the_project_asks_for() -> None:
+def test_the_base_image_is_the_newest_python_that_make_takes() -> None:
     base = re.search(r"python:(\d+\.\d+)-slim", DOCKERFILE)
+    taken = re.search(r"^PYTHON \?= (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert base is not None
-    assert PROJECT["project"]["requires-python"] == f">={base[1]}"
+    assert taken is not None
+    versions = re.findall(r"python(\d+\.\d+)", taken[1])
+    assert base[1] == versions[0]
+    assert PROJECT["project"]["requires-python"] == f">={versions[-1]}"
 
 
 def test_the_build_is_given_what_the_wheel_holds_and_nothing_of_the_tests() -> None:

@@ -3,7 +3,6 @@
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
 import httpx
@@ -12,11 +11,12 @@ import pytest
 
 from ingest import tokens
 from tests import programs
+from operations import templates
+from operations.templates import PIPELINE, QUERIES, SERVICE
 from tests.faults.program import Program, started
 from tests.infra.image import Image, Way, built_image
 from tests.worker.support import World, now_ms, request
 
-ROOT = Path(__file__).parents[2]
 BUILT = built_image()
 WAYS: tuple[Way, ...] = ("buildah run", "read-only root")
 SECRET = "a secret of thirty-two bytes or more"  # pragma: allowlist secret
@@ -150,11 +150,11 @@ async def test_athena_is_asked_without_the_embedded_engine(world: World, image: 
     assert "1 row(s)" in end.output
 
 
-@pytest.mark.parametrize("template", ["pipeline.yaml", "queries.yaml", "service.yaml"])
+@pytest.mark.parametrize("template", [PIPELINE, QUERIES, SERVICE])
 def test_the_image_can_deploy_what_it_belongs_to(image: Image, template: str) -> None:
-    program = f"from cli.deployment import template_text; print(template_text({template!r}))"
+    program = f"from operations import templates; print(templates.text({template!r}))"
     found = in_image(image, "python", "-c", program)
-    assert found.stdout.rstrip("\n") == (ROOT / "infra" / template).read_text().rstrip("\n")
+    assert found.stdout == templates.text(template) + "\n"
 
 
 def test_the_image_says_how_it_is_run(image: Image) -> None:

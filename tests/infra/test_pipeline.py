@@ -8,12 +8,12 @@ import pytest
 
 from analytics import statements
 from config.settings import WorkerSettings
-from local.emulator import template
+from local import templates
 from schema import names
 from schema.events import DeliveryInfo, Failure, Meta, ParticipationProcessed, Timestamps
 from tests.infra.operations import called_operations
 
-PIPELINE = template.load("pipeline.yaml")
+PIPELINE = templates.load("pipeline.yaml")
 RESOURCES: dict[str, Any] = PIPELINE["Resources"]
 
 ACTIONS: dict[str, set[str]] = {

@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from config.settings import IngestSettings, WorkerSettings, load
-from local.emulator import template
+from local import templates
 
-SERVICE = template.load("service.yaml")
+SERVICE = templates.load("service.yaml")
 PARAMETERS: dict[str, Any] = SERVICE["Parameters"]
 RESOURCES: dict[str, Any] = SERVICE["Resources"]
-PIPELINE_OUTPUTS = template.load("pipeline.yaml")["Outputs"]
+PIPELINE_OUTPUTS = templates.load("pipeline.yaml")["Outputs"]
 PROGRAMS: Final[dict[str, type[WorkerSettings] | type[IngestSettings]]] = {
     "Worker": WorkerSettings,
     "Ingest": IngestSettings,

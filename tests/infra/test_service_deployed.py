@@ -1,6 +1,6 @@
 """`service.yaml` as the embedded AWS made it, and the programs run with what it gives them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -8,8 +8,8 @@ import pytest
 
 from aws.client import Connection
 from aws.sdk import open_client
+from local import templates
 from local.emulator import stack as stacks
-from local.emulator import template
 from local.emulator.stack import StackOutputs
 from tests.worker.support import World, request
 
@@ -22,7 +22,7 @@ class Deployed:
     """A deployed pair of stacks, asked through one client of each service."""
 
     def __init__(
-        self, outputs: dict[str, str], connection: Connection, clients: AsyncExitStack
+        self, outputs: Mapping[str, str], connection: Connection, clients: AsyncExitStack
     ) -> None:
         self.outputs = outputs
         self._connection = connection
@@ -63,7 +63,7 @@ async def deployed(world: World, connection: Connection) -> AsyncIterator[Deploy
     async with open_client("cloudformation", connection) as cloudformation:
         answer = await cloudformation.call("DescribeStacks", StackName=name)
     outputs = {o["OutputKey"]: o["OutputValue"] for o in answer["Stacks"][0]["Outputs"]}
-    parameters = template.load("service.yaml")["Parameters"]
+    parameters = templates.load("service.yaml")["Parameters"]
     async with AsyncExitStack() as clients:
         yield Deployed(
             await stacks.deploy(

@@ -5,28 +5,16 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from uuid import uuid4
 
-import orjson
 import pytest
 
 from aws.client import Client, Connection
 from aws.errors import AwsError
 from aws.sdk import open_client
-from local.emulator import template
-from local.emulator.stack import own_names
-from operations.deployment import (
-    PIPELINE,
-    SERVICE,
-    Deployment,
-    delete_data,
-    template_text,
-    variables,
-)
+from local.emulator.stack import own_names, template_body
+from operations import templates
+from operations.deployment import Deployment, delete_data, variables
 from operations.stacks import StackError, Stacks
-
-
-def for_emulator(name: str) -> str:
-    """A template without what the emulator refuses."""
-    return orjson.dumps(template.for_emulator(template.load(name))).decode()
+from operations.templates import PIPELINE, SERVICE
 
 
 @dataclass
@@ -60,7 +48,7 @@ async def session(connection: Connection) -> AsyncIterator[Session]:
                 f"d-{uuid4().hex[:12]}",
                 Stacks(clients["cloudformation"], lines.append, poll_s=0.02),
                 lines.append,
-                for_emulator,
+                template_body,
             ),
             lines,
             clients["athena"],
@@ -153,5 +141,5 @@ async def test_the_outputs_are_the_commands_variables(session: Session) -> None:
 
 
 def test_what_is_deployed_is_the_file_of_the_package() -> None:
-    assert "AWS::SQS::Queue" in template_text(PIPELINE)
-    assert "AWS::ECS::Service" in template_text(SERVICE)
+    assert "AWS::SQS::Queue" in templates.text(PIPELINE)
+    assert "AWS::ECS::Service" in templates.text(SERVICE)

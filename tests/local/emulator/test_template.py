@@ -1,7 +1,6 @@
-"""Reading templates, and leaving out what the emulator refuses."""
+"""Leaving out what the emulator refuses."""
 
-import pytest
-
+from local import templates
 from local.emulator import template
 
 TEMPLATE = """
@@ -30,27 +29,8 @@ Outputs:
 """
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("!Ref Queue", {"Ref": "Queue"}),
-        ("!Condition Makes", {"Condition": "Makes"}),
-        ("!GetAtt Queue.Arn", {"Fn::GetAtt": ["Queue", "Arn"]}),
-        ("!GetAtt Nested.Outputs.Url", {"Fn::GetAtt": ["Nested", "Outputs.Url"]}),
-        ("!GetAtt [Queue, Arn]", {"Fn::GetAtt": ["Queue", "Arn"]}),
-        ('!Sub "${Queue}-x"', {"Fn::Sub": "${Queue}-x"}),
-        (
-            "!If [Makes, !Ref Queue, !Ref AWS::NoValue]",
-            {"Fn::If": ["Makes", {"Ref": "Queue"}, {"Ref": "AWS::NoValue"}]},
-        ),
-    ],
-)
-def test_short_forms_are_spelled_out(text: str, value: object) -> None:
-    assert template.parse(f"Value: {text}") == {"Value": value}
-
-
 def test_unsupported_resources_go_and_so_does_what_refers_to_them() -> None:
-    kept = template.for_emulator(template.parse(TEMPLATE))
+    kept = template.for_emulator(templates.parse(TEMPLATE))
     assert set(kept["Resources"]) == {
         "WorkGroup",
         "WaitsForQuery",
@@ -61,11 +41,11 @@ def test_unsupported_resources_go_and_so_does_what_refers_to_them() -> None:
 
 
 def test_a_resource_that_only_waited_for_them_stays_and_waits_no_more() -> None:
-    resources = template.for_emulator(template.parse(TEMPLATE))["Resources"]
+    resources = template.for_emulator(templates.parse(TEMPLATE))["Resources"]
     assert resources["WaitsForQuery"]["DependsOn"] == ["WorkGroup"]
     assert resources["WaitsForQueryAlone"]["DependsOn"] == []
 
 
 def test_a_template_without_unsupported_types_stays_as_it_is() -> None:
-    pipeline = template.load("pipeline.yaml")
+    pipeline = templates.load("pipeline.yaml")
     assert template.for_emulator(pipeline) == pipeline
