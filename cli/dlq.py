@@ -2,8 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from time import time_ns
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +13,6 @@ from config.settings import CommonSettings, load
 
 if TYPE_CHECKING:
     from aws.queue import Queue
-    from operations.dead_letters import Selection
 
 app = typer.Typer(help="The dead-letter queue.", no_args_is_help=True)
 
@@ -22,8 +20,6 @@ Reason = Annotated[
     str | None,
     typer.Option(help="only this reasonCode; RETRIES_EXHAUSTED: those that SQS moved by itself"),
 ]
-
-_SHOWN_CHARACTERS = 100
 
 
 @app.command("list")
@@ -49,23 +45,14 @@ def redrive(
 
 
 async def _list(settings: CommonSettings, reason: str | None, limit: int) -> None:
-    from operations.dead_letters import Selection, browse, reason_of
+    from operations import dead_letters
+    from operations.dead_letters import Selection
 
-    selection = Selection(reason=reason)
-    shown = 0
-    async with _queues(settings) as (_, dlq), browse(dlq) as batches:
-        async for batch in batches:
-            for delivery in filter(selection.takes, batch):
-                if shown >= limit:
-                    break
-                shown += 1
-                body = delivery.body.replace("\n", " ")
-                if len(body) > _SHOWN_CHARACTERS:
-                    body = f"{body[:_SHOWN_CHARACTERS]}…"
-                sys.stdout.write(f"{delivery.message_id}  {reason_of(delivery):<20}  {body}\n")
-            if shown >= limit:
-                break
-    sys.stderr.write(f"{shown} message(s)\n")
+    async with _queues(settings) as (_, dlq):
+        letters = await dead_letters.look(dlq, Selection(reason=reason, limit=limit))
+    for letter in letters:
+        sys.stdout.write(f"{letter.message_id}  {letter.reason:<20}  {letter.beginning}\n")
+    sys.stderr.write(f"{len(letters)} message(s)\n")
 
 
 async def _redrive(
@@ -74,48 +61,33 @@ async def _redrive(
     from rich.console import Console
     from rich.progress import Progress
 
-    from operations import dead_letters as redriving
+    from operations import dead_letters
     from operations.dead_letters import Selection
 
     now_ms = time_ns() // 1_000_000
     selection = Selection(reason=reason, limit=limit, sent_before_ms=now_ms)
     async with _queues(settings) as (main, dlq):
         if dry_run:
-            counts = await _count(dlq, selection)
-            _tell(counts, f"{counts.total()} message(s) would be moved")
+            counts = Counter(letter.reason for letter in await dead_letters.look(dlq, selection))
+            _show(counts, f"{counts.total()} message(s) would be moved")
             return 0
         total = (await dlq.describe()).approximate_messages
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("redrive", total=total)
-            result = await redriving.redrive(
+            result = await dead_letters.redrive(
                 main, dlq, selection, now_ms, lambda count: progress.advance(task, count)
             )
-    _tell(result.by_reason, f"{result.moved} message(s) moved, {result.failed} stayed")
+    _show(result.by_reason, f"{result.moved} message(s) moved, {result.failed} stayed")
     return 1 if result.failed else 0
 
 
-async def _count(dlq: "Queue", selection: "Selection") -> Counter[str]:
-    from operations.dead_letters import browse, reason_of
-
-    counts: Counter[str] = Counter()
-    async with browse(dlq) as batches:
-        async for batch in batches:
-            for delivery in filter(selection.takes, batch):
-                if selection.limit is None or counts.total() < selection.limit:
-                    counts[reason_of(delivery)] += 1
-    return counts
-
-
-def _tell(counts: Counter[str], sentence: str) -> None:
+def _show(counts: Counter[str], sentence: str) -> None:
     for reason, count in counts.most_common():
         sys.stdout.write(f"{reason:<24} {count}\n")
     sys.stdout.write(f"{sentence}\n")
 
 
-@asynccontextmanager
-async def _queues(settings: CommonSettings) -> AsyncIterator[tuple["Queue", "Queue"]]:
-    from aws.queue import Queue
-    from aws.sdk import open_client
+def _queues(settings: CommonSettings) -> "AbstractAsyncContextManager[tuple[Queue, Queue]]":
+    from operations import dead_letters
 
-    async with open_client("sqs", connection_of(settings)) as sqs:
-        yield Queue(sqs, settings.queue_url), Queue(sqs, settings.dlq_url, is_dlq=True)
+    return dead_letters.queues(connection_of(settings), settings.queue_url, settings.dlq_url)

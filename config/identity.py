@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import urllib.request
+from urllib.error import HTTPError
 
 _METADATA_VARIABLE = "ECS_CONTAINER_METADATA_URI_V4"
 _TIMEOUT_S = 2.0
@@ -21,6 +22,8 @@ def worker_id(configured: str | None) -> str:
         try:
             with urllib.request.urlopen(f"{metadata_url}/task", timeout=_TIMEOUT_S) as answer:  # noqa: S310 - the scheme was checked
                 return str(json.load(answer)["TaskARN"]).rsplit("/", 1)[-1]
+        except HTTPError as refusal:
+            refusal.close()
         except (OSError, ValueError, KeyError, TypeError):
             pass
     return socket.gethostname()

@@ -8,13 +8,16 @@ from typing import Final
 
 import structlog
 
+from aws.client import Connection
 from aws.errors import Rejected
 from aws.queue import Delivery, OutgoingMessage, Queue, VisibilityChange
+from aws.sdk import open_client
 from config.limits import SQS_BATCH_BYTES, SQS_BATCH_ENTRIES, SQS_MESSAGE_ATTRIBUTES
 from schema import names
 
 RETRIES_EXHAUSTED: Final = "RETRIES_EXHAUSTED"
 """The reason of a message that SQS itself moved, after maxReceiveCount: it carries none."""
+_SHOWN_CHARACTERS: Final = 100
 _HOLD_S: Final = 120
 _LOOK_S: Final = 1
 """A short poll may come back empty from a queue that is not (AWS: "Short polling")."""
@@ -52,16 +55,47 @@ class Selection:
         )
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A message in the DLQ, for a person to read."""
+
+    message_id: str
+    reason: str
+    beginning: str
+    """The body's first characters, on one line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Redriven:
     """What a redrive did."""
 
-    moved: int = 0
+    by_reason: Counter[str] = field(default_factory=Counter)
+    """The messages moved."""
     failed: int = 0
     """Left in the DLQ for an error; run the redrive again."""
     twice: int = 0
     """Sent, but not deleted from the DLQ: they may come twice, which the worker settles."""
-    by_reason: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def moved(self) -> int:
+        """Messages that are in the main queue now."""
+        return self.by_reason.total()
+
+    def __add__(self, other: "Redriven") -> "Redriven":
+        return Redriven(
+            by_reason=self.by_reason + other.by_reason,
+            failed=self.failed + other.failed,
+            twice=self.twice + other.twice,
+        )
+
+
+@asynccontextmanager
+async def queues(
+    connection: Connection, queue_url: str, dlq_url: str
+) -> AsyncIterator[tuple[Queue, Queue]]:
+    """The main queue and its DLQ."""
+    async with open_client("sqs", connection) as sqs:
+        yield Queue(sqs, queue_url), Queue(sqs, dlq_url, is_dlq=True)
 
 
 @asynccontextmanager
@@ -89,6 +123,17 @@ async def browse(dlq: Queue) -> AsyncIterator[AsyncIterator[list[Delivery]]]:
         await _show_again(dlq, list(held.values()))
 
 
+async def look(dlq: Queue, selection: Selection) -> list[DeadLetter]:
+    """The selected messages; they stay where they are."""
+    found: list[DeadLetter] = []
+    async with browse(dlq) as batches:
+        async for batch in batches:
+            found += map(_described, filter(selection.takes, batch))
+            if selection.limit is not None and len(found) >= selection.limit:
+                break
+    return found[: selection.limit]
+
+
 async def redrive(
     main: Queue,
     dlq: Queue,
@@ -107,18 +152,14 @@ async def redrive(
             chosen = [delivery for delivery in batch if selection.takes(delivery)]
             if selection.limit is not None:
                 chosen = chosen[: selection.limit - result.moved]
-            await _move(main, dlq, chosen, at_ms, result)
+            result += await _move(main, dlq, chosen, at_ms)
             advanced(len(batch))
             if selection.limit is not None and result.moved >= selection.limit:
                 break
     return result
 
 
-async def _move(
-    main: Queue, dlq: Queue, chosen: Sequence[Delivery], at_ms: int, result: Redriven
-) -> None:
-    if not chosen:
-        return
+async def _move(main: Queue, dlq: Queue, chosen: Sequence[Delivery], at_ms: int) -> Redriven:
     sent: list[Delivery] = []
     for run in _that_fit_a_call([(delivery, _copy(delivery, at_ms)) for delivery in chosen]):
         answers: Sequence[str | Exception]
@@ -128,19 +169,21 @@ async def _move(
             answers = [refused] * len(run)
         for (delivery, _), answer in zip(run, answers, strict=True):
             if isinstance(answer, Exception):
-                result.failed += 1
                 log.warning("redrive_failed", message_id=delivery.message_id, error=str(answer))
             else:
                 sent.append(delivery)
+    failed = len(chosen) - len(sent)
     if not sent:
-        return
+        return Redriven(failed=failed)
     errors = await dlq.delete([delivery.receipt_handle for delivery in sent])
     for delivery, error in zip(sent, errors, strict=True):
-        result.moved += 1
-        result.by_reason[reason_of(delivery)] += 1
         if error is not None:
-            result.twice += 1
             log.warning("redriven_not_deleted", message_id=delivery.message_id, error=str(error))
+    return Redriven(
+        by_reason=Counter(map(reason_of, sent)),
+        failed=failed,
+        twice=sum(error is not None for error in errors),
+    )
 
 
 def _that_fit_a_call(
@@ -156,6 +199,16 @@ def _that_fit_a_call(
         runs[-1].append(pair)
         size += pair[1].size
     return runs
+
+
+def _described(delivery: Delivery) -> DeadLetter:
+    body = delivery.body.replace("\n", " ")
+    cut = "…" if len(body) > _SHOWN_CHARACTERS else ""
+    return DeadLetter(
+        message_id=delivery.message_id,
+        reason=reason_of(delivery),
+        beginning=body[:_SHOWN_CHARACTERS] + cut,
+    )
 
 
 def _copy(delivery: Delivery, at_ms: int) -> OutgoingMessage:
