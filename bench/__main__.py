@@ -105,7 +105,7 @@ def _run_worker(runs: int, arguments: argparse.Namespace, status: Console) -> Se
 
 @contextmanager
 def _progress(status: Console, total: int) -> Iterator[Step]:
-    """A progress line; the step that is told begins, the one before it is done."""
+    """A progress line; each call begins a step and ends the one before."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

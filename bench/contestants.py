@@ -115,7 +115,7 @@ OURS_NO_OP: Final = Contestant(
 )
 TASKIQ: Final = Contestant(
     name="taskiq",
-    about="taskiq with taskiq-aio-sqs, an empty task, up to 100 at once",
+    about="taskiq with taskiq-aio-sqs, an empty task, up to 100 concurrently",
     job=Job.NO_OP,
     arguments=_module("taskiq_worker"),
     messages=1_500,

@@ -39,7 +39,7 @@ def section(*, full: bool) -> Section:
     """Measure each service at each latency, in turns."""
     chosen = cores()
     with running_stub(chosen.other) as stub:
-        return tell(
+        return section_of(
             [
                 measure(service, latency_ms, stub, chosen)
                 for _ in range(FULL_RUNS if full else 1)
@@ -49,7 +49,7 @@ def section(*, full: bool) -> Section:
         )
 
 
-def tell(measurements: Sequence[Measurement]) -> Section:
+def section_of(measurements: Sequence[Measurement]) -> Section:
     """The tables, and what they say."""
     results = {
         (service.name, latency_ms): [
@@ -64,7 +64,7 @@ def tell(measurements: Sequence[Measurement]) -> Section:
         title="Ingest",
         text=[
             (
-                f"{CONNECTIONS} clients click at once, each again as soon as it is answered, "
+                f"{CONNECTIONS} clients click concurrently, each again as soon as it is answered, "
                 "every click by another user. Each service runs in a process of its own on one "
                 "core; the clients and AWS's stand-in share the other. *per core*: requests per "
                 "second of processor time, the whole process's, user and system; *CPU µs* and "

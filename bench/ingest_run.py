@@ -31,7 +31,7 @@ _SHOWN_LOG_CHARS: Final = 2_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A program under measurement; it tells its address in a log line `ingest_started`."""
+    """A program under measurement; it logs its address as `ingest_started`."""
 
     name: str
     about: str
@@ -255,7 +255,7 @@ def _running(
 
 
 def _port(service: Service, process: subprocess.Popen[bytes], log_path: Path) -> int:
-    """Wait until the service's log tells its address."""
+    """Wait until the service's log names its address."""
     deadline = time.monotonic() + _START_TIMEOUT_S
     while True:
         ended = process.poll() is not None

@@ -40,7 +40,7 @@ class Scenario:
 
     @property
     def seated_events(self) -> str:
-        """The ids of the events that have seats, as the bare loop is told them."""
+        """The ids of the events that have seats, as the bare loop gets them."""
         return ",".join(f"event-{n}" for n, seats in enumerate(self.capacities) if seats)
 
 
@@ -94,7 +94,7 @@ class Arena:
     peers_python: Path
 
     def measure(self, contestant: Contestant, scenario: Scenario, batch: int) -> Measurement:
-        """Start a program, warm it up, release its messages at once, wait for the last delete."""
+        """Start a program, warm it up, release its messages together, wait for the last delete."""
         stub = self.stub
         python = interpreter(contestant, self.peers_python)
         body = _message_body(contestant, python, stub)

@@ -131,7 +131,7 @@ def running_stub(core: int | None = None) -> Iterator[Stub]:
     try:
         line = process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the stand-in for AWS ended at once (code {process.wait()})")
+            raise RuntimeError(f"the stand-in for AWS ended immediately (code {process.wait()})")
         stub = Stub(int(line))
         try:
             stub.reset()

@@ -81,7 +81,7 @@ def full_tasks(runs: int) -> list[Task]:
 
 
 def run(tasks: Sequence[Task], arena: Arena, on_task: Callable[[str], None]) -> list[Measurement]:
-    """Make the measurements one by one; `on_task` is told what is measured next.
+    """Make the measurements one by one; `on_task` gets what is measured next.
 
     One in which AWS's stand-in was too busy to be out of the way is made again.
     """

@@ -1,11 +1,11 @@
-"""What goes wrong on the local machine, each told in one sentence that a person can act on."""
+"""What goes wrong on the local machine, each in one sentence that a person can act on."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class LocalError(Exception):
-    """The local stack cannot be had; the text says what is missing or what refused."""
+    """The local stack cannot run; the text says what is missing or what was refused."""
 
 
 @contextmanager

@@ -22,7 +22,7 @@ _STOP_WITHIN_S: Final = 40.0
 _TAIL_LINES: Final = 5
 
 LineListener = Callable[[str, Mapping[str, Any]], None]
-"""Is told of each log line: the program's name, and the line's fields."""
+"""Receives each log line: the program's name, and the line's fields."""
 
 
 @dataclass(slots=True)

@@ -40,7 +40,7 @@ class Floor:
         self._batch = batch
 
     async def run(self) -> None:
-        """Work for ever."""
+        """Work until killed."""
         while True:
             messages: list[dict[str, Any]] = []
             while len(messages) < self._batch:

@@ -25,7 +25,7 @@ class Worker:
         self._free = asyncio.Semaphore(CONCURRENCY)
 
     async def poll(self, tasks: asyncio.TaskGroup) -> None:
-        """Receive for ever, and start a task for every message."""
+        """Receive until killed, and start a task for every message."""
         while True:
             answer = await self._sqs.receive_message(**steps.RECEIVE)  # type: ignore[attr-defined]
             for message in answer.get("Messages", []):

@@ -112,7 +112,7 @@ async def _clients(_app: Starlette) -> AsyncIterator[Mapping[str, Any]]:
 
 
 def main() -> None:
-    """Serve on a free port, which the first line on standard error tells, until killed."""
+    """Serve until killed, on a free port that the first line on standard error names."""
     app = Starlette(
         routes=[Route("/events/{event_id}/participations", participate, methods=["POST"])],
         lifespan=_clients,

@@ -31,7 +31,7 @@ class Worker:
         self._free = threading.Semaphore(THREADS * 2)
 
     def poll(self, pool: ThreadPoolExecutor) -> None:
-        """Receive for ever, and hand every message to the pool."""
+        """Receive until killed, and hand every message to the pool."""
         while True:
             answer = self._sqs.receive_message(**steps.RECEIVE)
             for message in answer.get("Messages", []):

@@ -90,7 +90,7 @@ class AttributeEquals:
 
 @dataclass(frozen=True, slots=True)
 class AllOf:
-    """Several truths at once."""
+    """Several truths together."""
 
     tests: tuple[Test, ...]
 

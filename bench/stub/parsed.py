@@ -86,7 +86,7 @@ def _is_key_equality(test: Test, equals: Mapping[str, Operand]) -> bool:
 
 
 def right_sides(operands: Sequence[Operand]) -> RightSides:
-    """Work out several operands at once; raises a validation error where one is not there."""
+    """Work out several operands; raises a validation error where one is not there."""
     keys = [operand.key for operand in operands if isinstance(operand, Given)]
     if len(keys) == len(operands) > 1:
         # By far the most frequent, and nothing to work out.

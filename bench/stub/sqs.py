@@ -74,7 +74,7 @@ class Queue:
                 poll.reply(self._take(poll.payload))
 
     def receive_message(self, payload: Payload, reply: Reply) -> None:
-        """ReceiveMessage: at once if there is anything, else when something comes or time is up."""
+        """ReceiveMessage: waits, while there is nothing, until something comes or time is up."""
         if payload.get("MaxNumberOfMessages", 1) > _MAX_BATCH:
             raise errors.queue_error("InvalidParameterValue", "MaxNumberOfMessages is 1 to 10")
         wait_s = payload.get("WaitTimeSeconds", 0)

@@ -8,7 +8,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-readonly BASE=docker.io/library/python:3.11-slim-bookworm
+BASE=docker.io/library/$(sed -n 's/^ARG PYTHON_IMAGE=//p' Dockerfile)
+PYTHON=python$(sed 's/.*python:\([0-9.]*\)-.*/\1/' <<<"$BASE")
+readonly BASE PYTHON
+# The release of Debian that packages this Python; the scripts of `sid` set up any recent one.
+readonly SUITE=forky
 readonly IMAGE=localhost/participation-pipeline:verify
 readonly WORK=$PWD/var/container
 readonly STORAGE_DRIVER=${STORAGE_DRIVER:-vfs}
@@ -27,8 +31,10 @@ make_base() {
   mirror=$(grep -rhoE 'https?://[^ ]*/debian/?( |$)' /etc/apt/sources.list* 2>/dev/null | head -n 1 | tr -d ' ' || true)
   rm -rf "$root"
   # ensurepip comes with python3-venv; like the real base, ours gets no compiler.
-  debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates \
-    bookworm "$root" ${mirror:+"$mirror"} >"$WORK/debootstrap.log"
+  debootstrap --variant=minbase --include="$PYTHON,$PYTHON-venv,ca-certificates" \
+    "$SUITE" "$root" "$mirror" /usr/share/debootstrap/scripts/sid \
+    >"$WORK/debootstrap.log"
+  ln -s "/usr/bin/$PYTHON" "$root/usr/local/bin/python3"
   rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/usr/share/doc/* \
     "$root"/usr/share/man/* "$root"/var/log/*.log
   local container

@@ -87,7 +87,7 @@ def test_a_service_that_accepts_but_does_nothing_is_an_error_not_a_figure(stub: 
 
 
 def test_ratios_are_taken_run_by_run() -> None:
-    section = ingest.tell(
+    section = ingest.section_of(
         [
             *(measured(OURS, cpu_s, 5) for cpu_s in (1.0, 2.0, 9.0)),
             *(measured(PLAIN, cpu_s, 5) for cpu_s in (6.0, 12.0, 63.0)),
@@ -99,10 +99,10 @@ def test_ratios_are_taken_run_by_run() -> None:
 
 
 def test_the_targets_say_which_are_missed() -> None:
-    good = ingest.tell([measured(OURS, 1.0, 12), measured(PLAIN, 5.0, 3)]).closing
+    good = ingest.section_of([measured(OURS, 1.0, 12), measured(PLAIN, 5.0, 3)]).closing
     assert [line[:5] for line in good[1:4]] == ["- Met", "- Met", "- Met"]
     slow = measured(OURS, 1.0, 12 + 3.3)
-    bad = ingest.tell([replace(slow, calls=351), measured(PLAIN, 4.9, 3)]).closing
+    bad = ingest.section_of([replace(slow, calls=351), measured(PLAIN, 4.9, 3)]).closing
     assert [line[:8] for line in bad[1:4]] == ["- Missed", "- Missed", "- Missed"]
     assert "4.90 times" in bad[1]
     assert "0.351 AWS calls" in bad[2]
@@ -110,17 +110,17 @@ def test_the_targets_say_which_are_missed() -> None:
 
 
 def test_the_results_say_where_ours_is_worse() -> None:
-    closing = ingest.tell([measured(OURS, 1.0, 12), measured(PLAIN, 5.0, 3)]).closing
+    closing = ingest.section_of([measured(OURS, 1.0, 12), measured(PLAIN, 5.0, 3)]).closing
     assert "Half of a lone client's answers take more than 12.0 ms in *ours*" in "\n".join(closing)
 
 
 def test_a_busy_core_of_the_clients_is_reported() -> None:
     busy = replace(measured(OURS_ON_AIOBOTO3, 1.0, 3), load_utilisation=0.75)
-    _, line = ingest.tell([busy]).closing
+    _, line = ingest.section_of([busy]).closing
     assert "95% busy with *ours, aioboto3*" in line
 
 
 def test_a_service_that_shared_its_core_is_reported() -> None:
     disturbed = replace(measured(OURS, 1.0, 3), wall_s=2.0)
-    _, line = ingest.tell([measured(OURS, 1.0, 3), disturbed]).closing
+    _, line = ingest.section_of([measured(OURS, 1.0, 3), disturbed]).closing
     assert "*ours* ran for only 50% of the time" in line
