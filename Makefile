@@ -62,7 +62,7 @@ bench-full: $(READY)  ## the long benchmarks: writes bench/RESULTS.md and bench/
 
 COMPILE := $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-lock: $(READY)  ## resolve the dependencies anew into the lock files
+lock: $(READY)  ## resolve the dependencies again into the lock files
 	$(COMPILE) --extra local --group dev pyproject.toml -o requirements-dev.lock
 	$(COMPILE) -c requirements-dev.lock pyproject.toml -o requirements.lock
 	$(COMPILE) local/emulator/ministack.in -o local/emulator/ministack.lock

@@ -1,4 +1,4 @@
-"""The lake on a laptop: the time and the memory of every query, and of reading anew each time.
+"""The lake on a laptop: the time and memory of every query, and of reading the files for each.
 
 `python -m bench.lake --requests 10000000 --threads 2` prints the table of any size.
 """
@@ -96,7 +96,7 @@ async def _ask_our_engine(lake: Path, threads: int | None) -> dict[str, Any]:
 
 
 def _ask_the_files_each_time(lake: Path, threads: int | None) -> dict[str, Any]:
-    """Ask the four questions of DuckDB on the files themselves, as one would by hand."""
+    """Ask the four questions of DuckDB on the files themselves, the way a person would by hand."""
     connection = duckdb.connect(config={} if threads is None else {"threads": threads})
     connection.execute("SET integer_division = true")
     types = ", ".join(f"\"{n}\": '{kind}'" for n, kind in duckdb_dialect.table_columns().items())

@@ -67,12 +67,12 @@ class Stub:
         self._post("reset", {"latencyMs": latency_ms})
 
     def seed_requests(self, count: int, seats: Sequence[int], *, first_user: int = 0) -> None:
-        """Store requests in turns over events with so many seats, and hold their messages back."""
+        """Store requests in turns over events with these seats, and hold their messages back."""
         events = [{"eventId": f"event-{n}", "seats": s} for n, s in enumerate(seats)]
         self._post("seed", {"events": events, "requests": count, "firstUser": first_user})
 
     def seed_messages(self, count: int, body: str, attributes: object = None) -> None:
-        """Hold back messages with a body of somebody else's making."""
+        """Hold back messages with a given body."""
         self._post("seed", {"body": body, "count": count, "messageAttributes": attributes})
 
     def release(self) -> None:
@@ -80,7 +80,7 @@ class Stub:
         self._post("release", {})
 
     def wait(self, deleted: int, timeout_s: float) -> Figures:
-        """Wait until so many messages are deleted; raises TimeoutError with what was seen."""
+        """Wait until `deleted` messages are gone; raises TimeoutError with what was seen."""
         figures = self._figures("wait", {"deleted": deleted, "timeout_s": timeout_s})
         if figures.deleted < deleted:
             raise TimeoutError(f"only {figures.deleted} of {deleted} messages deleted: {figures}")

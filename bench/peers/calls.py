@@ -28,7 +28,7 @@ EVENT: Final = "event-0"
 
 
 def requests_needed(calls: int) -> int:
-    """How many requests the stand-in must hold for so many calls of each operation."""
+    """How many requests the stand-in must hold for this number of calls of each operation."""
     return (calls + WARM_UP_CALLS) * _STATEMENTS
 
 

@@ -1,4 +1,4 @@
-"""Peer: the very AWS calls that our worker makes, in bare loops without its logic.
+"""Peer: exactly the AWS calls that our worker makes, in bare loops without its logic.
 
 What it lacks: decoding, deciding, leases, credits, retries, metrics, logs. What is left is the
 client's own price, below which no program of the same calls can go.

@@ -90,7 +90,7 @@ class AttributeEquals:
 
 @dataclass(frozen=True, slots=True)
 class AllOf:
-    """Several truths together."""
+    """Several conditions together."""
 
     tests: tuple[Test, ...]
 

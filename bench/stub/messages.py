@@ -40,7 +40,7 @@ class Message:
 
 @lru_cache(maxsize=1024)
 def _pieces(wanted: tuple[str, ...], count: int) -> list[str]:
-    """What follows a message's document at its so-manieth receive, around the times of sending."""
+    """What follows a message's document at its nth receive, around the times of sending."""
     system = {
         "ApproximateReceiveCount": str(count),
         "SentTimestamp": _SENT,

@@ -13,7 +13,7 @@ RightSides = Callable[[Item, Values], Sequence[Attribute]]
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A truth about an item; `equals` holds what it says attributes must equal."""
+    """A condition on an item; `equals` holds what it says attributes must equal."""
 
     test: Test
     equals: dict[str, Operand]

@@ -28,7 +28,7 @@ async def ensure_python(parent: Path | None = None, lock_file: Traversable | Non
     """Return the environment's interpreter, after building the environment where it is missing.
 
     `parent` is the folder to hold it (default: `sys.prefix`). Concurrent processes are safe: the
-    second waits for the first; a build that was killed is built anew. Raises LocalError.
+    second waits for the first; a build that was killed starts again. Raises LocalError.
     """
     parent = parent or Path(sys.prefix)
     lock_file = lock_file or files("local.emulator") / "ministack.lock"

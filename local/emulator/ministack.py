@@ -82,7 +82,7 @@ async def running(
 
 
 def _listen() -> socket.socket:
-    """Open the listening socket here: the port is then ours for good, whoever else wants one."""
+    """Open the listening socket here: nobody else can take the port any more."""
     listener = socket.socket()
     try:
         listener.bind((_HOST, 0))

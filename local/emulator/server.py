@@ -14,7 +14,7 @@ from importlib import import_module
 
 def end_with_parent() -> None:
     """Wait until standard input closes, which it does however the parent ends."""
-    # Not sys.stdin: its lock, held here for good, would break an interpreter that is ending.
+    # Not sys.stdin: its lock, held here until the end, would break an interpreter that is ending.
     while os.read(0, 1):
         pass
     os._exit(0)
