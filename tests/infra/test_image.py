@@ -10,9 +10,9 @@ import psutil
 import pytest
 
 from ingest import tokens
-from tests import programs
 from operations import templates
 from operations.templates import PIPELINE, QUERIES, SERVICE
+from tests import programs
 from tests.faults.program import Program, started
 from tests.infra.image import Image, Way, built_image
 from tests.worker.support import World, now_ms, request

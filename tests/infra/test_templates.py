@@ -41,15 +41,9 @@ def test_no_rule_of_the_linter_is_switched_off(name: str) -> None:
     assert "cfn-lint" not in templates.text(name)
 
 
-def test_the_saved_queries_can_be_had_as_a_file() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "operations.named_queries"],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=INFRA.parent,
-    )
-    assert done.stdout == templates.text(QUERIES) + "\n"
+async def test_the_saved_queries_can_be_had_as_a_file() -> None:
+    ended = await ran([sys.executable, "-m", "operations.named_queries"], {})
+    assert (ended.output, ended.exit_code) == (templates.text(QUERIES) + "\n", 0)
 
 
 def test_a_saved_query_is_its_file_word_for_word() -> None:
