@@ -18,8 +18,8 @@ def ingest() -> None:
     """Accept clicks over HTTP until SIGTERM or Ctrl-C, then answer what was accepted.
 
     Settings come from the environment (`participation config ingest` lists them). Exit codes:
-    0 everything answered, 1 SHUTDOWN_TIMEOUT_S ran out before, 2 it cannot run, 130 a second
-    signal.
+    0 everything answered, 1 SHUTDOWN_TIMEOUT_S ran out before, 2 it cannot run, 70 it crashed,
+    130 a second signal.
     """
     from ingest import server
 

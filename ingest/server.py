@@ -1,7 +1,6 @@
 """The running service: clients, gateway, app and HTTP server, and the drain at the end."""
 
 import logging
-import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -30,10 +29,12 @@ from ingest.aws_gateway import CALLS_PER_STAGE, STAGES, AwsGateway
 from ingest.jwks import KeySetError
 from ingest.metrics import IngestMetrics
 from ingest.protocol import BoundedProtocol
-from runtime import collector
+from runtime import program
 from runtime.batch_metrics import BatchMetrics
+from runtime.errors import unwrapped
 from runtime.health import LoopBeat
-from runtime.stop import ExitCode, Stop, on_signals
+from runtime.program import StartError
+from runtime.stop import ExitCode, Stop
 
 _CONNECT_TIMEOUT_S: Final = 1.0
 _READ_TIMEOUT_S: Final = 3.0
@@ -46,10 +47,6 @@ _CLOSING_S: Final = 5.0
 """What the batchers and the publisher may need after the last answer."""
 
 log = structlog.get_logger("ingest")
-
-
-class StartError(Exception):
-    """The service cannot start; the text names each thing that an operator must fix."""
 
 
 class _Drain:
@@ -88,25 +85,19 @@ async def serve(
     health = Health("starting")
     drain = _Drain(health, settings.shutdown_timeout_s)
     code = ExitCode.DEADLINE
-    failure: StartError | None = None
-    with _listener(settings.http_host, settings.http_port) as listener:
+    with _listener(settings.http_host, settings.http_port) as listener, unwrapped():
         # Cancellation reaches the watching task alone; the shield keeps everything else up
         # until what was accepted is answered.
         async with anyio.create_task_group() as watch:
             watch.start_soon(drain.watch, stop or Stop())
             with drain.scope:
-                try:
-                    async with _app(settings, connection, health) as app:
-                        server = _Server(app, settings.shutdown_timeout_s)
-                        drain.server = server
-                        code = await server.answer(
-                            listener, lambda: _started(listener, health, task_status)
-                        )
-                except StartError as error:
-                    failure = error  # raised past the task group, which would wrap it
+                async with _app(settings, connection, health) as app:
+                    server = _Server(app, settings.shutdown_timeout_s)
+                    drain.server = server
+                    code = await server.answer(
+                        listener, lambda: _started(listener, health, task_status)
+                    )
             watch.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
     log.info("ingest_stopped", exit_code=int(code))
     return code
 
@@ -120,24 +111,10 @@ def _started(listener: socket.socket, health: Health, task_status: TaskStatus[st
 
 
 async def run(settings: IngestSettings, connection: Connection) -> ExitCode:
-    """Serve until SIGTERM or SIGINT, and drain; a second signal ends the process immediately."""
-    collector.tune()
-    stop = Stop()
-    try:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(on_signals, stop, _interrupt)
-            code = await serve(settings, connection=connection, stop=stop)
-            tasks.cancel_scope.cancel()
-    except* StartError as group:
-        for error in group.exceptions:
-            log.error("cannot_run", error=str(error))  # noqa: TRY400 - the sentence says it all
-        code = ExitCode.CANNOT_RUN
-    return code
-
-
-def _interrupt() -> None:
-    log.warning("interrupted")
-    os._exit(ExitCode.INTERRUPTED)
+    """Serve until SIGTERM or SIGINT, and drain; returns the exit code."""
+    return await program.run(
+        "ingest", lambda stop: serve(settings, connection=connection, stop=stop)
+    )
 
 
 class _Server(uvicorn.Server):
@@ -166,9 +143,14 @@ class _Server(uvicorn.Server):
     async def answer(self, listener: socket.socket, on_started: Callable[[], None]) -> ExitCode:
         """Serve until `should_exit`; returns whether all that was accepted was answered."""
         self._on_started = on_started
-        await self._serve(sockets=[listener])
+        await self.serve(sockets=[listener])
         state = self.server_state
         return ExitCode.DEADLINE if state.tasks or state.connections else ExitCode.DRAINED
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the program."""
+        yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then announce it."""

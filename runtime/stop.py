@@ -1,6 +1,5 @@
-"""How a program ends: the request to stop, the signals that make it, and the exit codes."""
+"""How a program ends: the request to stop, and the exit codes."""
 
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -19,7 +18,7 @@ class ExitCode(IntEnum):
     CRASHED = 70
     """An error that nobody foresaw (sysexits.h: EX_SOFTWARE)."""
     INTERRUPTED = 130
-    """A second signal ended it without draining."""
+    """A second signal ended it immediately."""
 
 
 class Stop:
@@ -68,12 +67,3 @@ class Stop:
                 yield
         finally:
             self._waits.discard(scope)
-
-
-async def on_signals(stop: Stop, interrupt: Callable[[], None]) -> None:
-    """Request the stop at SIGTERM or SIGINT; where it is requested already, interrupt."""
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _ in signals:
-            if stop.requested:
-                interrupt()
-            stop.request()

@@ -1,4 +1,4 @@
-"""The worker as a process: checks at the start, signals, one deadline for the drain, exit codes."""
+"""The worker as a process: checks at the start, one deadline for the drain, its health."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -7,7 +7,6 @@ from typing import Final
 
 import anyio
 import structlog
-from anyio.abc import TaskGroup
 from prometheus_client import CollectorRegistry
 
 from aws import checks
@@ -20,8 +19,8 @@ from aws.table import Table
 from config import identity
 from config.limits import SQS_BATCH_ENTRIES
 from config.settings import WorkerSettings, drain_reserve_s
-from runtime import collector, health
-from runtime.stop import ExitCode, on_signals
+from runtime import health, program
+from runtime.stop import ExitCode, Stop
 from worker import pipeline
 from worker.leases import Leases
 from worker.metrics import WorkerMetrics
@@ -36,12 +35,16 @@ log = structlog.get_logger("worker")
 
 @asynccontextmanager
 async def assemble(
-    settings: WorkerSettings, connection: Connection, clock: Callable[[], int] | None = None
+    settings: WorkerSettings,
+    connection: Connection,
+    clock: Callable[[], int] | None = None,
+    stop: Stop | None = None,
 ) -> AsyncIterator[Parts]:
     """Open the clients, check what must exist, and put the parts together.
 
     Raises Fatal with one line for each thing that is missing or forbidden: PutEvents to a
     missing bus *succeeds* and drops the event, so nothing but a check can find out.
+    A stop requested meanwhile ends the checks: the parts then have nothing to do but drain.
     """
     metrics = WorkerMetrics(CollectorRegistry())
     polls = settings.pollers + settings.dlq_pollers
@@ -77,7 +80,10 @@ async def assemble(
         dlq = Queue(sqs, settings.dlq_url, is_dlq=True)
         table = Table(dynamodb, settings.table_name)
         bus = Bus(events, settings.event_bus_name)
-        description = await check_all(queue, dlq, table, bus)
+        stop = stop or Stop()
+        description: QueueDescription | None = None
+        with stop.interrupts():
+            description = await check_all(queue, dlq, table, bus)
         yield Parts(
             settings=settings,
             worker_id=identity.worker_id(settings.worker_id),
@@ -87,7 +93,8 @@ async def assemble(
             bus=bus,
             metrics=metrics,
             clock=clock or (lambda: time_ns() // 1_000_000),
-            max_receive_count=description.max_receive_count,
+            max_receive_count=description.max_receive_count if description else None,
+            stop=stop,
         )
 
 
@@ -123,25 +130,16 @@ async def check_all(queue: Queue, dlq: Queue, table: Table, bus: Bus) -> QueueDe
 
 async def run(settings: WorkerSettings, connection: Connection) -> ExitCode:
     """Run the worker until a signal stops it; returns its exit code."""
-    collector.tune()
-    return_code = ExitCode.CANNOT_RUN
-    try:
-        async with assemble(settings, connection) as parts:
+
+    async def main(stop: Stop) -> ExitCode:
+        async with assemble(settings, connection, stop=stop) as parts:
             return await supervise(parts)
-    except* AwsError as group:
-        for error in _leaves(group):
-            log.error("cannot_run", error=str(error))  # noqa: TRY400 - the sentence says it all
-    except* OSError as group:
-        for os_error in _leaves(group):
-            log.error("cannot_run", error=str(os_error))  # noqa: TRY400
-    except* Exception:
-        log.exception("crashed")
-        return_code = ExitCode.CRASHED
-    return return_code
+
+    return await program.run("worker", main, AwsError, OSError)
 
 
-async def supervise(parts: Parts, *, handle_signals: bool = True) -> ExitCode:
-    """Run a pipeline with its HTTP port and its signals, and drain it when asked to."""
+async def supervise(parts: Parts) -> ExitCode:
+    """Run a pipeline with its HTTP port, and drain it when the stop is requested."""
     settings = parts.settings
     beat = health.LoopBeat(parts.metrics.registry)
     with health.serve(
@@ -156,7 +154,7 @@ async def supervise(parts: Parts, *, handle_signals: bool = True) -> ExitCode:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(beat.run)
-                code = await _run_to_the_end(parts, tasks, handle_signals=handle_signals)
+                code = await _run_to_the_end(parts)
                 tasks.cancel_scope.cancel()
         finally:
             _log_the_end(parts, code)
@@ -175,38 +173,26 @@ def _log_the_end(parts: Parts, code: ExitCode) -> None:
     )
 
 
-async def _run_to_the_end(parts: Parts, tasks: TaskGroup, *, handle_signals: bool) -> ExitCode:
+async def _run_to_the_end(parts: Parts) -> ExitCode:
     """Run the pipeline; after a stop it has until the deadline, and a moment to hand back."""
-    code = ExitCode.DRAINED
     total_s = parts.settings.shutdown_timeout_s
     reserve_s = drain_reserve_s(total_s)
     scope = anyio.CancelScope()
 
-    async def on_stop() -> None:
-        await parts.stop.wait()
+    def begin_to_drain() -> None:
         scope.deadline = anyio.current_time() + total_s - reserve_s
         log.info("worker_stopping", timeout_s=total_s, in_flight=_held(parts))
 
-    def interrupt() -> None:
-        nonlocal code
-        code = ExitCode.INTERRUPTED
-        scope.cancel()
-
-    tasks.start_soon(on_stop)
-    if handle_signals:
-        tasks.start_soon(on_signals, parts.stop, interrupt)
+    parts.stop.calls(begin_to_drain)
     try:
         with scope:
             await pipeline.run(parts)
     finally:
-        if scope.cancelled_caught and code is ExitCode.DRAINED:
-            code = ExitCode.DEADLINE
-        if parts.state.failure is not None:
-            code = ExitCode.CANNOT_RUN
-        if code is not ExitCode.INTERRUPTED:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(reserve_s * 0.8):
-                await _hand_back_the_rest(parts)
-    return code
+        with anyio.CancelScope(shield=True), anyio.move_on_after(reserve_s * 0.8):
+            await _hand_back_the_rest(parts)
+    if parts.state.failure is not None:
+        return ExitCode.CANNOT_RUN
+    return ExitCode.DEADLINE if scope.cancelled_caught else ExitCode.DRAINED
 
 
 async def _hand_back_the_rest(parts: Parts) -> None:
@@ -257,10 +243,3 @@ def _limits(settings: WorkerSettings) -> dict[str, int]:
         "max_in_flight": settings.max_in_flight,
         "batch_max_messages": settings.batch_max_messages,
     }
-
-
-def _leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:
-    leaves: list[Exception] = []
-    for error in group.exceptions:
-        leaves.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
-    return leaves

@@ -1,8 +1,10 @@
 """The running service: starting, what it needs, draining, signals, and raw connections."""
 
 import contextlib
+import re
 import signal
 import socket
+import time
 from typing import Any
 
 import anyio
@@ -13,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ingest import protocol, server
-from ingest.server import StartError
+from runtime.program import StartError
 from runtime.stop import ExitCode
 from tests.faults.actions import Fault, Refuse
 from tests.ingest.live import CLICK, Live, click, client_of
@@ -48,6 +50,15 @@ async def test_figures_of_aws_calls_and_batches_are_there_under_the_same_names(
     assert 'ingest_batch_flushes_total{stage="send",trigger="idle"} 1.0' in after
     assert 'ingest_batch_messages_sum{stage="insert"} 1.0' in after
     assert 'aws_call_seconds_count{operation="SendMessageBatch",service="sqs"} 1.0' in after
+
+
+async def test_what_blocks_the_event_loop_shows_in_its_figures(live: Live) -> None:
+    async with live.ingest() as http:
+        time.sleep(1)  # noqa: ASYNC251 - the blocking is what is measured
+        figures = (await http.get("/metrics")).text
+
+    [lag] = re.findall(r"^event_loop_lag_seconds (.+)$", figures, re.MULTILINE)
+    assert float(lag) > 0.4
 
 
 async def start_error(live: Live, **changes: Any) -> str:

@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 OVERRIDDEN = {
-    uvicorn.Server: {"startup": ["self", "sockets"]},
+    uvicorn.Server: {"startup": ["self", "sockets"], "capture_signals": ["self"]},
     HttpToolsProtocol: {
         "connection_made": ["self", "transport"],
         "connection_lost": ["self", "exc"],
@@ -27,7 +27,7 @@ OVERRIDDEN = {
     },
 }
 """Methods that ours replace and call, with the parameters that they must keep."""
-CALLED = {uvicorn.Server: {"_serve": ["self", "sockets"]}}
+CALLED = {uvicorn.Server: {"serve": ["self", "sockets"]}}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from aws.errors import Fatal, Transient
 from aws.queue import Delivery, Queue
 from aws.table import Table
 from local.emulator.stack import StackOutputs
-from runtime.stop import ExitCode
+from runtime.stop import ExitCode, Stop
 from tests.aws.scripted import ScriptedClient
 from tests.virtual_time import virtual_time
 from tests.worker.fakes import (
@@ -145,6 +145,26 @@ async def test_a_worker_on_a_stack_that_is_not_there_says_so_and_ends(
     assert "DLQ_URL" not in line["error"]
 
 
+async def test_a_stop_while_it_starts_ends_the_checks_immediately() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        stop = Stop()
+        connection = Connection("ap-northeast-2", url, "key", "secret")
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as tasks:
+
+                async def start() -> None:
+                    settings = settings_of(aws_endpoint_url=url)
+                    async with daemon.assemble(settings, connection, stop=stop) as parts:
+                        assert parts.stop.requested
+
+                tasks.start_soon(start)
+                await anyio.sleep(0.1)
+                stop.request()
+
+
 @dataclass(slots=True)
 class Running:
     """A worker over stand-ins."""
@@ -174,7 +194,7 @@ async def supervise(here: Running, stop_after_s: float) -> ExitCode:
     codes: list[ExitCode] = []
 
     async def run() -> None:
-        codes.append(await daemon.supervise(here.parts, handle_signals=False))
+        codes.append(await daemon.supervise(here.parts))
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run)
@@ -239,7 +259,7 @@ async def test_what_only_an_operator_can_mend_ends_the_worker() -> None:
     here = running(receive_wait_s=1)
     here.queue.receives = [Fatal("sqs", "ReceiveMessage", "AccessDenied", "no")]
 
-    assert await daemon.supervise(here.parts, handle_signals=False) is ExitCode.CANNOT_RUN
+    assert await daemon.supervise(here.parts) is ExitCode.CANNOT_RUN
 
     assert here.parts.state.failure is not None
     assert here.parts.state.failure.code == "AccessDenied"
@@ -249,7 +269,7 @@ def test_a_taken_port_ends_the_worker() -> None:
     async def main(port: int) -> None:
         here = running(http_port=port)
         with pytest.raises(OSError, match="in use"):
-            await daemon.supervise(here.parts, handle_signals=False)
+            await daemon.supervise(here.parts)
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
