@@ -7,6 +7,7 @@ import sqlglot
 from sqlglot import exp
 
 from analytics import statements
+from analytics.openx_lines import Shape
 from analytics.results import ColumnType
 
 _MICROSECONDS: Final = 1_000_000
@@ -57,27 +58,34 @@ def _rewritten(node: exp.Expr) -> exp.Expr:
 
 
 @cache
-def table_columns() -> dict[str, str]:
-    """The table's columns with their DuckDB types, in the DDL's order and spelling.
-
-    The keys of the lines are camelCase; read by lower-cased names they would all be NULL.
-    """
-    return {column.name: _duckdb_type(column.args["kind"]) for column in _column_definitions()}
-
-
-def _column_definitions() -> list[exp.ColumnDef]:
+def table_shape() -> Shape:
+    """The table's columns, in the DDL's order and spelling, as the lines' keys are spelled."""
     create = sqlglot.parse_one(statements.load("create_table").sql, read="hive")
-    schema = create.this
-    return [node for node in schema.expressions if isinstance(node, exp.ColumnDef)]
+    return _shape(create.this.expressions)
 
 
-def _duckdb_type(kind: exp.DataType) -> str:
-    if kind.this == exp.DType.STRUCT:
-        fields = ", ".join(
-            f'"{field.name}" {_duckdb_type(field.args["kind"])}' for field in kind.expressions
-        )
-        return f"STRUCT({fields})"
-    return _HIVE_TYPES[kind.this]
+@cache
+def table_columns() -> dict[str, str]:
+    """The table's columns with their DuckDB types."""
+    return {name: _duckdb_type(kind) for name, kind in table_shape().items()}
+
+
+def struct_type(columns: Shape) -> str:
+    """A struct of such fields."""
+    fields = ", ".join(f'"{name}" {_duckdb_type(kind)}' for name, kind in columns.items())
+    return f"STRUCT({fields})"
+
+
+def _duckdb_type(kind: str | Shape) -> str:
+    return kind if isinstance(kind, str) else struct_type(kind)
+
+
+def _shape(nodes: list[exp.Expr]) -> Shape:
+    kinds = {node.name: node.args["kind"] for node in nodes if isinstance(node, exp.ColumnDef)}
+    return {
+        name: _shape(kind.expressions) if kind.this == exp.DType.STRUCT else _HIVE_TYPES[kind.this]
+        for name, kind in kinds.items()
+    }
 
 
 def result_type(duckdb_type: str) -> ColumnType:

@@ -1,7 +1,6 @@
 """The embedded engine: the lake's files in DuckDB, asked by the same statements as Athena."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,12 +14,11 @@ import anyio.lowlevel
 import anyio.to_thread
 import duckdb
 
-from analytics import duckdb_dialect, lake_files, statements
+from analytics import duckdb_dialect, lake_files, lake_lines, statements
 from analytics.engine import Coverage, LakeError, Partition, Progress, QueryFailed, empty_range_note
 from analytics.lake_files import LakeFile
 from analytics.parameters import Parameters
 from analytics.results import Column, QueryResult, Row, Value
-from schema.names import LAKE_TABLE
 
 DEFAULT_MEMORY_BYTES: Final = 2 * 1024**3
 _INTERRUPT_EVERY_S: Final = 0.02
@@ -63,7 +61,7 @@ class LocalEngine:
         self._loaded: dict[Partition, tuple[LakeFile, ...]] = {}
         self._malformed: dict[Partition, int] = {}
         self._turn = anyio.Lock()
-        self._define_tables()
+        lake_lines.define_tables(self._connection)
 
     async def __aenter__(self) -> Self:
         """Return the engine itself."""
@@ -118,7 +116,7 @@ class LocalEngine:
         begun, ended = Event(), Event()
         results: list[_Result] = []
 
-        def work_and_tell() -> _Result:
+        def work_and_report_the_end() -> _Result:
             begun.set()
             try:
                 return work()
@@ -139,25 +137,13 @@ class LocalEngine:
             try:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(interrupt_when_cancelled)
-                    results.append(await anyio.to_thread.run_sync(work_and_tell))
+                    results.append(await anyio.to_thread.run_sync(work_and_report_the_end))
                     tasks.cancel_scope.cancel()
             except ExceptionGroup as group:
                 # An interrupted query fails; to a caller who cancelled it, it is cancelled.
                 await anyio.lowlevel.checkpoint_if_cancelled()
                 raise group.exceptions[0] from None
         return results[0]
-
-    def _define_tables(self) -> None:
-        columns = ", ".join(f'"{n}" {t}' for n, t in duckdb_dialect.table_columns().items())
-        self._connection.execute("SET TimeZone = 'UTC'")
-        # Athena divides whole numbers to whole numbers.
-        self._connection.execute("SET integer_division = true")
-        self._connection.execute(f"CREATE TABLE {LAKE_TABLE} ({columns}, dt VARCHAR, hour VARCHAR)")
-        self._connection.execute(
-            f'CREATE VIEW "{LAKE_TABLE}$partitions" AS SELECT DISTINCT dt, hour FROM {LAKE_TABLE}'  # noqa: S608
-        )
-        view = statements.load("create_requests_view")
-        self._connection.execute(duckdb_dialect.translate(view.sql))
 
     def _run(self, name: str, parameters: Parameters, progress: Progress | None) -> QueryResult:
         statement = statements.load(name)
@@ -207,33 +193,13 @@ class LocalEngine:
         unlawful = next((f.path for f in files if _GLOB_CHARACTERS & set(str(f.path))), None)
         if unlawful is not None:
             raise LakeError(f"{unlawful}: DuckDB would read the name as a pattern; move the lake")
-        keys = [[partition.dt, partition.hour] for partition in partitions]
-        with _transaction(self._connection) as connection:
-            connection.executemany(f"DELETE FROM {LAKE_TABLE} WHERE dt = ? AND hour = ?", keys)  # noqa: S608
-            if files:
-                connection.execute(self._insert_sql(), [[str(file.path) for file in files]])
-            counts = connection.execute(
-                f"SELECT dt, hour, count(*) FROM {LAKE_TABLE} WHERE schemaVersion IS NULL GROUP BY ALL"  # noqa: S608, E501
-            ).fetchall()
-        self._malformed = {Partition(dt, hour): malformed for dt, hour, malformed in counts}
-
-    def _insert_sql(self) -> str:
-        """Read the lines as they are: a malformed one becomes a row of NULLs, as on Athena.
-
-        The partition is cut from the path by position, because a folder above the lake may be
-        named like a partition too.
-        """
-        columns = duckdb_dialect.table_columns()
-        names = ", ".join(f'"{name}"' for name in columns)
-        types = ", ".join(f"\"{name}\": '{kind}'" for name, kind in columns.items())
-        day_at = len(str(lake_files.events_folder(self._lake_dir))) + len("/dt=") + 1
-        hour_at = day_at + len("2026-01-04/hour=")
-        return f"""
-            INSERT INTO {LAKE_TABLE}
-            SELECT {names}, substr(lake_file, {day_at}, 10), substr(lake_file, {hour_at}, 2)
-            FROM read_ndjson(?, columns = {{{types}}}, ignore_errors = true,
-                             hive_partitioning = false, filename = 'lake_file')
-        """  # noqa: S608 - names and types come from our own DDL
+        self._malformed = lake_lines.replace(
+            self._connection,
+            partitions,
+            [file.path for file in files],
+            events_folder=lake_files.events_folder(self._lake_dir),
+            scratch=Path(self._work_dir.name) / "odd_lines.ndjson",
+        )
 
     def _notes(self, wanted: list[Partition], name: str, parameters: Parameters) -> tuple[str, ...]:
         if not wanted:
@@ -247,19 +213,6 @@ class LocalEngine:
 def _of_days(found: Iterable[Partition], days: tuple[date, date]) -> list[Partition]:
     first, last = (day.isoformat() for day in days)
     return [partition for partition in found if first <= partition.dt <= last]
-
-
-@contextmanager
-def _transaction(
-    connection: duckdb.DuckDBPyConnection,
-) -> Iterator[duckdb.DuckDBPyConnection]:
-    connection.begin()
-    try:
-        yield connection
-    except BaseException:
-        connection.rollback()
-        raise
-    connection.commit()
 
 
 def _row(values: tuple[Any, ...]) -> Row:

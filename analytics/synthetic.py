@@ -28,14 +28,15 @@ _BURST_MS: Final = 90_000
 _OBJECT_BYTES: Final = 1024 * 1024
 """The size at which Firehose closes an object (g1 §8.2)."""
 
-_MALFORMED: Final = (
+MALFORMED: Final = (
     b'{"schemaVersion":1,"env":"dev","eventId":"event-',
     b"{not json}",
-    b"[1,2,3]",
+    b"",
     b"\xff\xfe\x00 binary",
     b'"a string"',
-    b'{"schemaVersion":1}}',
+    b'{"schemaVersion":1,}',
 )
+"""Lines that are no event to Athena either, which reads `[1,2,3]` or `{…}}` as one."""
 _CAUSES: Final = (
     (ResultCode.FAILED_WORKER, FailureClass.RETRYABLE, "ThrottlingException", "rate exceeded"),
     (ResultCode.FAILED_WORKER, FailureClass.RETRYABLE, "ReadTimeoutError", "no answer in 10 s"),
@@ -104,7 +105,7 @@ def generate(lake_dir: Path, spec: LakeSpec) -> LakeSummary:
             writer.add(arrival_ms + chance.randint(30_000, 90_000), line)
         if chance.random() < spec.malformed_ratio:
             summary.malformed += 1
-            writer.add(arrival_ms, chance.choice(_MALFORMED))
+            writer.add(arrival_ms, chance.choice(MALFORMED))
     writer.close()
     return summary
 

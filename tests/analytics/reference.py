@@ -45,8 +45,7 @@ class Lake:
         self.lines = [
             _line(path.parent.parent.name[3:], path.parent.name[5:], raw)
             for path in sorted((folder / "events").glob("dt=*/hour=*/*"))
-            for raw in path.read_bytes().split(b"\n")
-            if raw.strip()
+            for raw in path.read_bytes().splitlines()
         ]
 
     def arrived(self, p: Parameters) -> list[Line]:
@@ -372,12 +371,12 @@ def duplicate_publications(lake: Lake, p: Parameters) -> Rows:
             groups[line.request_id].append(line)
     by_size: defaultdict[int, list[bool]] = defaultdict(list)
     for lines in groups.values():
-        told = {
+        decisions = {
             (line.status, line.code, line.queued, line.finished)
             for line in lines
             if line.event_type is not None
         }
-        by_size[len(lines)].append(len(told) > 1)
+        by_size[len(lines)].append(len(decisions) > 1)
     return [
         (size, len(differ), (size - 1) * len(differ), sum(differ))
         for size, differ in sorted(by_size.items())
