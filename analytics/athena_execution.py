@@ -156,9 +156,9 @@ class Athena:
             page = {"NextToken": answer["NextToken"]}
 
     async def _stop(self, start: Mapping[str, Any]) -> None:
-        """Stop the query that was started so, even where the answer to the start was not awaited.
+        """Stop the query started with this token, even if the answer to the start never arrived.
 
-        The same start again, with its token, starts nothing and tells the query's id.
+        The same start again, with its token, starts nothing and returns the query's id.
         """
         with (
             anyio.move_on_after(_STOP_WITHIN_S, shield=True),
@@ -188,7 +188,7 @@ async def call(
 
 
 def _reason(state: str, status: Mapping[str, Any]) -> str:
-    told = status.get("StateChangeReason") or status.get("AthenaError", {}).get("ErrorMessage")
+    reason = status.get("StateChangeReason") or status.get("AthenaError", {}).get("ErrorMessage")
     if state == "CANCELLED":
-        return f"the query was cancelled: {told}" if told else "the query was cancelled"
-    return str(told or "Athena gave no reason")
+        return f"the query was cancelled: {reason}" if reason else "the query was cancelled"
+    return str(reason or "Athena gave no reason")

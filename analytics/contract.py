@@ -79,7 +79,7 @@ def defect(line: bytes) -> str | None:
         document = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         return f"not JSON: {error}"
-    # Only a RequestFailed event knows no type: nothing was read that could tell one.
+    # Only a RequestFailed event knows no type: nothing that was read gave one.
     unknown = isinstance(document, dict) and document.get("eventType") is None
     validator = _validator(REQUEST_FAILED if unknown else PARTICIPATION_PROCESSED)
     broken = next(validator.iter_errors(document), None)

@@ -9,7 +9,7 @@ from analytics.parameters import Parameters
 from analytics.results import QueryResult
 
 Progress: TypeAlias = Callable[[str], None]
-"""Is told, in one line, how far a query is."""
+"""Receives, in one line, how far a query is."""
 
 
 class LakeError(Exception):
@@ -65,7 +65,7 @@ class Engine(Protocol):
         ...
 
     async def coverage(self, parameters: Parameters) -> Coverage:
-        """Tell which partitions of the days scanned are loaded, and which are not."""
+        """Report which partitions of the days scanned are loaded, and which are not."""
         ...
 
     async def days(self) -> tuple[date, date] | None:

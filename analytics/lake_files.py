@@ -18,7 +18,7 @@ _HIDDEN: Final = ("_", ".")
 
 @dataclass(frozen=True, slots=True, order=True)
 class LakeFile:
-    """One object of the lake; size and time tell whether it changed."""
+    """One object of the lake; size and time show whether it changed."""
 
     path: Path
     size_bytes: int

@@ -1,7 +1,7 @@
 """The lake's lines as rows in DuckDB: the tables, and how a file's lines get into them.
 
-DuckDB reads the lines that the worker wrote. Asked to write what it has read, it gives such a line
-back byte by byte; any other line is odd, and openx_lines reads it as Athena does.
+DuckDB reads the lines that the worker wrote: writing what it has read, it reproduces them byte for
+byte. Any other line is odd, and openx_lines reads it as Athena does.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,14 +17,14 @@ from analytics.engine import Partition
 from schema.names import LAKE_TABLE
 
 _LINES: Final = "lake_lines"
-"""The table: the lake's rows, and the odd lines of the last reading, which are no rows."""
+"""The table: the lake's rows, and the odd lines of the last read, which do not count as rows."""
 _AS_TEXT: Final = """
     auto_detect = false, header = false, delim = '\x01\x02\x03\x04', quote = '', escape = '',
     strict_mode = false, hive_partitioning = false, ignore_errors = true, store_rejects = true,
     rejects_table = 'rejected_lines', rejects_scan = 'rejected_files',
     columns = {'line': 'VARCHAR'}, filename = 'lake_file'
 """
-"""Has DuckDB read whole lines, blank ones too; a line that is no UTF-8 is put aside."""
+"""Has DuckDB read whole lines, blank ones too; a line that is not UTF-8 is put aside."""
 _AT_A_TIME: Final = 10_000
 
 
@@ -54,10 +54,10 @@ def replace(
     events_folder: Path,
     scratch: Path,
 ) -> dict[Partition, int]:
-    """Read the partitions' rows anew from their files, all or nothing.
+    """Read the partitions' rows again from their files, all or nothing.
 
     The scratch file may be overwritten. Returns the malformed lines of every partition that has
-    any, the others that are loaded included.
+    any, including partitions loaded before.
     """
     keys = [[partition.dt, partition.hour] for partition in partitions]
     with _transaction(connection):
@@ -97,7 +97,7 @@ def _read(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], partitio
 
 
 def _read_odd_lines(connection: duckdb.DuckDBPyConnection, partition: str, scratch: Path) -> None:
-    """Add the rows of the odd lines, and of the lines that are no UTF-8."""
+    """Add the rows of the odd lines, and of the lines that are not UTF-8."""
     shape = duckdb_dialect.table_shape()
     odd = connection.execute(
         f"""

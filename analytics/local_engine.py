@@ -1,4 +1,4 @@
-"""The embedded engine: the lake's files in DuckDB, asked by the same statements as Athena."""
+"""The embedded engine: the lake's files in DuckDB, queried with the same statements as Athena."""
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
@@ -189,10 +189,10 @@ class LocalEngine:
         return wanted
 
     def _replace(self, partitions: list[Partition], files: list[LakeFile]) -> None:
-        """Read the partitions' rows anew, all or nothing."""
-        unlawful = next((f.path for f in files if _GLOB_CHARACTERS & set(str(f.path))), None)
-        if unlawful is not None:
-            raise LakeError(f"{unlawful}: DuckDB would read the name as a pattern; move the lake")
+        """Read the partitions' rows again, all or nothing."""
+        unreadable = next((f.path for f in files if _GLOB_CHARACTERS & set(str(f.path))), None)
+        if unreadable is not None:
+            raise LakeError(f"{unreadable}: DuckDB would read the name as a pattern; move the lake")
         self._malformed = lake_lines.replace(
             self._connection,
             partitions,

@@ -17,9 +17,9 @@ _JAVA_SPACE: Final = "".join(map(chr, range(0x21)))
 """What `String.trim` removes."""
 _LIMITS: Final = {"INTEGER": 2**31, "BIGINT": 2**63}
 _NUMERIC: Final = frozenset("0123456789+-.eE")
-"""Python reads more as a number than Java does: blanks around it, say."""
+"""Python reads more as a number than Java does: with blanks around it, for example."""
 
-# Objects become tuples of pairs: keys may differ in case alone, or repeat, and the last one counts.
+# Objects become tuples of pairs: keys may differ in case alone, or repeat, and the last one wins.
 _DECODER: Final = json.JSONDecoder(
     object_pairs_hook=tuple,
     parse_int=Decimal,
@@ -32,7 +32,7 @@ _DECODER: Final = json.JSONDecoder(
 def row(line: str, shape: Shape) -> dict[str, Any]:
     """The line's columns; all None for a line that is neither an object nor an array.
 
-    What follows the first object is ignored, an array is read by position.
+    What follows the first object is ignored; an array is read by position.
     """
     text = line.strip(_JAVA_SPACE)
     try:
@@ -65,7 +65,7 @@ def _column(value: Any, kind: str | Shape) -> Any:
 
 
 def _whole(text: str, limit: int) -> int | None:
-    """A number without its fraction; None for what is no number or beyond the type."""
+    """A number without its fraction; None for what is not a number or out of the type's range."""
     if not _NUMERIC.issuperset(text):
         return None
     try:
@@ -76,7 +76,7 @@ def _whole(text: str, limit: int) -> int | None:
 
 
 def _text(value: Any) -> str:
-    """A value that is no text, as JSON."""
+    """A value that is not text, as JSON."""
     if isinstance(value, tuple):
         return "{" + ",".join(f"{_text(key)}:{_text(item)}" for key, item in value) + "}"
     if isinstance(value, list):

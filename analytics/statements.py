@@ -98,7 +98,7 @@ def query_names() -> tuple[str, ...]:
 
 
 def with_bucket(sql: str, bucket: str) -> str:
-    """Put the bucket's name into a DDL statement; raises StatementError for an unlawful name."""
+    """Put the bucket's name into a DDL statement; raises StatementError for an invalid name."""
     if not _BUCKET.fullmatch(bucket) or ".." in bucket:
         raise StatementError(f"{bucket!r} is not the name of an S3 bucket")
     return sql.replace(BUCKET_PLACE, bucket)

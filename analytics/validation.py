@@ -1,4 +1,4 @@
-"""The checks a lake must pass (g1 §11), each a statement whose figure must be nought."""
+"""The checks a lake must pass (g1 §11), each a statement whose figure must be zero."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -99,7 +99,7 @@ def _malformed(result: QueryResult) -> tuple[int, str]:
 
 def _conflicting(result: QueryResult) -> tuple[int, str]:
     total = sum(_whole(value) for value in result.column("differing_count"))
-    return total, "requests whose lines tell different decisions"
+    return total, "requests whose lines hold different decisions"
 
 
 def _oversold(result: QueryResult) -> tuple[int, str]:

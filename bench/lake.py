@@ -68,7 +68,7 @@ def _need_space(folder: Path, requests: int) -> None:
 
 
 def _in_a_process(way: str, lake: Path, threads: int | None) -> dict[str, Any]:
-    """Measure in a new process, whose greatest memory is then that way's alone."""
+    """Measure in a new process, so that its peak memory is that way's alone."""
     command = [sys.executable, "-m", "bench.lake", "--way", way, "--lake", str(lake)]
     if threads is not None:
         command += ["--threads", str(threads)]
@@ -117,7 +117,7 @@ def _ask_the_files_each_time(lake: Path, threads: int | None) -> dict[str, Any]:
 
 
 def _peak_mib() -> float:
-    """The greatest resident memory of this process so far."""
+    """The peak resident memory of this process so far."""
     # Not on every system: only the measurement needs it.
     import resource  # noqa: PLC0415
 
@@ -139,7 +139,7 @@ def _section(
             f"{summary.lines:,} lines ({megabytes:,.0f} MB of NDJSON in {summary.files:,} files), "
             f"written in {generated_s:,.0f} s. Read into the temporary database in {load_s:,.1f} s "
             f"({megabytes / load_s:,.0f} MB/s); then {len(seconds)} queries in {every_s:,.1f} s. "
-            f"Greatest memory {peak_mib:,.0f} MiB, {kept} the limit of {_LIMIT_MIB:,} MiB."
+            f"Peak memory {peak_mib:,.0f} MiB, {kept} the limit of {_LIMIT_MIB:,} MiB."
         )
     ]
     each = Table(

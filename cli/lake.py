@@ -20,7 +20,7 @@ from analytics.results import ColumnType, QueryResult, text_of, to_csv, to_json
 from analytics.sources import EngineName, Source, open_athena, open_engine
 from analytics.validation import Validation
 from analytics.validation import validate as run_checks
-from cli.lake_options import Question, as_day, messages, told_to_the_operator, with_options
+from cli.lake_options import Question, as_day, messages, shown_to_the_operator, with_options
 
 app = typer.Typer(
     help="Ask the lake: on Athena, or on files with the embedded engine.", no_args_is_help=True
@@ -113,7 +113,7 @@ def query(
         typer.echo(to_json(result))
     else:
         _results.print(_table(result))
-    _tell(result)
+    _print_notes(result)
 
 
 @app.command()
@@ -176,7 +176,7 @@ def generate(
     compressed: Annotated[bool, typer.Option("--gzip")] = False,
 ) -> None:
     """Write a synthetic lake with bursts, late arrivals, repeated and malformed lines."""
-    with told_to_the_operator():
+    with shown_to_the_operator():
         spec = synthetic.LakeSpec(
             requests=requests,
             first_day=datetime.now(UTC).date() if first is None else as_day(first),
@@ -231,7 +231,7 @@ def _progress() -> Iterator[Progress]:
         yield lambda line: status.update(Text(line, style="dim"))
 
 
-def _tell(result: QueryResult) -> None:
+def _print_notes(result: QueryResult) -> None:
     """What is worth knowing besides the rows."""
     for note in result.notes:
         messages.print(note, style="yellow", markup=False, soft_wrap=True)

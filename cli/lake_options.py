@@ -1,4 +1,4 @@
-"""The options that the lake's commands share, and how their mistakes are told."""
+"""The options that the lake's commands share, and how mistakes in them are reported."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -111,7 +111,7 @@ def with_options(command: _Command) -> _Command:
     grouped = [p for make in groups.values() for p in inspect.signature(make).parameters.values()]
 
     def with_groups(**given: Any) -> None:
-        with told_to_the_operator():
+        with shown_to_the_operator():
             made = {
                 name: make(
                     **{option: given.pop(option) for option in inspect.signature(make).parameters}
@@ -129,7 +129,7 @@ def with_options(command: _Command) -> _Command:
 
 
 @contextmanager
-def told_to_the_operator() -> Iterator[None]:
+def shown_to_the_operator() -> Iterator[None]:
     """End with a message, not a traceback, where the lake or the question is at fault."""
     try:
         yield

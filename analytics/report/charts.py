@@ -245,18 +245,18 @@ def _upright(x: float, mark: Mark, number: int, size: Size) -> str:
 
 
 def _hover_columns(chart: LineChart, middles: Sequence[float], size: Size) -> list[str]:
-    """Unseen columns that tell their figures to a pointer; none where they would be too thin."""
+    """Unseen columns that show their figures to a pointer; none where they would be too thin."""
     if not 0 < len(middles) <= _HOVER_COLUMNS:
         return []
     width = size.plot_width / len(middles)
     parts = []
     for at, instant in enumerate(chart.axis.instants_s()):
-        told = [
+        figures = [
             f"{series.name}: {chart.value_text(value)}"
             for series in chart.series
             if (value := series.values[at]) is not None
         ]
-        text = escape(" · ".join([scales.instant_text(instant), *told]))
+        text = escape(" · ".join([scales.instant_text(instant), *figures]))
         parts.append(
             f'<rect class="hover" x="{middles[at] - width / 2:.1f}" y="{_TOP}" '
             f'width="{width:.1f}" height="{size.plot_height}"><title>{text}</title></rect>'

@@ -70,7 +70,7 @@ def figures(result: QueryResult, column: str, axis: TimeAxis, gap: Gap) -> Figur
 
 
 def thinned(axis: TimeAxis, at_most: int) -> TimeAxis:
-    """The axis with as many steps joined as it takes to have at most so many columns."""
+    """The axis with as many steps joined as it takes to have at most this many columns."""
     joined = -(-axis.steps // at_most)
     return TimeAxis(axis.first_s, axis.step_s * joined, -(-axis.steps // joined))
 
@@ -87,7 +87,7 @@ def peaks(values: Figures, before: TimeAxis, after: TimeAxis) -> Figures:
 def at_the_busiest(values: Figures, counts: Figures, before: TimeAxis, after: TimeAxis) -> Figures:
     """The value of the step with the highest count in each joined column.
 
-    A percentile of a few lines is chance: the highest of many such says nothing.
+    A percentile of a few lines is chance: the highest of many of them means nothing.
     """
     joined = after.step_s // before.step_s
     chosen: list[float | None] = []

@@ -14,7 +14,7 @@ class Verdict(StrEnum):
     SHOWN = "shown"
     REFUTED = "refuted"
     ELSEWHERE = "elsewhere"
-    """The data of a lake cannot tell; the reason says what can."""
+    """The data of a lake cannot show it; the reason says what can."""
 
 
 @dataclass(frozen=True, slots=True)

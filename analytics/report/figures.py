@@ -44,7 +44,7 @@ class _Lines:
     areas: Sequence[str] = ()
     """The styles of the series that are tinted."""
     weights: Figures | None = None
-    """What tells the busiest step of a joined column; None: the highest value stands for it."""
+    """Decide the busiest step of a joined column; None: the highest value stands for it."""
 
 
 def draw_all(evidence: Evidence) -> list[Figure]:

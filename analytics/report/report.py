@@ -128,7 +128,7 @@ def _view(gathered: Evidence, css: str) -> dict[str, Any]:
 
 
 def shares(distribution: QueryResult) -> list[Share]:
-    """The share of each outcome among the lines, malformed lines as one of their own."""
+    """The share of each outcome among the lines, malformed lines counted as an outcome."""
     counts = [
         (str(record["resultCode"] or ""), record["total_count"])
         for record in distribution.records()

@@ -1,5 +1,5 @@
 -- Delay histogram: lines by queue delay and by end-to-end delay, in steps of 1-2-5 ms.
--- By arrival day. bucket_from_ms is the least delay of its bucket; -1 holds the negative ones.
+-- By arrival day. bucket_from_ms is the smallest delay of its bucket; -1 holds the negative ones.
 -- Parameters: dt_from, dt_to, event_id
 WITH delays AS (
   SELECT

@@ -1,5 +1,5 @@
 -- Totals: lines, requests, repeated and malformed lines, and the span of the times.
--- By arrival day. One row. Malformed lines count under every event_id: nobody can tell whose they
+-- By arrival day. One row. Malformed lines count under every event_id: nobody knows whose they
 -- are. A line without a requestId counts as a request of its own.
 -- Parameters: dt_from, dt_to, event_id
 SELECT

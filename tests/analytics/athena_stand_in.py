@@ -55,7 +55,7 @@ class Refusal(Exception):
 
 
 class AthenaStandIn:
-    """Keeps queries, answers in Athena's forms, and does as it is told about states and errors.
+    """Keeps queries, answers in Athena's forms, with the states and errors a test asks for.
 
     Queries run on an embedded engine's database, so that both engines can be compared over the
     wire. It refuses what Athena refuses: a missing token, a wrong number of parameters, more than

@@ -98,15 +98,15 @@ async def test_a_query_is_sent_with_its_database_workgroup_output_and_literals()
 
 
 async def test_a_query_is_followed_through_its_states_and_its_pages(small_lake: Path) -> None:
-    told: list[str] = []
+    progress: list[str] = []
     with standing_in(small_lake) as server:
         assert server.engine is not None
         await server.engine.run("totals", DAY)
         server.states = ["QUEUED", "RUNNING", "RUNNING", "SUCCEEDED"]
         server.page_rows = 10
         async with _engine(server) as athena:
-            result = await athena.run("traffic_per_second", DAY, told.append)
-    assert [words.split()[1] for words in told] == ["QUEUED", "RUNNING", "RUNNING", "SUCCEEDED"]
+            result = await athena.run("traffic_per_second", DAY, progress.append)
+    assert [words.split()[1] for words in progress] == ["QUEUED", "RUNNING", "RUNNING", "SUCCEEDED"]
     assert len(result.rows) == 90
     assert server.calls["GetQueryResults"] == 10
     assert result.scanned_bytes == 93 * 400
@@ -124,7 +124,7 @@ async def test_a_failed_query_shows_athenas_reason_and_the_statement() -> None:
     assert "FROM participation_logs" in str(failure.value)
 
 
-async def test_a_query_that_somebody_else_stopped_is_told() -> None:
+async def test_a_query_that_somebody_else_stopped_is_reported() -> None:
     with standing_in() as server:
         server.states = ["RUNNING", "CANCELLED"]
         async with _engine(server) as athena:

@@ -50,7 +50,7 @@ _COLUMNS = {"requestId": "string", "delivery.attempt": "int", "delivery.isDlq": 
 
 
 @pytest.mark.parametrize(
-    ("columns", "told"),
+    ("columns", "expected"),
     [
         (_COLUMNS, []),
         (
@@ -64,8 +64,8 @@ _COLUMNS = {"requestId": "string", "delivery.attempt": "int", "delivery.isDlq": 
         ),
     ],
 )
-def test_a_difference_either_way_is_told(columns: dict[str, str], told: list[str]) -> None:
-    assert contract.differences(columns, contract.event_columns(_Event)) == told
+def test_a_difference_either_way_is_reported(columns: dict[str, str], expected: list[str]) -> None:
+    assert contract.differences(columns, contract.event_columns(_Event)) == expected
 
 
 def test_every_line_of_a_sound_lake_fits_its_schema(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_every_malformed_line_is_named(tmp_path: Path, *, compressed: bool) -> N
         ({"eventType": None}, "$.finalStatus"),
     ],
 )
-def test_a_line_of_another_shape_is_told_with_its_field(
+def test_a_line_of_another_shape_is_reported_with_its_field(
     make_lake: Make, broken: dict[str, Any], reason: str
 ) -> None:
     lines = [line("r-1", EIGHT, EIGHT, EIGHT), line("r-2", EIGHT, EIGHT, EIGHT, **broken)]
@@ -107,7 +107,7 @@ def test_a_line_of_another_shape_is_told_with_its_field(
     assert reason in violation.reason
 
 
-def test_a_line_cut_off_at_the_end_of_its_file_is_told(tmp_path: Path) -> None:
+def test_a_line_cut_off_at_the_end_of_its_file_is_reported(tmp_path: Path) -> None:
     assert contract.defect(line("r-1", EIGHT, EIGHT, EIGHT)) == "the line has no end"
 
 

@@ -64,7 +64,7 @@ def test_a_million_events_equal_plain_python(
     assert compared.returncode == 0, compared.stdout + compared.stderr
 
 
-async def test_a_wrong_lake_is_told_from_the_reference(make_lake: Make) -> None:
+async def test_a_wrong_lake_differs_from_the_reference(make_lake: Make) -> None:
     """The comparison itself can fail: a line that only one side reads differs."""
     at = ms("2026-01-04T08:00:00")
     lake = make_lake({"2026-01-04/08": [line("r-1", at, at, at)]})

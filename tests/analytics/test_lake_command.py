@@ -46,7 +46,7 @@ def _run(*arguments: str, **environment: str) -> tuple[int, str, str]:
 
 
 def test_a_query_prints_a_table_of_the_whole_lake(lake: str) -> None:
-    code, out, told = _run("query", "p95_delay", "--lake-dir", lake)
+    code, out, shown = _run("query", "p95_delay", "--lake-dir", lake)
     assert code == 0
     assert out.split() == [
         "eventId",
@@ -56,7 +56,7 @@ def test_a_query_prints_a_table_of_the_whole_lake(lake: str) -> None:
         "18",
         "36",
     ]
-    assert "1 row(s) in" in told
+    assert "1 row(s) in" in shown
 
 
 def test_a_query_prints_csv_and_json_and_nothing_else(lake: str) -> None:
@@ -70,9 +70,9 @@ def test_a_query_prints_csv_and_json_and_nothing_else(lake: str) -> None:
 
 
 def test_an_empty_range_says_so(lake: str) -> None:
-    code, _, told = _run("query", "totals", "--lake-dir", lake, "--from", "2026-03-01")
+    code, _, shown = _run("query", "totals", "--lake-dir", lake, "--from", "2026-03-01")
     assert code == 0
-    assert "No line arrived between 2026-03-01 and 2026-03-01" in told
+    assert "No line arrived between 2026-03-01 and 2026-03-01" in shown
 
 
 def test_validate_passes_a_sound_lake(lake: str) -> None:
@@ -103,15 +103,15 @@ def test_validate_names_each_line_that_breaks_the_schema(broken_lake: str) -> No
 
 
 def test_validate_of_nothing_proves_nothing(tmp_path: Path, lake: str) -> None:
-    code, _, told = _run("validate", "--lake-dir", str(tmp_path / "lake"), "--from", "2026-09-01")
+    code, _, shown = _run("validate", "--lake-dir", str(tmp_path / "lake"), "--from", "2026-09-01")
     assert code == 1
-    assert "Nothing is proven" in told
+    assert "Nothing is proven" in shown
     (tmp_path / "empty").mkdir()
     assert _run("validate", "--lake-dir", str(tmp_path / "empty"))[0] == 1
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reason"),
     [
         (["query", "nope", "--lake-dir", "."], "no statement is called 'nope'"),
         (["query", "totals"], "give --lake-dir"),
@@ -132,10 +132,12 @@ def test_validate_of_nothing_proves_nothing(tmp_path: Path, lake: str) -> None:
         (["validate", "--lines"], "give --lake-dir"),
     ],
 )
-def test_a_mistake_is_told_in_a_line_without_a_traceback(arguments: list[str], told: str) -> None:
+def test_a_mistake_is_reported_in_a_line_without_a_traceback(
+    arguments: list[str], reason: str
+) -> None:
     code, _, error = _run(*arguments)
     assert code == 2
-    assert told in " ".join(error.split())
+    assert reason in " ".join(error.split())
 
 
 def test_ddl_prints_each_definition_for_the_bucket() -> None:
@@ -154,9 +156,9 @@ def test_the_statements_are_listed() -> None:
 
 def test_a_generated_lake_is_reported(tmp_path: Path) -> None:
     out = str(tmp_path / "lake")
-    code, told, _ = _run("generate", "--out", out, "--requests", "300", "--from", "2026-01-03")
+    code, shown, _ = _run("generate", "--out", out, "--requests", "300", "--from", "2026-01-03")
     assert code == 0
-    assert "lines" in told
+    assert "lines" in shown
     code, page, _ = _run("report", "--lake-dir", out, "--out", str(tmp_path / "report"))
     assert code == 0
     assert Path(page.strip()).read_text(encoding="utf-8").startswith("<!doctype html>")
@@ -165,7 +167,7 @@ def test_a_generated_lake_is_reported(tmp_path: Path) -> None:
 def test_athena_is_asked_with_the_settings_of_the_environment(make_lake: Make) -> None:
     lake = make_lake({"2026-01-04/08": [line("r-1", EIGHT, EIGHT, EIGHT)]})
     with standing_in(lake) as server:
-        code, out, told = _run(
+        code, out, shown = _run(
             "query",
             "totals",
             "--from",
@@ -181,7 +183,7 @@ def test_athena_is_asked_with_the_settings_of_the_environment(make_lake: Make) -
         )
     assert code == 0
     assert out.splitlines()[0].startswith("line_count,malformed_line_count")
-    assert "bytes scanned" in told
+    assert "bytes scanned" in shown
     request = next(iter(server.queries.values())).request
     assert request["WorkGroup"] == "analysts"
     assert request["QueryExecutionContext"] == {"Database": "lake"}
@@ -193,9 +195,9 @@ def test_ddl_apply_and_repair_run_on_athena() -> None:
         server.states = ["SUCCEEDED"]
         options = ["--bucket", "my-lake", "--endpoint-url", server.url]
         assert _run("ddl", "--apply", *options, **_KEYS)[0] == 0
-        code, _, told = _run("repair", *options, **_KEYS)
+        code, _, shown = _run("repair", *options, **_KEYS)
     assert code == 0
-    assert "partition(s) known" in told
+    assert "partition(s) known" in shown
     sent = [query.request["QueryString"].split()[0] for query in server.queries.values()]
     assert sent[:4] == ["CREATE", "CREATE", "CREATE", "MSCK"]
 
@@ -204,10 +206,10 @@ def test_a_failed_query_on_athena_ends_with_2_and_shows_the_statement() -> None:
     with standing_in() as server:
         server.states, server.reason = ["FAILED"], "HIVE_BAD_DATA: not a bigint"
         options = ["--engine", "athena", "--endpoint-url", server.url, "--from", "2026-01-04"]
-        code, _, told = _run("query", "totals", *options, **_KEYS)
+        code, _, shown = _run("query", "totals", *options, **_KEYS)
     assert code == 2
-    assert "HIVE_BAD_DATA: not a bigint" in told
-    assert "FROM participation_logs" in told
+    assert "HIVE_BAD_DATA: not a bigint" in shown
+    assert "FROM participation_logs" in shown
 
 
 def test_ctrl_c_stops_the_query_on_athena() -> None:
@@ -240,10 +242,10 @@ def test_ctrl_c_stops_the_query_on_athena() -> None:
         try:
             assert server.started.wait(30)
             program.send_signal(signal.SIGINT)
-            _, told = program.communicate(timeout=30)
+            _, shown = program.communicate(timeout=30)
         finally:
             program.kill()
             program.wait()
     assert program.returncode != 0
     assert server.stopped.is_set()
-    assert "Traceback" not in told
+    assert "Traceback" not in shown

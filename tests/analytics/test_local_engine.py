@@ -141,7 +141,7 @@ async def test_a_definition_is_no_question(tmp_path: Path) -> None:
             await engine.run("create_table", DAY)
 
 
-async def test_a_cancelled_query_ends_at_once_and_the_engine_goes_on(
+async def test_a_cancelled_query_ends_immediately_and_the_engine_goes_on(
     make_lake: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake = make_lake({"2026-01-04/08": [line("r-1", EIGHT, EIGHT, EIGHT)]})
@@ -154,7 +154,7 @@ async def test_a_cancelled_query_ends_at_once_and_the_engine_goes_on(
         assert await _lines(engine) == 1
 
 
-async def test_queries_asked_at_once_are_answered_one_by_one(make_lake: Make) -> None:
+async def test_concurrent_queries_are_answered_one_by_one(make_lake: Make) -> None:
     lake = make_lake({"2026-01-04/08": [line("r-1", EIGHT, EIGHT, EIGHT)]})
     counts: list[int] = []
 

@@ -88,7 +88,7 @@ async def test_a_malformed_line_is_counted_everywhere_it_can_be(make_lake: Make)
         (None, None, 3, 75.0),
         ("SUCCESS", False, 1, 25.0),
     )
-    # Nobody can tell whose event a malformed line was, so it stays in the totals of each.
+    # Nobody knows whose event a malformed line was, so it stays in the totals of each.
     one = Parameters.parse("2026-01-04", "2026-01-04", "event-1")
     assert (await _rows(lake, "totals", one))[0][:3] == (4, 3, 1)
 

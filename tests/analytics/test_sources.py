@@ -56,14 +56,14 @@ def _keys(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_the_days_read_are_fetched_and_no_other(
     connection: Connection, bucket: str, tmp_path: Path
 ) -> None:
-    told: list[str] = []
+    progress: list[str] = []
     source = _source(connection, bucket, tmp_path / "lake")
     for _ in range(2):
-        async with open_engine(source, DAY, told.append) as engine:
+        async with open_engine(source, DAY, progress.append) as engine:
             assert (await engine.run("totals", DAY)).count("line_count") == 1
     days = sorted(path.name for path in (tmp_path / "lake" / "events").iterdir())
     assert days == ["dt=2026-01-03", "dt=2026-01-04", "dt=2026-01-05"]
-    assert told == [
+    assert progress == [
         f"fetched 3 new object(s) from s3://{bucket}/events/",
         f"fetched 0 new object(s) from s3://{bucket}/events/",
     ]
@@ -80,7 +80,7 @@ async def test_without_days_the_whole_lake_is_fetched_but_no_error(
     assert not await anyio.Path(fetched).exists()
 
 
-async def test_no_lake_is_told() -> None:
+async def test_no_lake_is_an_error() -> None:
     with pytest.raises(LakeError, match="no lake to read"):
         async with open_engine(Source(engine=EngineName.LOCAL), None):
             pass

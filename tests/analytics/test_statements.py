@@ -168,6 +168,6 @@ def test_a_statement_by_event_time_reads_a_day_more_on_both_sides() -> None:
         ("2026-01-04", "2026-01-04", "e" * 1025),
     ],
 )
-def test_an_unlawful_question_is_refused(first: str, last: str, event: str | None) -> None:
+def test_an_invalid_question_is_refused(first: str, last: str, event: str | None) -> None:
     with pytest.raises(ParameterError):
         Parameters.parse(first, last, event)

@@ -208,7 +208,7 @@ async def test_what_the_lake_holds_is_text_and_never_markup(
     assert hostile in _Words(page).text
 
 
-async def test_the_report_of_athena_tells_its_partitions_and_its_costs(
+async def test_the_report_of_athena_shows_its_partitions_and_its_costs(
     sound_lake: Path, tmp_path: Path
 ) -> None:
     folders = ["events/dt=2026-01-04/hour=08/object-1", "events/dt=2026-01-04/hour=09/object-2"]
@@ -233,7 +233,7 @@ async def test_the_report_of_athena_tells_its_partitions_and_its_costs(
     assert statements.load("traffic").sql in executed
 
 
-async def test_the_evidence_tells_where_it_came_from(sound_lake: Path) -> None:
+async def test_the_evidence_shows_where_it_came_from(sound_lake: Path) -> None:
     async with LocalEngine(sound_lake) as engine:
         evidence = await gather(engine, DAY)
     assert evidence.source == str(sound_lake)
