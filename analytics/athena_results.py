@@ -1,4 +1,4 @@
-"""Athena's answers as results: its column types, its timestamps, its texts for every value."""
+"""Athena's answers as results: its column types, its timestamps, its texts for values."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence

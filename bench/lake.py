@@ -170,7 +170,7 @@ def _section(
         closing=[
             (
                 f"Reading once is {ratio:.1f} times as fast for the four questions, and "
-                f"{anew_s / asked_s:,.0f} times for every four after them. Its memory is that of "
+                f"{anew_s / asked_s:,.0f} times for each four after them. Its memory is that of "
                 f"all {len(seconds)} queries."
             )
         ],

@@ -47,7 +47,7 @@ _FINE_STATEMENTS: Final = (
 _FINE_BELOW: Final = timedelta(minutes=15)
 """A run this short is a few minutes wide: seconds show its course, minutes do not."""
 
-_QUERIES_AT_ONCE: Final = 4
+_CONCURRENT_QUERIES: Final = 4
 _PACKAGES: Final = ("participation-pipeline", "duckdb", "sqlglot", "aioboto3")
 
 
@@ -99,7 +99,7 @@ async def _run_all(
     engine: Engine, names: Sequence[str], parameters: Parameters, progress: Progress | None
 ) -> dict[str, QueryResult]:
     results: dict[str, QueryResult] = {}
-    limiter = anyio.CapacityLimiter(_QUERIES_AT_ONCE)
+    limiter = anyio.CapacityLimiter(_CONCURRENT_QUERIES)
 
     async def run(name: str) -> None:
         async with limiter:

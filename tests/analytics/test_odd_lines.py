@@ -138,6 +138,17 @@ UNLIKE_ATHENA: Final[Mapping[str, tuple[bytes, list[Row] | str, list[Row]]]] = {
     "no quotes": (GOOD.replace(b'"', b""), [EVENT], [NULLS]),
     "octal": (_with(b'"attempt":1', b'"attempt":010'), [_delivery(8)], [NULLS]),
     "hexadecimal": (_with(b'"attempt":1', b'"attempt":0x1F'), [_delivery(31)], [NULLS]),
+    "octal as text": (_with(b'"attempt":1', b'"attempt":"010"'), [_delivery(8)], [_delivery(10)]),
+    "hexadecimal as text": (
+        _with(b'"attempt":1', b'"attempt":"0x1F"'),
+        [_delivery(31)],
+        [_delivery(None)],
+    ),
+    "an unknown escape": (
+        _with(b'"test"', b'"\\q"'),
+        [{**EVENT, "env": "q"}],
+        [NULLS],
+    ),
     "comments": (_with(b'"env"', b'/* here */"env"'), [EVENT], [NULLS]),
     "other separators": (
         _with(b'"env":"test",', b'"env"=>"test";').replace(b'"attempt":', b'"attempt"='),
@@ -150,6 +161,11 @@ UNLIKE_ATHENA: Final[Mapping[str, tuple[bytes, list[Row] | str, list[Row]]]] = {
         [{**EVENT, "env": "te?st"}],
     ),
     "CRLF after LF": (b"{}\n" + GOOD + b"\r", [NULLS, EVENT], [NULLS, EVENT, NULLS]),
+    "a line of 2 MB": (
+        _with(b'"test"', b'"%s"' % (b"x" * 2_000_000)),
+        [{**EVENT, "env": "x" * 2_000_000}],
+        [NULLS],
+    ),
     "a struct given as a scalar": (
         _with(b'{"attempt":1,"isDlq":false}', b"7"),
         "fails",
