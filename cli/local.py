@@ -103,7 +103,8 @@ def _folder(out: Path | None, kind: str) -> Path:
 
 def _run(main: Callable[[], Awaitable[T]]) -> T:
     """Run; Ctrl-C ends quietly after the clean-up, a foreseen error in one sentence."""
-    from local.errors import LocalError, leaves
+    from local.errors import LocalError
+    from runtime.errors import leaves
 
     interrupted = False
     try:

@@ -17,9 +17,10 @@ from aws.client import Client, ClientOptions, Connection
 from aws.errors import AwsError
 from aws.queue import Queue
 from aws.sdk import open_client
-from local.errors import LocalError, unwrapped
+from local.errors import LocalError
 from local.firehose.delivery import Delivered, StreamDelivery
 from local.firehose.settings import FirehoseTarget, firehose_targets, stream_settings
+from runtime.errors import unwrapped
 
 _CONNECTIONS: Final = 16
 _DRAIN_WITHIN_S: Final = 30.0
