@@ -3,6 +3,8 @@
 import signal
 from time import monotonic
 
+import pytest
+
 from tests.faults.actions import Fault, Hang
 from tests.faults.program import Ended, Program
 from tests.faults.proxy import FaultProxy
@@ -80,9 +82,11 @@ async def test_a_hanging_bus_does_not_hold_up_the_drain(world: World, proxy: Fau
     assert (await _visible(world))[1] == 0
 
 
+@pytest.mark.slow
 async def test_a_hanging_table_is_cut_off_at_the_deadline_and_the_messages_go_back(
     world: World, proxy: FaultProxy
 ) -> None:
+    timeout_s = 10
     await world.create_event("E1", capacity=50)
     await world.enqueue([request("E1", f"user-{n}") for n in range(50)])
     hang = proxy.add(Fault("BatchGetItem", Hang()))
@@ -90,10 +94,10 @@ async def test_a_hanging_table_is_cut_off_at_the_deadline_and_the_messages_go_ba
     async with world.program(
         endpoint_url=proxy.endpoint_url,
         VISIBILITY_TIMEOUT_S="600",
-        SHUTDOWN_TIMEOUT_S=str(TIMEOUT_S),
+        SHUTDOWN_TIMEOUT_S=str(timeout_s),
     ) as worker:
         await proxy.reached("BatchGetItem")
-        ended = await _stop(worker)
+        ended = await _stop(worker, timeout_s)
     hang.remove()
 
     assert ended.exit_code == 1
@@ -139,9 +143,9 @@ async def test_a_second_signal_ends_it_immediately(world: World, proxy: FaultPro
     assert ended.exit_code == 130
 
 
-async def _stop(worker: Program) -> Ended:
+async def _stop(worker: Program, within_s: float = TIMEOUT_S) -> Ended:
     worker.send(signal.SIGTERM)
-    return await _ended(worker)
+    return await _ended(worker, within_s)
 
 
 async def _ended(worker: Program, within_s: float = TIMEOUT_S) -> Ended:
