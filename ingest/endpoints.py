@@ -16,8 +16,8 @@ from ingest.gateway import Gateway, Position, Unavailable
 from ingest.http import Call, Handler, JsonAnswer
 from ingest.problems import Problem, bad_request, not_found, unauthorized, unavailable
 from ingest.tokens import Authenticator, Identity, InvalidToken
-from schema.ids import is_possible_id
 from schema.items import EventConfig, RequestItem
+from schema.message import is_possible_id
 
 DEFAULT_LIMIT: Final = 20
 MAX_LIMIT: Final = 100

@@ -7,8 +7,7 @@ from typing import Any, Final, Protocol
 
 import jwt
 
-from schema.ids import is_possible_id
-from schema.message import MAX_ID_BYTES
+from schema.message import MAX_ID_BYTES, is_possible_id
 
 HS256: Final = "HS256"
 LEEWAY_S: Final = 10.0

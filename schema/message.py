@@ -1,5 +1,6 @@
 """The SQS message body: its encoding, and a decoder that accepts it or names a reason."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,6 +13,9 @@ from schema.values import value
 
 MAX_ID_BYTES: Final = 512
 """Ids become parts of DynamoDB sort keys, which hold 1,024 bytes at most (AWS: Naming rules)."""
+# Control characters, lone surrogates and the two characters that SQS refuses in a message
+# (SendMessage: "Valid characters").
+_IMPOSSIBLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 class DefectReason(StrEnum):
@@ -56,6 +60,11 @@ class MessageDefect:
     detail: str
     request_id: str | None = None
     event_id: str | None = None
+
+
+def is_possible_id(text: str) -> bool:
+    """Whether a text could name an event, a request or a user: key, message and log can hold it."""
+    return not _IMPOSSIBLE.search(text) and 0 < len(text.encode()) <= MAX_ID_BYTES
 
 
 def decode(body: str) -> ParticipationMessage | MessageDefect:

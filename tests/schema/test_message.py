@@ -5,7 +5,13 @@ import pytest
 
 from schema import message
 from schema.keys import MAX_TIME_MS
-from schema.message import MAX_ID_BYTES, DefectReason, MessageDefect, ParticipationMessage
+from schema.message import (
+    MAX_ID_BYTES,
+    DefectReason,
+    MessageDefect,
+    ParticipationMessage,
+    is_possible_id,
+)
 
 IDS: dict[str, object] = {"requestId": "r1", "eventId": "e1", "userId": "u1"}
 
@@ -112,3 +118,17 @@ def test_a_defect_leaves_out_values_that_are_not_ids() -> None:
 
     assert isinstance(defect, MessageDefect)
     assert (defect.request_id, defect.event_id) == (None, None)
+
+
+@pytest.mark.parametrize("text", ["user-1", "한국어", "é" * 256, " ", "a/b"])
+def test_what_key_message_and_log_can_hold_is_a_possible_id(text: str) -> None:
+    assert is_possible_id(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "x" * 513, "é" * 257, "a\n", "\0", "\x7f", "\x85", "\ud800", "\ufffe", "a\uffff"],
+    ids=ascii,
+)
+def test_other_texts_are_no_ids(text: str) -> None:
+    assert not is_possible_id(text)
