@@ -104,7 +104,7 @@ def _read_odd_lines(connection: duckdb.DuckDBPyConnection, partition: str, scrat
         SELECT dt, hour, odd_line FROM {_LINES} WHERE odd_line IS NOT NULL
         UNION ALL
         SELECT {partition}, csv_line
-        FROM rejected_lines JOIN rejected_files AS scan(scan_id, file_id, lake_file)
+        FROM rejected_lines JOIN rejected_files AS files(scan_id, file_id, lake_file)
           USING (scan_id, file_id)
         """  # noqa: S608 - our own names
     )
