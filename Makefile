@@ -1,7 +1,7 @@
 # The project's commands. `make help` lists them.
 
-# The first of these that runs here is taken: those that the locked wheels exist for. A name alone
-# proves nothing, it may be a version manager's stand-in for a Python that is not installed.
+# The versions that the locked wheels exist for; the first that runs here is taken. A name alone
+# proves nothing: it may be a version manager's stand-in for a Python that is not installed.
 PYTHON ?= python3.14 python3.13 python3.12 python3.11 python3
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
 VENV := .venv

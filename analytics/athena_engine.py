@@ -123,7 +123,7 @@ class AthenaEngine:
     async def _notes_on_nothing_read(self, parameters: Parameters) -> tuple[str, ...]:
         empty = empty_range_note(parameters)
         if self._s3 is None or self._bucket is None:
-            hint = "Should the bucket hold files of these days, run `participation lake repair`."
+            hint = "If the bucket holds files of these days, run `participation lake repair`."
             return (f"{empty} {hint}",)
         missing = (await self.coverage(parameters)).missing
         return (missing_partitions_note(missing),) if missing else (empty,)

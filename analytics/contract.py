@@ -60,7 +60,7 @@ def differences(columns: Columns, event: Mapping[str, type]) -> list[str]:
 
 
 def line_violations(lake_dir: Path) -> Iterator[LineViolation]:
-    """Hold every line of a lake against the JSON Schemas (2020-12) of its events."""
+    """Check every line of a lake against the JSON Schemas (2020-12) of its events."""
     for files in lake_files.find(lake_dir).values():
         for file in files:
             opened = open_gzip if file.path.suffix == ".gz" else open

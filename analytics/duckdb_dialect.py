@@ -71,7 +71,7 @@ def table_columns() -> dict[str, str]:
 
 
 def struct_type(columns: Shape) -> str:
-    """A struct of such fields."""
+    """A struct of these columns."""
     fields = ", ".join(f'"{name}" {_duckdb_type(kind)}' for name, kind in columns.items())
     return f"STRUCT({fields})"
 

@@ -9,7 +9,7 @@ from analytics.parameters import Parameters
 from analytics.results import QueryResult
 
 Progress: TypeAlias = Callable[[str], None]
-"""Receives, in one line, how far a query is."""
+"""Receives a query's progress as one line."""
 
 
 class LakeError(Exception):

@@ -1,4 +1,4 @@
-"""The files of a lake on disk: which partition each lies in, and which folders are no partition."""
+"""The files of a lake on disk: which partition each is in, and which folders are none."""
 
 import re
 from collections import defaultdict

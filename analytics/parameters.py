@@ -24,7 +24,7 @@ class Parameters:
 
     A statement by arrival day reads the partitions from `dt_from` to `dt_to`. A statement by event
     time keeps the events of those days, and reads `slack_days` more on both sides, for lines whose
-    arrival lies on the other side of midnight.
+    arrival falls on the other side of midnight.
     """
 
     dt_from: date

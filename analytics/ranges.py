@@ -1,4 +1,4 @@
-"""Which days to ask about when nobody says."""
+"""Which days to ask about when none are given."""
 
 from datetime import date, datetime
 

@@ -199,7 +199,7 @@ def _outcome(
 def _arrival_ms(
     finished_ms: int, spec: LakeSpec, chance: random.Random, summary: LakeSummary
 ) -> int:
-    """The time that names the object's folder: its oldest record's, so it may lie before ours."""
+    """The time that names the object's folder: its oldest record's, so it may be before ours."""
     if chance.random() < spec.late_ratio:
         summary.late += 1
         return finished_ms + chance.randint(_HOUR_MS, 6 * _HOUR_MS)

@@ -37,7 +37,7 @@ class Validation:
 
     @property
     def passed(self) -> bool:
-        """Whether every check passed; an empty range passes none, for it proves nothing."""
+        """Whether every check passed; an empty range passes none, because it proves nothing."""
         return self.line_count > 0 and all(check.passed for check in self.checks)
 
 

@@ -69,7 +69,7 @@ class Bus:
         ]
 
     async def check(self) -> None:
-        """Raise Fatal where the bus does not exist, Transient where EventBridge is away."""
+        """Raise Fatal where the bus does not exist, Transient where EventBridge is unavailable."""
         await self._client.call("DescribeEventBus", Name=self.name)
 
 

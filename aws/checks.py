@@ -7,7 +7,7 @@ import anyio
 from aws.errors import AwsError
 
 Check = Callable[[], Awaitable[object]]
-"""Returns where the thing is there; raises AwsError."""
+"""Returns if the thing exists; raises AwsError."""
 
 
 async def failures(checks: Mapping[tuple[str, str], Check]) -> list[str]:

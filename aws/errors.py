@@ -37,7 +37,7 @@ class Transient(AwsError):
 
     @property
     def is_throttle(self) -> bool:
-        """Whether the service refused the call for its rate, so that it took no effect."""
+        """Whether the service refused the call because of its rate, so that it took no effect."""
         return self.code in THROTTLE_CODES
 
 

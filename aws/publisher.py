@@ -250,7 +250,7 @@ class Publisher:
         counts = {reason: len(request_ids) for reason, request_ids in lost.items()}
         for reason, count in counts.items():
             self._observer.lost(reason, count)
-        # One warning a failed call, whatever the mixture of reasons (g1 §7.1).
+        # One warning per failed call, whatever the mixture of reasons (g1 §7.1).
         log.warning(
             "publish_failed",
             reasons=counts,

@@ -1,4 +1,4 @@
-"""One measurement of an ingest service: its process on one core, what clicks on it on the other."""
+"""One measurement of an ingest service: its process on one core, its clients on the other."""
 
 import os
 import subprocess

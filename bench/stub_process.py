@@ -91,7 +91,7 @@ class Stub:
         return self._figures("stats", {})
 
     def stats(self) -> dict[str, Any]:
-        """What was seen so far, as the stand-in says it."""
+        """What was seen so far, as the stand-in reports it."""
         answer: dict[str, Any] = self._http.get("stats").raise_for_status().json()
         return answer
 

@@ -56,7 +56,9 @@ def smoke(
     ] = None,
     token: Annotated[
         str | None,
-        typer.Option(envvar="SMOKE_TOKEN", help="a user's token; default: one by JWT_SECRET"),
+        typer.Option(
+            envvar="SMOKE_TOKEN", help="a user's token; default: one made with JWT_SECRET"
+        ),
     ] = None,
     athena: Annotated[bool, typer.Option(help="ask Athena for it at the end")] = True,
 ) -> None:

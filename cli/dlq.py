@@ -18,7 +18,7 @@ app = typer.Typer(help="The dead-letter queue.", no_args_is_help=True)
 
 Reason = Annotated[
     str | None,
-    typer.Option(help="only this reasonCode; RETRIES_EXHAUSTED: those that SQS moved by itself"),
+    typer.Option(help="only this reasonCode; RETRIES_EXHAUSTED: those that SQS itself moved"),
 ]
 
 
@@ -34,7 +34,9 @@ def list_messages(
 @app.command()
 def redrive(
     reason: Reason = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="messages to move at most")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="maximum number of messages to move")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only count")] = False,
 ) -> None:
     """Move messages back to the main queue, marked `redrivenAt`; exit code 1 if some stayed.

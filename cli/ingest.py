@@ -18,7 +18,7 @@ def ingest() -> None:
     """Accept clicks over HTTP until SIGTERM or Ctrl-C, then answer what was accepted.
 
     Settings come from the environment (`participation config ingest` lists them). Exit codes:
-    0 everything answered, 1 SHUTDOWN_TIMEOUT_S ran out before, 2 it cannot run, 70 it crashed,
+    0 everything answered, 1 SHUTDOWN_TIMEOUT_S ran out first, 2 it cannot run, 70 it crashed,
     130 a second signal.
     """
     from ingest import server
@@ -30,9 +30,9 @@ def ingest() -> None:
 
 def token(
     user: Annotated[str, typer.Option(help="whom the token names")],
-    expires_in: Annotated[str, typer.Option(help="how long it holds: 90s, 15m, 1h, 7d")] = "1h",
+    expires_in: Annotated[str, typer.Option(help="how long it is valid: 90s, 15m, 1h, 7d")] = "1h",
 ) -> None:
-    """Make a development token with JWT_SECRET; where that is not set, there are none."""
+    """Make a development token with JWT_SECRET; without that setting none can be made."""
     from ingest import tokens
 
     settings = load(TokenSettings)

@@ -106,7 +106,7 @@ def query(
 
     result = _ask(source, question, ask)
     if result is None:
-        raise LakeError("the lake is empty: no file lies in an events/dt=…/hour=…/ folder")
+        raise LakeError("the lake is empty: there is no file in an events/dt=…/hour=…/ folder")
     if form is Format.CSV:
         typer.echo(to_csv(result), nl=False)
     elif form is Format.JSON:
@@ -226,7 +226,7 @@ def _ask(
 
 @contextmanager
 def _progress() -> Iterator[Progress]:
-    """Show how far a query is, to a person alone: a file gets nothing."""
+    """Show a query's progress on a terminal only: a file gets nothing."""
     with messages.status("") as status:
         yield lambda line: status.update(Text(line, style="dim"))
 

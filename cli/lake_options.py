@@ -85,7 +85,7 @@ def _question(
     ] = None,
     event_id: Annotated[str | None, typer.Option("--event", help="one event's id")] = None,
     capacity: Annotated[
-        int | None, typer.Option(min=1, help="the event's seats, to check that none is beyond")
+        int | None, typer.Option(min=1, help="the event's seats, to check that no more are given")
     ] = None,
 ) -> Question:
     if first is None and last is not None:

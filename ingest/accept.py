@@ -37,7 +37,7 @@ Acceptance = Accepted | Refused
 
 
 class _UnderWay:
-    """A click that is being accepted, and whoever clicked the same meanwhile."""
+    """A click that is being accepted, and those who made the same click meanwhile."""
 
     __slots__ = ("acceptance", "done")
 

@@ -22,7 +22,7 @@ log = structlog.get_logger(_LOGGER)
 
 
 class Access:
-    """What is known of one request for its log line; no user data, but the user's hash."""
+    """What is known of one request for its log line; no user data except the user's hash."""
 
     __slots__ = ("request_id", "route", "status", "user_hash")
 
@@ -109,7 +109,7 @@ class AccessLayer:
 
 
 def _json_logger() -> Any:
-    """A logger of the same lines as `config.logs` makes, but past the logging module.
+    """A logger of the same lines as `config.logs` makes, but bypassing the logging module.
 
     At thousands of lines a second its handlers, locks and frames would cost more than the
     request's own work.

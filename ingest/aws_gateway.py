@@ -53,7 +53,7 @@ class RetryPolicy:
 class AwsGateway:
     """Table, queue and bus, each operation coalesced with those of other callers.
 
-    Operations that fail for the moment are tried again by their own caller, so that one of a
+    Operations that fail temporarily are tried again by their own caller, so that one of a
     batch never holds up the others.
     """
 

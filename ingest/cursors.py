@@ -11,7 +11,7 @@ from schema.message import MAX_ID_BYTES
 
 _TIME_BYTES: Final = 6
 _TAG_BYTES: Final = 16
-_PURPOSE: Final = b"list-cursor"  # the key serves other ends, too: BLAKE2's personalisation
+_PURPOSE: Final = b"list-cursor"  # the key serves other purposes, too: BLAKE2's personalisation
 MAX_CURSOR_CHARS: Final = (_TAG_BYTES + _TIME_BYTES + MAX_ID_BYTES + 2) // 3 * 4
 
 
@@ -23,7 +23,7 @@ class Cursors:
     """Makes and reads cursors; stateless, the same in every process with the same key.
 
     A cursor names only a position. The partition it is used in is always that of the token's
-    user, so that even one that could be forged would never reach another user's rows.
+    user, so that even a forged one would never reach another user's rows.
     """
 
     def __init__(self, key: bytes) -> None:

@@ -67,7 +67,7 @@ class Endpoints:
         except InvalidToken as error:
             raise unauthorized(str(error), token_given=True) from error
         except Unavailable as error:
-            raise unavailable("a service behind does not answer", _RETRY_SOON_S) from error
+            raise unavailable("a service behind this one does not answer", _RETRY_SOON_S) from error
         finally:
             self._in_flight -= 1
 

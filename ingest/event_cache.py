@@ -12,10 +12,10 @@ _MAX_EVENTS: Final = 10_000
 
 
 class EventCache:
-    """Each event is read at most once a `ttl_s`, however many ask at the same time.
+    """Each event is read at most once per `ttl_s`, however many ask at the same time.
 
     That an event does not exist is remembered as well. A read that fails is not remembered:
-    whoever waited for it reads for himself.
+    each caller that waited for it reads again.
     """
 
     def __init__(

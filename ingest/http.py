@@ -1,4 +1,4 @@
-"""The little of HTTP that the endpoints share: one method a route, headers, query, JSON."""
+"""The little of HTTP that the endpoints share: one method per route, headers, query, JSON."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass

@@ -37,7 +37,7 @@ class RefreshPolicy:
 
     interval_s: float = 300.0
     unknown_key_interval_s: float = 10.0
-    """Tokens with an unknown `kid` make us fetch at most this often: anybody can write some."""
+    """Tokens with an unknown `kid` make us fetch at most this often: anybody can make some up."""
     retry_base_s: float = 1.0
     retry_max_s: float = 60.0
 
@@ -90,7 +90,7 @@ class KeySet:
         return rules.decode(token, key, algorithm)
 
     async def refresh(self) -> None:
-        """Fetch the key set now; raises KeySetError, the keys then being what they were."""
+        """Fetch the key set now; raises KeySetError and then keeps the former keys."""
         self._tried_at_s = self._clock_s()
         keys = usable_keys(await self._fetch())
         if not keys:
@@ -152,7 +152,7 @@ def usable_keys(document: bytes) -> dict[Key, Any]:
     """Choose the public signature keys of a key set, each with its one algorithm.
 
     Symmetric keys, private keys, keys for encryption and for other algorithms are left out.
-    Raises KeySetError for what is no key set.
+    Raises KeySetError for anything but a key set.
     """
     try:
         keys = orjson.loads(document)["keys"]

@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 _ANYWHERE: Final = (405, 500)
-"""What any route may answer besides: to another method, and after a failure of ours."""
+"""What any route may answer as well: to another method, and after a failure of ours."""
 
 
 @dataclass(frozen=True, slots=True)

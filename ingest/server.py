@@ -42,7 +42,7 @@ _TABLE_CONNECTIONS: Final = 4 * CALLS_PER_STAGE + 64
 """Four coalesced stages, and the index queries, which cannot share a call."""
 _BACKLOG: Final = 2_048
 _KEEP_ALIVE_S: Final = 75
-"""Longer than a load balancer keeps idle connections (60 s), so that it closes them, not we."""
+"""Longer than a load balancer keeps idle connections (60 s), so that it closes them first."""
 _CLOSING_S: Final = 5.0
 """What the batchers and the publisher may need after the last answer."""
 
@@ -210,7 +210,7 @@ async def _app(
 
 
 async def _check(table: Table, queue: Queue, bus: Bus | None) -> None:
-    """Raise StartError that reports everything which is missing, in one text."""
+    """Raise StartError that reports everything that is missing, in one text."""
     needed: dict[tuple[str, str], Check] = {
         ("TABLE_NAME", table.name): table.check,
         ("QUEUE_URL", queue.url): queue.describe,

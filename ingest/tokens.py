@@ -11,7 +11,7 @@ from schema.message import MAX_ID_BYTES, is_possible_id
 
 HS256: Final = "HS256"
 LEEWAY_S: Final = 10.0
-"""How far the clocks of a token's issuer and this host may lie apart."""
+"""How far the clocks of a token's issuer and this host may be apart."""
 MAX_TOKEN_CHARS: Final = 8_192
 _REMEMBERED_TOKENS: Final = 20_000
 _REMEMBER_AT_MOST_S: Final = 60.0

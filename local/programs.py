@@ -64,7 +64,7 @@ async def running(
         stdout=None,
         stderr=PIPE,
         env={**os.environ, **environment, "HTTP_HOST": "127.0.0.1", "LOG_FORMAT": "json"},
-        # The terminal's Ctrl-C is ours to answer: the programs drain in an order.
+        # The terminal's Ctrl-C is ours to answer: the programs drain in a given order.
         start_new_session=True,
     )
     program = Program(name, process, log_path)

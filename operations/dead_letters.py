@@ -34,7 +34,7 @@ log = structlog.get_logger("redrive")
 
 
 def reason_of(delivery: Delivery) -> str:
-    """Why a message lies in the DLQ."""
+    """Why a message is in the DLQ."""
     return delivery.attributes.get(names.REASON_CODE_ATTRIBUTE, RETRIES_EXHAUSTED)
 
 
@@ -72,9 +72,9 @@ class Redriven:
     by_reason: Counter[str] = field(default_factory=Counter)
     """The messages moved."""
     failed: int = 0
-    """Left in the DLQ for an error; run the redrive again."""
+    """Left in the DLQ because of an error; run the redrive again."""
     twice: int = 0
-    """Sent, but not deleted from the DLQ: they may come twice, which the worker settles."""
+    """Sent, but not deleted from the DLQ: they may come twice, which the worker handles."""
 
     @property
     def moved(self) -> int:
@@ -102,7 +102,7 @@ async def queues(
 async def browse(dlq: Queue) -> AsyncIterator[AsyncIterator[list[Delivery]]]:
     """Go through the DLQ, each message once; all of them are visible again at the end.
 
-    SQS offers no look without a receive: the messages are hidden from others for as long as
+    SQS shows messages only by a receive: they are hidden from others for as long as
     the block lasts, two minutes at most.
     """
     held: dict[str, str] = {}
@@ -144,7 +144,7 @@ async def redrive(
     """Send the selected messages to the main queue, then delete them from the DLQ.
 
     In this order nothing is lost if the process is killed in between; the message then exists
-    twice, and its request is still decided once. A second run goes on where the first ended.
+    twice, and its request is still decided once. A second run continues where the first ended.
     """
     result = Redriven()
     async with browse(dlq) as batches:
@@ -189,7 +189,7 @@ async def _move(main: Queue, dlq: Queue, chosen: Sequence[Delivery], at_ms: int)
 def _that_fit_a_call(
     copies: Sequence[tuple[Delivery, OutgoingMessage]],
 ) -> list[list[tuple[Delivery, OutgoingMessage]]]:
-    """Cut into runs of together at most a batch's bytes."""
+    """Cut into runs of at most a batch's bytes each."""
     runs: list[list[tuple[Delivery, OutgoingMessage]]] = []
     size = 0
     for pair in copies:
@@ -212,7 +212,7 @@ def _described(delivery: Delivery) -> DeadLetter:
 
 
 def _copy(delivery: Delivery, at_ms: int) -> OutgoingMessage:
-    """The same body and the producer's attributes; ours give way to the mark of the redrive."""
+    """The same body and the producer's attributes; the mark of the redrive replaces ours."""
     attributes = {k: v for k, v in delivery.attributes.items() if k not in _OURS}
     kept = dict(list(attributes.items())[: SQS_MESSAGE_ATTRIBUTES - 1])
     return OutgoingMessage(delivery.body, kept | {names.REDRIVEN_AT_ATTRIBUTE: str(at_ms)})

@@ -13,7 +13,7 @@ from analytics import statements
 from analytics.statements import Statement
 
 _BY_TEMPLATE: Final = ("create_table", "create_projected_table")
-"""What `pipeline.yaml` makes by itself."""
+"""What `pipeline.yaml` makes itself."""
 _MAX_DESCRIPTION_CHARS: Final = 1024
 """AWS: Athena CreateNamedQuery."""
 

@@ -49,7 +49,7 @@ class Place:
     s3: Client
     bucket: str
     athena: AthenaEngine | None
-    """None leaves the question to Athena out."""
+    """None: Athena is not asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +127,7 @@ async def run(place: Place, token: str, report: Report, patience: Patience | Non
         capacity = (await place.table.load([], [event_id])).events[event_id].capacity
         if capacity is None or capacity.remaining != 0:
             raise SmokeError(f"the event's seats are {capacity}, not 0 of 1")
-    async with _step(report, f"the event lies in s3://{place.bucket}/{LAKE_ROOT}"):
+    async with _step(report, f"the event is in s3://{place.bucket}/{LAKE_ROOT}"):
         line = await _until_in_the_lake(place, request_id, began, patience)
         _check_line(line, event_id)
     if place.athena is not None:

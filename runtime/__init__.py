@@ -1,1 +1,1 @@
-"""What every long-running program here needs, and AWS has no part in."""
+"""What every long-running program here needs that has nothing to do with AWS."""

@@ -64,7 +64,7 @@ class BatchLimits:
 
 
 class _Group(Generic[T]):
-    """The items that one caller submitted together, how far they are sent, and their results."""
+    """The items that one caller submitted together, how many are sent, and their results."""
 
     __slots__ = ("done", "items", "left", "results", "sent", "since", "sizes")
 
@@ -86,7 +86,7 @@ class _Group(Generic[T]):
 
 
 _Slice: TypeAlias = tuple[_Group[T], int, int]
-"""A group, and which of its items: from the first index up to, but without, the second."""
+"""A group, and which of its items: from the first index up to, but excluding, the second."""
 
 
 class Batcher(Generic[T, R]):
@@ -148,7 +148,7 @@ class Batcher(Generic[T, R]):
             self._fail_what_is_left()
 
     async def submit(self, item: T) -> R:
-        """Have one item sent and return its result; raises what its sending raised."""
+        """Have one item sent and return its result; raises what sending it raised."""
         (result,) = await self.submit_many((item,))
         if isinstance(result, Exception):
             raise result

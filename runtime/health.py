@@ -1,4 +1,4 @@
-"""Whether a program is well: its event loop's lag, and the port that answers all the same."""
+"""Whether a program is healthy: its event loop's lag, and a port outside of that loop."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +19,7 @@ Check = Callable[[], str | None]
 
 
 class LoopBeat:
-    """The event loop's heartbeat: how late it is, and whether it still turns.
+    """The event loop's heartbeat: how late it is, and whether it still beats.
 
     The lag is the first figure to rise when one core no longer suffices.
     """

@@ -1,8 +1,8 @@
 """The decorator of values: frozen for the type checker, and as cheap to make as a plain class.
 
 A frozen dataclass sets each field through `object.__setattr__`, which for the six values made from
-each message is a tenth of the worker's cost (bench/PROFILE.md). mypy refuses an assignment
-to a field all the same, as it sees `dataclasses.dataclass` here.
+each message is a tenth of the worker's cost (bench/PROFILE.md). mypy still refuses an
+assignment to a field, as it sees `dataclasses.dataclass` here.
 """
 
 import dataclasses

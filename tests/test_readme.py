@@ -1,4 +1,4 @@
-"""The README tells the truth about the settings."""
+"""The README's settings table is what the code says."""
 
 from pathlib import Path
 

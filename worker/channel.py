@@ -27,7 +27,7 @@ log = structlog.get_logger("settle")
 
 
 class Channel:
-    """Where deliveries of one queue end: deleted or handed back, lease and credit last."""
+    """Where deliveries of one queue end: deleted or handed back, lease and credit released last."""
 
     def __init__(
         self,
@@ -131,8 +131,8 @@ async def change_visibility(
 ) -> Sequence[Exception | None]:
     """One call, bounded: one that hangs must not let every other lease run out behind it.
 
-    Of an extension and a hand-back of one message the later counts: AWS promises no order
-    within a batch.
+    Of an extension and a hand-back of one message only the later is sent: AWS promises no
+    order within a batch.
     """
     last = {change.receipt_handle: change for change in changes}
     limit_s = max(0.25, min(5.0, timeout_s / 8))

@@ -1,4 +1,4 @@
-"""Performs one plan: load, plan, commit; what another writer got in the way of stays undecided."""
+"""Performs one plan: load, plan, commit; what another writer blocked stays undecided."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -40,7 +40,7 @@ class Committer:
     async def attempt(self, batch: Sequence[Candidate], started_at_ms: int) -> BatchResult:
         """Try once to decide every candidate.
 
-        Raises Fatal where only an operator can help, and whatever else nobody foresaw.
+        Raises Fatal where only an operator can help, and any unforeseen error as it is.
         """
         try:
             loaded = await self.load(batch)

@@ -21,7 +21,7 @@ class Credits:
         return self.limit - self._free
 
     async def take(self, most: int) -> int:
-        """Take what is free, up to `most`; waits only while nothing is. Once closed it takes 0."""
+        """Take what is free, up to `most`; waits only while none is. Once closed, takes 0."""
         if self._free and not self._turn.locked():
             return self._take(most)
         async with self._turn:

@@ -112,7 +112,7 @@ async def check_all(queue: Queue, dlq: Queue, table: Table, bus: Bus) -> QueueDe
         try:
             await bus.check()
         except Transient as error:
-            # An EventBridge that is away for now must not hold up a single decision.
+            # An EventBridge that is down for now must not hold up a single decision.
             log.warning("bus_unreachable", bus=bus.name, error=str(error))
 
     wrong = await checks.failures(

@@ -66,7 +66,7 @@ RULES: Final[Mapping[str, Callable[[int | None], Verdict]]] = {
     EventType.FIRST_COME: first_come,
     EventType.LOTTERY: lottery,
 }
-"""One rule an event type, found by name; a new type is one function and one line here."""
+"""One rule per event type, found by name; a new type is one function and one line here."""
 
 
 _UNKNOWN_EVENT: Final = EventState()
@@ -124,7 +124,7 @@ class Plan:
 
 
 def candidates(decoded: Iterable[tuple[Delivery, ParticipationMessage]]) -> list[Candidate]:
-    """Gather the deliveries of each request; equal ids with other contents stay apart.
+    """Gather the deliveries of each request; equal ids with different contents stay apart.
 
     A forged message that borrows a request's id must not speak for the real one.
     """
@@ -193,7 +193,7 @@ def queued_at_ms(candidate: Candidate, item: RequestItem) -> int:
 def failed_for_good(
     candidate: Candidate, item: RequestItem, reading: Reading, error_code: str, error_message: str
 ) -> Step:
-    """The last word on a request whose try from the DLQ failed, too (domain §6)."""
+    """The last word on a request whose try from the DLQ failed as well (domain §6)."""
     verdict = Verdict(
         Status.FAILED_FINAL,
         ResultCode.FAILED_WORKER,
@@ -268,7 +268,7 @@ def _step(
     failure_class: FailureClass = FailureClass.NON_RETRYABLE,
 ) -> Step:
     delivery = candidate.deliveries[0]
-    # Clocks of different hosts drift; a negative delay must not be (domain §6).
+    # Clocks of different hosts drift; no delay may be negative (domain §6).
     started_at = max(reading.started_at_ms, queued_at)
     failed = verdict.status is Status.FAILED_FINAL
     message = verdict.error_message

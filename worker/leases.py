@@ -62,7 +62,7 @@ class Leases:
             self._changed.set()
 
     def release(self, delivery: Delivery) -> None:
-        """Let go of a delivery: it is deleted, or its visibility was set for good."""
+        """Let go of a delivery: it is deleted, or its visibility was set for the last time."""
         handle = delivery.receipt_handle
         lease = self._by_handle.pop(handle, None)
         if lease is not None:
@@ -132,6 +132,6 @@ class Leases:
         self._changed.set()
 
     def _lost(self, delivery: Delivery) -> None:
-        """Not extended any more, but kept until it is settled: its place is still taken."""
+        """No longer extended, but kept until it is settled: its place is still taken."""
         self._metrics.lost_leases.inc()
         log.warning("lease_lost", message_id=delivery.message_id, attempt=delivery.attempt)

@@ -43,7 +43,7 @@ class State:
     leases: list[tuple[Queue, Leases]] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     failure: Fatal | None = None
-    """Why the worker can't go on; it drains all the same."""
+    """Why the worker can't go on; it still drains."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""One message's way through the worker, wired; read this first.
+"""One message's path through the worker, wired; read this first.
 
 SQS -> receive -> [inbox of lists] -> process -> publish -> acknowledge -> SQS. Credits bound
 what is in flight; leases keep it invisible to others. The blocks below end from the inside out,
@@ -60,7 +60,7 @@ async def run(parts: Parts) -> None:
         async with anyio.create_task_group() as queues:
             queues.start_soon(serve, parts.queue, settings.pollers, settings.processors)
             if settings.dlq_pollers:
-                # A processor a poller suffices: dead letters leave the core to the main queue.
+                # One processor per poller is enough: dead letters leave the core to the main queue.
                 processors = min(settings.dlq_pollers, settings.processors)
                 queues.start_soon(serve, parts.dlq, settings.dlq_pollers, processors)
 

@@ -32,7 +32,7 @@ class Processing:
     settler: Settler
     processors: int
     _unstarted: list[Delivery] = field(default_factory=list)
-    # Bound once: for each batch it would cost more than its line.
+    # Bound once: to bind it for each batch would cost more than to write the line.
     _log: FilteringBoundLogger = field(default_factory=log.bind)
 
     async def run(self, inbox: Inbox, settling: TaskGroup) -> None:
@@ -66,7 +66,7 @@ class Processing:
                 metrics.busy_processors.dec()
 
     async def _return_unstarted(self, inbox: Inbox) -> None:
-        """After a stop, give back what waits, though all processors be busy.
+        """After a stop, give back what waits, even if all processors are busy.
 
         The inbox ends with the last poll. Given back any earlier, the messages would be taken
         by our own polls under way, and each time come closer to the DLQ.

@@ -64,7 +64,7 @@ class Receiver:
                     log.warning("receive_failed", failures=failures, error=str(error))
                 else:
                     failures = 0
-                    # After a stop, too: what processing has not started goes back from there.
+                    # Even after a stop: the processors hand back what they have not started.
                     if received:
                         inbox.put(received)
                     if _are_left_for_people(received):

@@ -36,7 +36,7 @@ class Retry(Enum):
 
 @value(frozen=True, slots=True)
 class Decided:
-    """A final request: its event is to be published and its deliveries to be deleted."""
+    """A final request: its event is to be published and its deliveries deleted."""
 
     deliveries: tuple[Delivery, ...]
     item: RequestItem

@@ -47,7 +47,7 @@ async def decide_batch(
 async def _in_rounds(
     committer: Committer, batch: Sequence[Candidate], started_at_ms: int
 ) -> BatchResult:
-    """Attempt to decide again what another writer, or a busy table, got in the way of."""
+    """Attempt again to decide what another writer, or a busy table, blocked."""
     result = await committer.attempt(batch, started_at_ms)
     for attempt in range(1, MAX_ROUNDS):
         again = [u for u in result.undecided if u.retry is not Retry.NEVER]
@@ -100,7 +100,7 @@ async def _fail_for_good(
 
 
 def _fatal_in(error: BaseException) -> Fatal | None:
-    """The error that only an operator can resolve, alone or in a task group's."""
+    """The error that only an operator can resolve, alone or inside a task group's."""
     if isinstance(error, BaseExceptionGroup):
         return next(filter(None, map(_fatal_in, error.exceptions)), None)
     return error if isinstance(error, Fatal) else None

@@ -32,7 +32,7 @@ log = structlog.get_logger("settle")
 
 
 class Settler:
-    """Ends the way of one queue's deliveries; a failed publish changes nothing (domain §6)."""
+    """Settles one queue's deliveries; a failed publish changes nothing (domain §6)."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Settler:
         self._is_dlq = channel.queue.is_dlq
         self._quarantine = quarantine
         self._publisher = publisher
-        self._log = log.bind()  # once: for each batch it would cost more than its line
+        self._log = log.bind()  # once: for each batch it would cost more than the line
 
     async def settle(self, result: BatchResult) -> None:
         """Publish and acknowledge one batch, and hand back what was not decided."""
@@ -72,7 +72,7 @@ class Settler:
     async def _guarded(
         self, deliveries: Sequence[Delivery], settling: Callable[[], Awaitable[None]]
     ) -> None:
-        """Settle deliveries; an unforeseen error hands them back and cuts off no others."""
+        """Settle deliveries; an unforeseen error hands them back and affects no others."""
         try:
             await settling()
         except Exception:
@@ -81,7 +81,7 @@ class Settler:
             await self._retry_later(list(filter(self._channel.leases.holds, deliveries)))
 
     async def return_now(self, deliveries: Sequence[Delivery]) -> None:
-        """Make deliveries that nobody is to settle here visible to others immediately."""
+        """Make deliveries that will not be settled here visible to others immediately."""
         self._metrics.settled(Outcome.RETURNED, len(deliveries), is_dlq=self._is_dlq)
         await self._channel.hand_back(deliveries, [0] * len(deliveries))
         self._tally.returned += len(deliveries)
@@ -191,7 +191,7 @@ class Settler:
     async def _stamp_dlq(self, request_id: str) -> None:
         try:
             await self._parts.table.stamp_dlq(request_id, self._parts.clock())
-        except Exception as error:  # noqa: BLE001 - a note for later must not hold the message
+        except Exception as error:  # noqa: BLE001 - a note for later must not hold up the message
             log.warning("dlq_stamp_failed", request_id=request_id, error=str(error))
 
     async def _retry_later(self, deliveries: Sequence[Delivery]) -> None:
@@ -208,7 +208,7 @@ class Settler:
 
 
 def _outcome(entry: Decided, delivery: Delivery) -> Outcome:
-    """Only the first delivery of a request that this worker decided is no duplicate."""
+    """A duplicate, unless it is the first delivery of a request that this worker decided."""
     if entry.by_this_worker and delivery is entry.deliveries[0]:
         return _OUTCOMES[entry.item.status]
     return Outcome.DUPLICATE

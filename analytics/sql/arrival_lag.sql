@@ -1,6 +1,6 @@
--- Arrival lag: for each partition hour, how far its lines' finishedAt lies from it.
+-- Arrival lag: for each partition hour, how far its lines' finishedAt is from it.
 -- By arrival day, over lines that have finishedAt. Firehose names a file's hour by its oldest
--- record, so a line may lie in the hour before its own (early); late ones came in a later hour.
+-- record, so a line may be in the hour before its own (early); late ones came in a later hour.
 -- Parameters: dt_from, dt_to, event_id
 WITH lags AS (
   SELECT

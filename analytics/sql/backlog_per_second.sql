@@ -1,4 +1,4 @@
--- Backlog per second: arrivals minus completions, cumulated, each request once.
+-- Backlog per second: arrivals minus completions, cumulative, each request once.
 -- By event time: a request waits from queuedAt to finishedAt. What was queued before the window
 -- and finished in it or after it is in the backlog from the first second on. Only requests whose
 -- completion is in the lake are known. A second without a change has no row.

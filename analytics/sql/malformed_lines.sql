@@ -1,4 +1,4 @@
--- Malformed lines: lines that are no event, by the partition they lie in; must be none.
+-- Malformed lines: lines that are no event, by the partition they are in; there must be none.
 -- By arrival day. The SerDe reads such a line as a row of NULLs; every event has a schemaVersion.
 -- Parameters: dt_from, dt_to
 SELECT

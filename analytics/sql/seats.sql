@@ -1,5 +1,5 @@
 -- Seats against capacity: for each FIRST_COME event, the seats given and the requests refused.
--- By arrival day, each request once. The capacity is the caller's knowledge (0: unknown), for the
+-- By arrival day, each request once. The capacity is the caller's knowledge (0: unknown), as the
 -- lake does not hold it; a refusal for capacity means that the event sold out.
 -- Parameters: dt_from, dt_to, event_id, capacity, capacity
 WITH publications AS (

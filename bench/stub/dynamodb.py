@@ -13,7 +13,7 @@ from bench.stub.storage import INDEXES, Key, Record, Store, StoredItem, key_of
 
 Payload: TypeAlias = Mapping[str, Any]
 Write: TypeAlias = Callable[[], None]
-"""A write that was found to be allowed, to be done when all beside it are."""
+"""A write that was found to be allowed, to be done once all others are, too."""
 
 _NO_ITEM: Final[Item] = {}
 _NO_VALUES: Final[Mapping[str, Attribute]] = {}

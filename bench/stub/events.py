@@ -59,7 +59,7 @@ class Bus:
 
 @lru_cache(maxsize=4096)
 def _answer(well_formed: tuple[bool, ...]) -> dict[str, Any]:
-    """The same ids every time: nobody takes an event for another by them."""
+    """The same ids every time: nobody distinguishes events by them."""
     results = [
         {"EventId": f"{number:08x}-0000-4000-8000-000000000000"} if well else _MALFORMED
         for number, well in enumerate(well_formed)

@@ -25,8 +25,8 @@ class Step(NamedTuple):
 def step(update: str, condition: str | None, names: Names) -> Step:
     """Parse an UpdateExpression (SET and REMOVE, and ADD of numbers) and a ConditionExpression."""
     latest = _latest.get(update)
-    # A text nearly always comes with what it came with before, and to compare that takes a third
-    # of the time that it takes to look it up.
+    # A text nearly always comes with the same condition and names as before, and comparing them
+    # takes a third of the time of looking them up.
     if latest is not None and latest[0] == condition and latest[1] == names:
         return latest[2]
     hashable = _hashable(names)

@@ -77,7 +77,7 @@ class Update:
 
 
 def _is_key_equality(test: Test, equals: Mapping[str, Operand]) -> bool:
-    """Whether a test says no more than by which key the item was found."""
+    """Whether a test only repeats the key by which the item was found."""
     return (
         isinstance(test, evaluate.AttributeEquals)
         and test.name in ("PK", "SK")

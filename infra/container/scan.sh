@@ -2,8 +2,8 @@
 # Lints the Dockerfile and the scripts, looks for secrets in every committed file, and asks whether
 # a locked dependency has a known vulnerability. Installs its tools beside the project's own.
 #
-# Exit code 1 on a finding. Where the vulnerability data is out of reach it says so and goes on:
-# then nothing is known. `scan.sh --accept` records the present secret findings as false alarms.
+# Exit code 1 on a finding. Where the vulnerability data is out of reach, it reports that and
+# goes on. `scan.sh --accept` records the present secret findings as false alarms.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -1,4 +1,4 @@
-"""The embedded AWS: MiniStack as a subprocess on loopback, ended with whoever started it."""
+"""The embedded AWS: MiniStack as a subprocess on loopback that ends with its parent."""
 
 import os
 import socket

@@ -1,7 +1,7 @@
 """Serves MiniStack on a socket that its parent opened, and ends as soon as that parent is gone.
 
 Runs as a script of MiniStack's own environment, so it may import nothing of this project;
-what it serves is looked up by name, for the project's environment does not have it.
+what it serves is looked up by name, because the project's environment does not have it.
 Arguments: the listening socket's file descriptor.
 """
 

@@ -65,7 +65,7 @@ async def deploy_pipeline(
 def own_names(stack_name: str) -> dict[str, str]:
     """Parameters that name everything after the stack.
 
-    The rule keeps its name, which is part of the specification: it lies on a bus of the stack's.
+    The rule keeps its name, which is part of the specification: it is on the stack's own bus.
     """
     return {
         "TableName": f"{stack_name}-table",

@@ -15,7 +15,7 @@ _SUBSTITUTED: Final = re.compile(r"\$\{([A-Za-z0-9]+)")
 def for_emulator(template: Template) -> Template:
     """Leave out the resources that the emulator refuses, and whatever refers to them.
 
-    `DependsOn` merely orders, so there the name alone goes.
+    `DependsOn` only sets an order, so there only the name is removed.
     """
     resources: dict[str, Any] = template["Resources"]
     missing = {name for name, resource in resources.items() if _is_refused(resource)}

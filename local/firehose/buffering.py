@@ -48,7 +48,7 @@ class Buffer:
     def add(self, record: Record, now_s: float) -> list[Batch]:
         """Add a record; returns the objects that are complete by now, at most two.
 
-        An object exceeds the size limit only where it is one record that does so by itself.
+        An object exceeds the size limit only where it is a single record that does.
         """
         complete: list[Batch] = []
         if self._records and self._bytes + len(record.data) > self._max_bytes:

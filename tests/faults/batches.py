@@ -11,7 +11,7 @@ Document = dict[str, Any]
 class Failed:
     """The entries of a request that fail, and what the answer says of each of them.
 
-    `forwarded` says that the emulator got them all the same, and that its answer has them.
+    `forwarded` says that the emulator got them nevertheless, and that its answer has them.
     """
 
     request: Document

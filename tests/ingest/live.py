@@ -107,7 +107,7 @@ class Live:
                 yield gateway
 
     async def until_old(self, request_id: str, age_s: float) -> None:
-        """Wait until a request, if there is one, was made so long ago."""
+        """Wait until a request, if there is one, was made that long ago."""
         stored = (await self.world.table.load([request_id])).requests.get(request_id)
         if stored is not None and stored.requested_at_ms is not None:
             await anyio.sleep(max(0.0, stored.requested_at_ms / 1000 + age_s - now_ms() / 1000))

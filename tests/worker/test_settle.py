@@ -113,7 +113,7 @@ class Scene:
         return self.requests.delivery(self.requests.request(), **changes)
 
     def settled(self, outcome: str, queue: str = "main") -> float:
-        """How many deliveries were settled so."""
+        """How many deliveries were settled with an outcome."""
         return sample(self.parts, "worker_messages_settled_total", queue=queue, outcome=outcome)
 
     def nothing_is_left(self) -> bool:

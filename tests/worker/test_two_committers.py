@@ -103,7 +103,7 @@ class TwoCommitters(RuleBasedStateMachine):
 
     @invariant()
     def times_are_in_order_and_index_keys_complete(self) -> None:
-        """Of every decided request, a worker's failure for good included."""
+        """Of every decided request, a worker's final failure included."""
         for item in self.final.values():
             assert item.queued_at_ms is not None
             assert item.started_at_ms is not None
