@@ -139,12 +139,12 @@ class _Clients:
 
     def prepare(self, connections: int, requests: int) -> None:
         """Get everything ready for a round."""
-        self._tell(orjson.dumps({"connections": connections, "requests": requests}).decode())
+        self._send(orjson.dumps({"connections": connections, "requests": requests}).decode())
         self._answer()
 
     def run(self, requests: int) -> _Round:
         """Make the prepared round; raises BenchError unless each request was accepted."""
-        self._tell("go")
+        self._send("go")
         figures: dict[str, Any] = orjson.loads(self._answer())
         accepted = figures["statuses"].get(_ACCEPTED, 0)
         if accepted != requests:
@@ -154,7 +154,7 @@ class _Clients:
             )
         return _Round(figures["wallS"], figures["cpuS"], figures["p50Ms"], figures["p99Ms"])
 
-    def _tell(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         try:
             self._commands.write(line + "\n")
             self._commands.flush()

@@ -56,7 +56,7 @@ async def _stop_on_signal(stop: Stop, name: str) -> None:
 
 
 def _tune_collector() -> None:
-    """Look for cyclic garbage less often: we make little of it, and many objects that live on.
+    """Look for cyclic garbage less often: we make very little, and many objects that live on.
 
     With Python's own thresholds the collector takes a sixth of the time under load, mostly over
     the documents of AWS's answers.

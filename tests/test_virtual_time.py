@@ -10,7 +10,7 @@ from tests.virtual_time import virtual_time
 
 
 @virtual_time
-async def test_a_long_sleep_ends_at_once_and_on_time() -> None:
+async def test_a_long_sleep_ends_immediately_and_on_time() -> None:
     began_s, began_virtually_s = perf_counter(), anyio.current_time()
 
     await anyio.sleep(3_600)
@@ -54,8 +54,8 @@ async def test_while_the_loop_is_busy_time_passes_and_nothing_runs() -> None:
 
 
 def test_a_deadlock_is_an_error_instead_of_a_hang() -> None:
-    async def wait_for_ever() -> None:
+    async def wait_forever() -> None:
         await anyio.Event().wait()
 
     with pytest.raises(clock.DeadlockError):
-        clock.run(wait_for_ever)
+        clock.run(wait_forever)

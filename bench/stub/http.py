@@ -58,7 +58,7 @@ class Connection(asyncio.Protocol):
         self._transport = None
 
     def data_received(self, data: bytes) -> None:
-        if not self._under_way and self._handle_at_once(data):
+        if not self._under_way and self._handle_whole(data):
             return
         try:
             self._parser.feed_data(data)
@@ -66,7 +66,7 @@ class Connection(asyncio.Protocol):
             if self._transport is not None:
                 self._transport.close()
 
-    def _handle_at_once(self, data: bytes) -> bool:
+    def _handle_whole(self, data: bytes) -> bool:
         """Handle what is one whole AWS call, as nearly all is, without a callback per header."""
         head = _CALL_HEAD.match(data)
         if head is None:

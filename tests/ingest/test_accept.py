@@ -123,7 +123,7 @@ async def test_a_refused_click_is_completed_by_the_very_next_one(
     assert REQUEST in {message.request_id for message in gateway.messages}
 
 
-async def test_while_the_queue_stays_away_no_click_is_told_it_was_accepted(
+async def test_while_the_queue_is_down_no_click_is_answered_as_accepted(
     acceptor: Acceptor, gateway: MemoryGateway
 ) -> None:
     gateway.fails = lambda operation: "before" if operation == "send" else None
@@ -271,7 +271,7 @@ _FAILURES = st.lists(st.sampled_from([None, None, "before", "after"]), max_size=
 
 
 @given(clicks=st.lists(st.sampled_from(["a", "b"]), max_size=12), failures=_FAILURES)
-def test_whoever_is_told_accepted_has_a_message_on_the_queue(
+def test_whoever_is_answered_as_accepted_has_a_message_on_the_queue(
     clicks: list[str], failures: list[str | None]
 ) -> None:
     async def main() -> None:

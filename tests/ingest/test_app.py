@@ -107,7 +107,9 @@ async def test_a_refused_click_is_503_with_retry_after_and_the_request_id(
     assert answer.headers["retry-after"] == "10"
 
 
-async def test_beyond_the_bound_clicks_are_503_at_once_and_cost_no_call(service: Service) -> None:
+async def test_beyond_the_bound_clicks_are_503_immediately_and_cost_no_call(
+    service: Service,
+) -> None:
     hold = anyio.Event()
     service.gateway.before = lambda operation: hold.wait() if operation == "insert" else None
     async with service.client(max_pending_requests=3) as http:
@@ -264,7 +266,7 @@ async def test_other_paths_are_404_problems(service: Service, path: str) -> None
         ("POST", "/healthz", "GET, HEAD"),
     ],
 )
-async def test_another_method_is_405_and_tells_which_are_allowed(
+async def test_another_method_is_405_and_the_allowed_ones_are_named(
     service: Service, method: str, path: str, allowed: str
 ) -> None:
     async with service.client() as http:
@@ -333,7 +335,7 @@ async def test_nothing_but_the_token_names_the_user(service: Service) -> None:
     assert [item.user_id for item in service.gateway.requests.values()] == ["user-1"]
 
 
-async def test_a_corrupt_item_is_a_500_that_tells_nothing_and_a_log_line_that_tells_all(
+async def test_a_corrupt_item_is_a_500_that_reveals_nothing_and_a_log_line_that_says_all(
     service: Service,
 ) -> None:
     def corrupt(_operation: str) -> None:

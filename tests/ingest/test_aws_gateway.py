@@ -1,4 +1,4 @@
-"""The gateway on the embedded AWS: calls are shared, and each caller gets his own result."""
+"""The gateway on the embedded AWS: calls are shared, and each caller gets its own result."""
 
 import re
 from collections import Counter
@@ -72,7 +72,7 @@ async def test_two_hundred_clicks_take_each_step_in_shared_calls(live: Live) -> 
     assert stored_times == set(range(200))
 
 
-async def test_each_caller_learns_whether_his_own_request_is_new(live: Live) -> None:
+async def test_each_caller_learns_whether_its_own_request_is_new(live: Live) -> None:
     requests = received(25)
     await live.world.store(requests[::3])
     async with live.gateway() as gateway:
@@ -98,7 +98,7 @@ async def test_a_request_that_is_decided_already_stays_as_it_is(live: Live) -> N
     assert await live.world.item(decided.request_id) == decided
 
 
-async def test_an_entry_that_fails_is_tried_again_by_itself(live: Live) -> None:
+async def test_an_entry_that_fails_is_tried_again_on_its_own(live: Live) -> None:
     live.proxy.add(Fault(WRITES, FailEntries(positions=[3], code="ThrottlingError"), times=1))
     async with live.gateway(FAST) as gateway:
         with capture_logs() as logs:

@@ -68,7 +68,7 @@ def test_a_cursor_made_with_another_key_is_refused() -> None:
         CURSORS.read("user-1", cursor)
 
 
-def test_a_cursor_tells_its_user_nothing_of_others() -> None:
+def test_a_cursor_reveals_nothing_of_others_to_its_user() -> None:
     assert "user-1" not in CURSORS.write("user-1", Position(1, "request"))
 
 

@@ -90,7 +90,7 @@ async def test_a_lost_answer_is_made_good_without_the_user_noticing(
     assert {message.request_id for message in await live.messages()} == {REQUEST}
 
 
-async def test_a_table_that_is_away_makes_every_answer_503_and_none_500(live: Live) -> None:
+async def test_a_table_that_is_down_makes_every_answer_503_and_none_500(live: Live) -> None:
     async with live.ingest(event_cache_ttl_s=0) as http:
         live.proxy.add(Fault("*", Refuse()))
         answers = [

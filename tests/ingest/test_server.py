@@ -22,7 +22,7 @@ from tests.ingest.live import CLICK, Live, click, client_of
 from tests.ingest.support import bearer
 
 
-async def test_it_tells_its_url_when_it_listens_and_answers_there(live: Live) -> None:
+async def test_it_passes_its_url_on_when_it_listens_and_answers_there(live: Live) -> None:
     async with live.ingest() as http:
         answers = [await http.get(path) for path in ("/healthz", "/readyz", "/metrics")]
         clicked = await click(http, "user-1")
@@ -131,7 +131,7 @@ async def release_soon(gate: Any) -> None:
     gate.release()
 
 
-async def test_cancelling_it_while_it_starts_ends_it_at_once(live: Live) -> None:
+async def test_cancelling_it_while_it_starts_ends_it_immediately(live: Live) -> None:
     with live.proxy.hold("DescribeTable") as gate:
         with anyio.fail_after(2):
             async with anyio.create_task_group() as tasks:
@@ -206,7 +206,7 @@ async def test_what_cannot_be_answered_in_time_is_503_and_makes_the_exit_code_1(
     assert "Traceback" not in ended.output
 
 
-async def test_a_second_signal_ends_it_at_once(live: Live) -> None:
+async def test_a_second_signal_ends_it_immediately(live: Live) -> None:
     async with live.program() as (program, url):
         with live.proxy.hold("SendMessageBatch") as gate:
             async with client_of(url) as http, anyio.create_task_group() as tasks:

@@ -26,7 +26,7 @@ def collector() -> Iterator[None]:
 
 
 async def failing(*errors: Exception) -> tuple[ExitCode, list[tuple[str, object]]]:
-    """Run a program that fails so: its exit code, and its log lines with their errors."""
+    """Run a program that fails this way: its exit code, and its log lines with their errors."""
 
     async def main(_stop: Stop) -> ExitCode:
         raise ExceptionGroup("", errors)

@@ -58,7 +58,7 @@ def missing(service: str, operation: str) -> Fatal:
 async def check(
     queue: Any = QUEUE, dlq: Any = QUEUE, table: Any = TABLE, bus: Any = None
 ) -> int | None:
-    """Check resources that answer so; returns the main queue's maxReceiveCount."""
+    """Check resources that answer this way; returns the main queue's maxReceiveCount."""
     description = await daemon.check_all(
         Queue(ScriptedClient([queue]), "http://main"),
         Queue(ScriptedClient([dlq]), "http://dead", is_dlq=True),
@@ -108,7 +108,7 @@ async def test_everything_that_is_missing_is_reported_together() -> None:
     assert names == ["", "DLQ_URL", "EVENT_BUS_NAME", "QUEUE_URL", "TABLE_NAME"]
 
 
-async def test_a_bus_that_is_away_for_now_does_not_keep_the_worker_from_starting() -> None:
+async def test_a_bus_that_is_down_for_now_does_not_keep_the_worker_from_starting() -> None:
     away = Transient("events", "DescribeEventBus", "EndpointConnectionError", "refused")
     with structlog.testing.capture_logs() as logged:
         await check(bus=away)
@@ -216,7 +216,7 @@ async def test_a_worker_that_drained_ends_with_0() -> None:
 
 
 @virtual_time
-async def test_messages_received_and_stopped_before_their_batch_go_back_at_once() -> None:
+async def test_messages_received_and_stopped_before_their_batch_go_back_immediately() -> None:
     here = running(receive_wait_s=1, batch_linger_ms=10_000)
     here.queue.receives = [here.deliveries(5)]
 
@@ -255,7 +255,7 @@ async def test_a_long_batch_is_leased_until_it_is_settled() -> None:
 
 
 @virtual_time
-async def test_what_only_an_operator_can_mend_ends_the_worker() -> None:
+async def test_what_only_an_operator_can_fix_ends_the_worker() -> None:
     here = running(receive_wait_s=1)
     here.queue.receives = [Fatal("sqs", "ReceiveMessage", "AccessDenied", "no")]
 

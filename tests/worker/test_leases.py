@@ -225,7 +225,7 @@ async def test_a_failed_extension_is_tried_again_at_half_of_what_is_left() -> No
 
 
 @virtual_time
-async def test_a_queue_that_stays_away_is_not_asked_in_a_rush() -> None:
+async def test_a_queue_that_stays_down_is_not_asked_in_a_rush() -> None:
     scene = Scene(answer=lambda _change: AWAY)
     async with scene.running() as leases:
         leases.hold(scene.deliveries(1), anyio.current_time())

@@ -43,7 +43,7 @@ async def test_a_burst_is_decided_published_and_acknowledged(world: World) -> No
     assert figure(registry, "worker_publish_events_total") == len(envelopes)
 
 
-async def test_a_request_decided_without_times_by_an_older_writer_is_acknowledged_all_the_same(
+async def test_a_request_decided_without_times_by_an_older_writer_is_still_acknowledged(
     world: World,
 ) -> None:
     await world.create_event("E1", capacity=1)

@@ -471,7 +471,7 @@ async def test_a_clock_correction_is_counted_with_its_size() -> None:
 
 
 @virtual_time
-async def test_a_table_that_is_away_leaves_everybody_undecided_and_ends_nothing() -> None:
+async def test_a_table_that_is_down_leaves_everybody_undecided_and_ends_nothing() -> None:
     table = FakeTable()
     table.faults["load"] = [Fault.REFUSED] * 100
     parts = parts_of(table=table)

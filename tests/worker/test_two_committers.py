@@ -112,7 +112,7 @@ class TwoCommitters(RuleBasedStateMachine):
             assert item.worker_id in WORKERS
 
     def teardown(self) -> None:
-        """At last AWS is well: every request is decided, and every seat that can be is taken."""
+        """In the end AWS works: every request is decided, and every seat that can be is taken."""
         self.table.faults = {}
         undecided = [n for n, item in self.table.requests.items() if not item.status.is_final]
         if undecided:

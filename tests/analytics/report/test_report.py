@@ -98,7 +98,7 @@ async def test_the_page_needs_nothing_from_outside(sound_lake: Path, tmp_path: P
     assert not re.search(r"url\(", page)
 
 
-async def test_every_result_and_every_statement_lies_beside_the_page(
+async def test_every_result_and_every_statement_is_beside_the_page(
     sound_lake: Path, tmp_path: Path
 ) -> None:
     files = await _report(sound_lake, tmp_path / "out")

@@ -41,7 +41,7 @@ async def test_the_demo_proves_the_main_job_on_real_sockets(tmp_path: Path) -> N
     _check_page(Path(found["report"]))
 
 
-def test_the_crowd_holds_every_user_once_and_the_duplicates_besides() -> None:
+def test_the_crowd_holds_every_user_once_and_the_duplicates_as_well() -> None:
     clicks = burst.crowd(users=100, duplicates=20, seed=7)
 
     assert len(clicks) == 120

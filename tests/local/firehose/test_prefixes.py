@@ -1,4 +1,4 @@
-"""Where an object lies: the lake's prefix by day and hour, and the object's name."""
+"""Where an object goes: the lake's prefix by day and hour, and the object's name."""
 
 import os
 import re
@@ -39,7 +39,7 @@ def test_the_lakes_prefix_is_day_and_hour_in_utc_whatever_the_local_time_zone() 
 
 
 @given(st.integers(0, MAX_TIME_MS))
-def test_every_time_lies_in_the_folder_of_its_hour(arrived_at_ms: int) -> None:
+def test_every_time_is_in_the_folder_of_its_hour(arrived_at_ms: int) -> None:
     folder = evaluate(LAKE_PREFIX, arrived_at_ms)
     hour = datetime.strptime(folder, "events/dt=%Y-%m-%d/hour=%H/").replace(tzinfo=UTC)
     assert 0 <= arrived_at_ms - hour.timestamp() * 1000 < 3_600_000

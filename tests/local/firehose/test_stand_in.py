@@ -94,7 +94,7 @@ async def open_lake(connection: Connection, stack: StackOutputs) -> AsyncIterato
         yield Lake(stack, events, s3)
 
 
-async def test_what_is_published_lies_in_the_lake_after_a_flush_each_detail_a_line(
+async def test_what_is_published_is_in_the_lake_after_a_flush_each_detail_a_line(
     connection: Connection, lake: Lake
 ) -> None:
     async with firehose.standing_in(
