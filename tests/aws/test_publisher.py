@@ -1,16 +1,15 @@
 """The publisher: it never raises, counts each lost event once, and holds no caller too long."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio
-import orjson
 import pytest
 import structlog
 
-from aws.bus import Bus, BusEntry
+from aws.bus import BusEntry
 from aws.errors import Fatal, Rejected, Transient
 from aws.publisher import LossReason, Publisher, PublishPolicy
 from config.limits import EVENTBRIDGE_BATCH_BYTES
@@ -24,7 +23,7 @@ from schema.events import (
     RequestFailed,
     Timestamps,
 )
-from tests.aws.scripted import ScriptedClient
+from tests.aws.fake_bus import FakeBus, raising
 from tests.virtual_time import virtual_time
 
 POLICY = PublishPolicy(concurrency=2, linger_s=0.02, timeout_s=5, max_attempts=1)
@@ -34,8 +33,6 @@ TIMED_OUT = Transient("events", "PutEvents", "ReadTimeoutError", "late")
 BROKEN = Transient("events", "PutEvents", "InternalFailure", "500", {"Error": {}})
 DENIED = Fatal("events", "PutEvents", "AccessDeniedException", "no")
 REFUSED = Rejected("events", "PutEvents", "ValidationException", "no")
-
-Putting = Callable[[Sequence[BusEntry]], Awaitable[list[Exception | None]]]
 
 
 def event(number: int, **changes: Any) -> ParticipationProcessed:
@@ -51,29 +48,6 @@ def event(number: int, **changes: Any) -> ParticipationProcessed:
         meta=Meta("w1"),
     )
     return replace(made, **changes)
-
-
-class FakeBus(Bus):
-    """A bus that answers as a test says."""
-
-    def __init__(self, answer: Putting | None = None) -> None:
-        super().__init__(ScriptedClient(), "bus")
-        self.answer = answer
-        self.calls: list[list[str]] = []
-        self.entries: list[BusEntry] = []
-        self.checks: list[Exception | None] = []
-
-    async def put(self, entries: Sequence[BusEntry]) -> list[Exception | None]:
-        self.calls.append([orjson.loads(entry.detail)["requestId"] for entry in entries])
-        self.entries += entries
-        if self.answer is not None:
-            return await self.answer(entries)
-        return [None] * len(entries)
-
-    async def check(self) -> None:
-        result = self.checks.pop(0) if self.checks else None
-        if result is not None:
-            raise result
 
 
 @dataclass(slots=True)
@@ -100,13 +74,6 @@ async def publish(
         async with Publisher(bus, policy, observer=counted) as publisher:
             await publisher.publish(events)
     return counted, [line for line in logged if line["log_level"] == "warning"]
-
-
-def raising(error: Exception) -> Putting:
-    async def answer(_entries: Sequence[BusEntry]) -> list[Exception | None]:
-        raise error
-
-    return answer
 
 
 @virtual_time
@@ -152,7 +119,7 @@ async def test_each_kind_of_event_has_its_source_type_and_time() -> None:
 
     await publish(bus, [event(1), failed, requested])
 
-    assert [(entry.source, entry.detail_type, entry.time_s) for entry in bus.entries] == [
+    assert [(entry.source, entry.detail_type, entry.time_s) for entry in bus.accepted] == [
         ("kr.ac.dongduk.worker", "ParticipationProcessed", 0),
         ("kr.ac.dongduk.worker", "RequestFailed", 6),
         ("kr.ac.dongduk.ingest", "ParticipationRequested", 7),

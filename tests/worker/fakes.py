@@ -9,10 +9,9 @@ from functools import partial
 from typing import Any
 
 import anyio
-import orjson
 from prometheus_client import CollectorRegistry
 
-from aws.bus import Bus, BusEntry
+from aws.bus import Bus
 from aws.errors import Fatal, Rejected, Transient
 from aws.queue import Delivery, OutgoingMessage, Queue, VisibilityChange
 from aws.table import EventState, Loaded, SeatsCancelled, Table
@@ -441,30 +440,3 @@ class FakeQueue(Queue):
     def _next_error(self, operation: str) -> Exception | None:
         errors = self.errors.get(operation, [])
         return errors.pop(0) if errors else None
-
-
-class FakeBus(Bus):
-    """A bus in memory."""
-
-    def __init__(self, journal: list[str] | None = None) -> None:
-        super().__init__(ScriptedClient(), "bus")
-        self.journal: list[str] = [] if journal is None else journal
-        self.details: list[dict[str, Any]] = []
-        self.types: list[str] = []
-        self.error: Exception | None = None
-        self.takes_s = 0.0
-
-    async def put(self, entries: Sequence[BusEntry]) -> list[Exception | None]:
-        """Note events, or fail."""
-        await anyio.sleep(self.takes_s)
-        if self.error is not None:
-            raise self.error
-        for entry in entries:
-            detail = orjson.loads(entry.detail)
-            self.details.append(detail)
-            self.types.append(entry.detail_type)
-            self.journal.append(f"publish {detail['requestId']}")
-        return [None] * len(entries)
-
-    async def check(self) -> None:
-        """It exists."""

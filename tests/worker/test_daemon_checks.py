@@ -17,10 +17,10 @@ from aws.queue import Delivery, Queue
 from aws.table import Table
 from local.emulator.stack import StackOutputs
 from runtime.stop import ExitCode, Stop
+from tests.aws.fake_bus import FakeBus
 from tests.aws.scripted import ScriptedClient
 from tests.virtual_time import virtual_time
 from tests.worker.fakes import (
-    FakeBus,
     FakeQueue,
     FakeTable,
     Requests,

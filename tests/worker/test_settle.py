@@ -17,8 +17,9 @@ from runtime.batcher import Batcher, BatchLimits
 from schema.items import RequestItem
 from schema.message import DefectReason, MessageDefect, ParticipationMessage
 from schema.states import Status
+from tests.aws.fake_bus import FakeBus, hanging, raising
 from tests.virtual_time import virtual_time
-from tests.worker.fakes import NOW_MS, FakeBus, FakeQueue, FakeTable, Requests, parts_of, sample
+from tests.worker.fakes import NOW_MS, FakeQueue, FakeTable, Requests, parts_of, sample
 from worker.channel import Channel
 from worker.credits import Credits
 from worker.decide import Candidate
@@ -51,7 +52,7 @@ class Scene:
     def __post_init__(self) -> None:
         self.queue = FakeQueue(self.journal)
         self.dlq = FakeQueue(self.journal, is_dlq=True)
-        self.bus = FakeBus(self.journal)
+        self.bus = FakeBus(journal=self.journal)
         self.parts = parts_of(
             table=self.table,
             queue=self.queue,
@@ -169,7 +170,8 @@ async def test_every_decision_is_published_and_only_then_acknowledged() -> None:
 @virtual_time
 async def test_a_failing_bus_changes_no_acknowledgement() -> None:
     scene = Scene()
-    scene.bus.error = Transient("events", "PutEvents", "EndpointConnectionError", "refused")
+    refused = Transient("events", "PutEvents", "EndpointConnectionError", "refused")
+    scene.bus.answer = raising(refused)
     entry = scene.decided()
     async with scene.settler() as settler:
         await scene.received(*entry.deliveries)
@@ -184,7 +186,7 @@ async def test_a_failing_bus_changes_no_acknowledgement() -> None:
 @virtual_time
 async def test_a_hanging_bus_holds_the_acknowledgement_no_longer_than_the_publish_timeout() -> None:
     scene = Scene(settings={"publish_timeout_s": 3})
-    scene.bus.takes_s = 3_600
+    scene.bus.answer = hanging
     entry = scene.decided()
     async with scene.settler() as settler:
         await scene.received(*entry.deliveries)
