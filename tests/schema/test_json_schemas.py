@@ -10,6 +10,7 @@ import pytest
 
 from schema import events, json_schemas, names
 from schema.events import ParticipationProcessed, ParticipationRequested, RequestFailed
+from schema.states import ResultCode
 from tests.schema.test_events import G1_EXAMPLE
 
 DETAIL_TYPES = {
@@ -46,6 +47,12 @@ def test_each_schema_requires_every_field_of_its_event_and_knows_no_other(
 
     assert set(document["required"]) == set(document["properties"]) == fields
     assert document["additionalProperties"] is False
+
+
+def test_the_schema_knows_exactly_the_result_codes_that_there_are() -> None:
+    known = json_schemas.load(names.PARTICIPATION_PROCESSED)["properties"]["resultCode"]["enum"]
+
+    assert known == [code.value for code in ResultCode]
 
 
 def test_an_unknown_detail_type_has_no_schema() -> None:
