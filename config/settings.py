@@ -106,7 +106,9 @@ class WorkerSettings(CommonSettings):
         le=limits.SQS_IN_FLIGHT_MESSAGES,
         description="messages received and not yet settled",
     )
-    processors: int = Field(4, ge=1, le=64, description="batches processed concurrently")
+    processors: int = Field(
+        4, ge=1, le=64, description="the main queue's batches processed concurrently"
+    )
     batch_max_messages: int = Field(
         50, ge=1, le=limits.SEATS_PER_TRANSACTION, description="messages decided together"
     )
