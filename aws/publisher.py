@@ -26,6 +26,8 @@ from schema.events import (
 from schema.keys import MAX_TIME_MS
 from schema.values import value
 
+STAGE: Final = "publish"
+"""The publisher's name in the figures of batches."""
 _RETRY_BASE_S: Final = 0.05
 _RETRY_MAX_S: Final = 1.0
 
@@ -129,7 +131,7 @@ class Publisher:
                 concurrency=policy.concurrency,
                 eager=True,
             ),
-            stage="publish",
+            stage=STAGE,
             size_of=lambda outgoing: outgoing.size,
             observer=flushes,
         )

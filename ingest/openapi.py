@@ -1,6 +1,6 @@
 """The service's description, `openapi.json`: which operations there are, and how they answer."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -29,10 +29,17 @@ def text() -> bytes:
     return (files("ingest") / "openapi.json").read_bytes()
 
 
-def operations() -> Iterator[Operation]:
+@cache
+def operations() -> Sequence[Operation]:
     """All operations, in the document's order."""
     document: dict[str, Any] = orjson.loads(text())
-    for path, methods in document["paths"].items():
-        for method, operation in methods.items():
-            described = tuple(map(int, operation["responses"]))
-            yield Operation(operation["operationId"], method.upper(), path, described + _ANYWHERE)
+    return [
+        Operation(
+            operation["operationId"],
+            method.upper(),
+            path,
+            (*map(int, operation["responses"]), *_ANYWHERE),
+        )
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]

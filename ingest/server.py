@@ -13,7 +13,7 @@ from anyio.abc import TaskStatus
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
-from aws import checks
+from aws import checks, publisher
 from aws.bus import Bus
 from aws.checks import Check
 from aws.client import ClientOptions, Connection
@@ -167,7 +167,7 @@ async def _app(
     metrics = IngestMetrics(registry)
     calls = CallMetrics(registry)
     publishing = settings.publish_requested_events
-    stages = (*STAGES, "publish") if publishing else STAGES
+    stages = (*STAGES, publisher.STAGE) if publishing else STAGES
     flushes = BatchMetrics(registry, "ingest", stages)
 
     def options(connections: int, endpoint_url: str | None = None) -> ClientOptions:

@@ -5,6 +5,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from aws import publisher
 from aws.metrics import CallMetrics
 from aws.publisher import LossReason
 from runtime.batch_metrics import BatchMetrics
@@ -21,7 +22,7 @@ class Stage(StrEnum):
     """The stages that work in batches; the values of `worker_batch_messages{stage}`."""
 
     PROCESS = "process"
-    PUBLISH = "publish"
+    PUBLISH = publisher.STAGE
     DELETE = "delete"
     VISIBILITY = "visibility"
     QUARANTINE = "quarantine"

@@ -9,6 +9,7 @@ import structlog
 
 from aws.errors import Fatal, Rejected, Transient
 from runtime import backoff
+from runtime.errors import leaves
 from worker import decide
 from worker.commit import Committer
 from worker.decide import Candidate, Step
@@ -33,8 +34,9 @@ async def decide_batch(
     try:
         return await _in_rounds(committer, batch, started_at_ms)
     except Exception as error:
-        if (fatal := _fatal_in(error)) is not None:
-            raise fatal from error
+        for cause in leaves(error):
+            if isinstance(cause, Fatal):
+                raise cause from None
         if len(batch) == 1:
             log.exception("decision_failed", request_id=batch[0].request_id)
             failed = BatchResult(undecided=[Undecided(batch[0], str(error))])
@@ -97,10 +99,3 @@ async def _fail_for_good(
     except Rejected as error:
         unwritten = [Undecided(step.candidate, str(error)) for step in steps]
         return BatchResult(undecided=[*left, *unwritten])
-
-
-def _fatal_in(error: BaseException) -> Fatal | None:
-    """The error that only an operator can resolve, alone or inside a task group's."""
-    if isinstance(error, BaseExceptionGroup):
-        return next(filter(None, map(_fatal_in, error.exceptions)), None)
-    return error if isinstance(error, Fatal) else None
