@@ -10,7 +10,8 @@ from typing import Any, Final
 import httpx
 
 from bench.stub.control import DEAD_LETTER_QUEUE, PREFIX, REQUESTS_QUEUE
-from bench.stub.service import ACCOUNT, BUS_NAME, TABLE_NAME
+from simulation.aws.account import ACCOUNT
+from simulation.aws.cloud import BUS_NAME, TABLE_NAME
 
 REGION: Final = "us-east-1"
 _STOP_S: Final = 5.0

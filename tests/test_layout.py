@@ -19,6 +19,7 @@ PACKAGES = (
     "ingest",
     "analytics",
     "operations",
+    "simulation",
     "local",
     "cli",
 )

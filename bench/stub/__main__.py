@@ -1,4 +1,4 @@
-"""Runs the stand-in as a process of its own: `python -m bench.stub --core 1` prints its port."""
+"""Runs the model of AWS as a process: `python -m bench.stub --core 1` prints its port."""
 
 import argparse
 import asyncio
@@ -12,13 +12,12 @@ import uvloop
 
 from bench.stub.control import Control
 from bench.stub.http import Connection
-from bench.stub.service import Service
 
 
 async def serve(port: int) -> None:
     """Serve until a signal comes, or until whoever started us closes our standard input."""
     loop = asyncio.get_running_loop()
-    control = Control(Service(loop))
+    control = Control(loop)
     server = await loop.create_server(lambda: Connection(control), "127.0.0.1", port)
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

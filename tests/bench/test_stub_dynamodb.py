@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from aws.errors import Fatal, Rejected
-from bench.stub.service import TABLE_NAME
 from bench.stub_process import Stub
 from schema import keys
+from simulation.aws.cloud import TABLE_NAME
 from tests.bench.conftest import Clients
 
 CAPACITY = {"PK": {"S": keys.event_pk("event-0")}, "SK": {"S": "CAPACITY"}}

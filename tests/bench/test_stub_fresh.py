@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from aws.errors import Rejected
-from bench.stub.service import TABLE_NAME
 from bench.stub_process import Stub
+from simulation.aws.cloud import TABLE_NAME
 from tests.bench.conftest import Clients
 
 KEY = {"PK": {"S": "REQ#1"}, "SK": {"S": "META"}}

@@ -1,4 +1,4 @@
-"""The refusals that the stand-in can answer with, under the names that AWS gives them."""
+"""The refusals that the model can answer with, under the names that AWS gives them."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -66,3 +66,8 @@ def queue_error(name: str, message: str) -> ServiceError:
 def no_resource(message: str) -> ServiceError:
     """EventBridge: the bus does not exist."""
     return ServiceError("ResourceNotFoundException", message)
+
+
+def internal_failure() -> ServiceError:
+    """A service that failed by itself."""
+    return ServiceError("InternalFailure", "The service failed.", status=500)

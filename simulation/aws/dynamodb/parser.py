@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from bench.stub import evaluate
-from bench.stub.errors import validation
-from bench.stub.evaluate import Operand, Test
-from bench.stub.parsed import Changes, Condition, Insert, Update
+from simulation.aws.dynamodb import evaluate
+from simulation.aws.dynamodb.evaluate import Operand, Test
+from simulation.aws.dynamodb.parsed import Changes, Condition, Insert, Update
+from simulation.aws.errors import validation
 
 _TOKEN: Final = re.compile(
     r"""\s*(?:

@@ -2,21 +2,17 @@
 
 import heapq
 import itertools
-import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from hashlib import md5
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import orjson
 
-from bench.stub import errors
-from bench.stub.messages import Message, wire
-
-Payload: TypeAlias = Mapping[str, Any]
-Reply: TypeAlias = Callable[[Mapping[str, Any]], None]
-CallLater: TypeAlias = Callable[[float, Callable[[], None]], Any]
+from simulation.aws import errors
+from simulation.aws.account import Account, Payload, Reply
+from simulation.aws.sqs.messages import Message, wire
 
 _MAX_BATCH: Final = 10
 _DEFAULT_VISIBILITY_S: Final = 30.0
@@ -34,17 +30,16 @@ class Queue:
 
     _numbers = itertools.count(1)
 
-    def __init__(self, call_later: CallLater, latency_s: Callable[[str], float]) -> None:
-        self._call_later = call_later
-        self._latency_s = latency_s
+    def __init__(self, name: str, account: Account) -> None:
+        self.name = name
+        self._account = account
+        self._clock = account.clock
         self._ready: deque[Message] = deque()
         self._in_flight: dict[int, Message] = {}
         self._deadlines: list[tuple[float, tuple[int, ...]]] = []
         self._polls: deque[_Poll] = deque()
         self.sent = 0
         self.deleted = 0
-        self.latencies_s: list[float] = []
-        self.on_delete: Callable[[], None] = lambda: None
 
     @property
     def waiting(self) -> int:
@@ -84,7 +79,7 @@ class Queue:
             return
         poll = _Poll(payload, reply)
         self._polls.append(poll)
-        self._call_later(wait_s, lambda: self._give_up(poll))
+        self._clock.call_later(wait_s, lambda: self._give_up(poll))
 
     def tick(self) -> None:
         """Make messages visible again whose time is up, and wake the long polls for them."""
@@ -106,7 +101,7 @@ class Queue:
         return answer
 
     def _send(self, entry: Payload, sent: list[Message]) -> dict[str, Any]:
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = self._clock.epoch_ms()
         message = self.message(entry["MessageBody"], entry.get("MessageAttributes"), now_ms)
         sent.append(message)
         return {"MessageId": message.message_id, "MD5OfMessageBody": message.body_md5}
@@ -115,7 +110,7 @@ class Queue:
         """DeleteMessage; deleting twice succeeds."""
         message = self._in_flight.pop(_number(payload), None)
         if message is not None:
-            self._confirm([message], "DeleteMessage")
+            self._confirm([message])
         return {}
 
     def delete_message_batch(self, payload: Payload) -> dict[str, Any]:
@@ -131,16 +126,17 @@ class Queue:
             successful.append({"Id": entry["Id"]})
             if message is not None:
                 gone.append(message)
-        self._confirm(gone, "DeleteMessageBatch")
+        self._confirm(gone)
         return _results(successful, failed)
 
-    def _confirm(self, gone: Collection[Message], operation: str) -> None:
-        """Count deleted messages, as of when the client will know of it."""
+    def _confirm(self, gone: Collection[Message]) -> None:
+        """Count deleted messages."""
         if gone:
-            confirmed_at = time.monotonic() + self._latency_s(operation)
-            self.latencies_s += [confirmed_at - message.received_at for message in gone]
             self.deleted += len(gone)
-            self.on_delete()
+            observer = self._account.observer
+            if observer is not None:
+                for message in gone:
+                    observer.deleted(self.name, message)
 
     def change_message_visibility(self, payload: Payload) -> dict[str, Any]:
         """ChangeMessageVisibility of a message in flight."""
@@ -159,8 +155,7 @@ class Queue:
         """GetQueueAttributes: those that programs read at start."""
         return {
             "Attributes": {
-                "QueueArn": "arn:aws:sqs:us-east-1:000000000000:"
-                + payload["QueueUrl"].rsplit("/", 1)[-1],
+                "QueueArn": self._account.arn("sqs", self.name),
                 "ApproximateNumberOfMessages": str(self.waiting),
                 "ApproximateNumberOfMessagesNotVisible": str(self.in_flight),
                 "ApproximateNumberOfMessagesDelayed": "0",
@@ -174,12 +169,14 @@ class Queue:
         # AWS leaves the key out when nothing came.
         if not taken:
             return {}
-        received_at = time.monotonic() + self._latency_s("ReceiveMessage")
+        observer = self._account.observer
         for message in taken:
             message.receive_count += 1
-            message.received_at = received_at
             self._in_flight[message.number] = message
         self._set_visibility(taken, payload.get("VisibilityTimeout", _DEFAULT_VISIBILITY_S))
+        if observer is not None:
+            for message in taken:
+                observer.received(self.name, message)
         wanted = (
             *payload.get("AttributeNames", ()),
             *payload.get("MessageSystemAttributeNames", ()),
@@ -195,7 +192,7 @@ class Queue:
             poll.reply(self._take(poll.payload))
 
     def _set_visibility(self, messages: Collection[Message], seconds: float) -> None:
-        visible_at = time.monotonic() + seconds
+        visible_at = self._clock.time() + seconds
         for message in messages:
             message.visible_at = visible_at
         # One entry for all that come back at one time.
@@ -203,7 +200,7 @@ class Queue:
         heapq.heappush(self._deadlines, (visible_at, numbers))
 
     def _expire(self) -> None:
-        now = time.monotonic()
+        now = self._clock.time()
         while self._deadlines and self._deadlines[0][0] <= now:
             deadline, numbers = heapq.heappop(self._deadlines)
             for number in numbers:

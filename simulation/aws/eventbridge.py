@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import orjson
 
-from bench.stub import errors
+from simulation.aws import errors
+from simulation.aws.account import Account
 
 _MAX_ENTRIES: Final = 10
 _MAX_BYTES: Final = 1_048_576
@@ -17,8 +18,9 @@ _MALFORMED: Final = {"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is 
 class Bus:
     """Takes PutEvents and forgets the entries; an unknown bus drops them, as AWS's does."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, account: Account) -> None:
         self.name = name
+        self._account = account
         self.accepted = 0
         self.refused = 0
 

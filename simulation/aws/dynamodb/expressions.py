@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
-from bench.stub import evaluate
-from bench.stub.parsed import Changes, Condition, Insert, Update
-from bench.stub.parser import Parser
+from simulation.aws.dynamodb import evaluate
+from simulation.aws.dynamodb.parsed import Changes, Condition, Insert, Update
+from simulation.aws.dynamodb.parser import Parser
 
 Names: TypeAlias = Mapping[str, str] | None
 """What the placeholders of attribute names (`#name`) stand for."""

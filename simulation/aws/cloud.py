@@ -1,6 +1,5 @@
-"""The services behind one port: which operation goes where, how long it takes, and the counts."""
+"""The services of one account in one region: which operation goes where, and the counts."""
 
-import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -9,20 +8,21 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
-from bench.stub import errors
-from bench.stub.dynamodb import Table
-from bench.stub.events import Bus
-from bench.stub.http import Responder
-from bench.stub.sqs import Queue
+from simulation.aws import errors
+from simulation.aws.account import ACCOUNT, Account, Payload, Reply
+from simulation.aws.dynamodb.table import Table
+from simulation.aws.errors import ServiceError
+from simulation.aws.eventbridge import Bus
+from simulation.aws.sqs.queue import Queue
 
-Payload: TypeAlias = Mapping[str, Any]
+Respond: TypeAlias = Callable[[int, bytes], None]
+"""Takes the HTTP status and the document of an answer, now or later."""
 Handler: TypeAlias = Callable[[Payload], Mapping[str, Any]]
+SlowHandler: TypeAlias = Callable[[Payload, Reply], None]
 
 TABLE_NAME: Final = "AsyncEventTable"
 BUS_NAME: Final = "default"
-ACCOUNT: Final = "000000000000"
 
-_TICK_S: Final = 0.25
 _QUEUE_OPERATIONS: Final = {
     "SendMessage": Queue.send_message,
     "SendMessageBatch": Queue.send_message_batch,
@@ -38,7 +38,6 @@ _TABLE_OPERATIONS: Final = {
     "PutItem": Table.put_item,
     "UpdateItem": Table.update_item,
     "DeleteItem": Table.delete_item,
-    "TransactWriteItems": Table.transact_write_items,
     "BatchExecuteStatement": Table.batch_execute_statement,
     "Query": Table.query,
     "DescribeTable": Table.describe_table,
@@ -51,21 +50,18 @@ _BUS_OPERATIONS: Final = {
 logger = logging.getLogger(__name__)
 
 
-class Service:
-    """All state of the stand-in."""
+class Cloud:
+    """All state of the services; `handle` is their one door, whoever calls and by what wire."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.latencies_s: dict[str, float] = {}
-        self.default_latency_s = 0.0
+    def __init__(self, account: Account) -> None:
+        self.account = account
         self.calls: Counter[str] = Counter()
         self.clear()
-        loop.call_later(_TICK_S, self._tick)
 
     def clear(self) -> None:
         """Forget all items, messages and events."""
-        self.table = Table(TABLE_NAME)
-        self.bus = Bus(BUS_NAME)
+        self.table = Table(TABLE_NAME, self.account)
+        self.bus = Bus(BUS_NAME, self.account)
         self.queues: dict[str, Queue] = {}
         self._handlers: dict[str, Handler] = {
             **{
@@ -84,52 +80,54 @@ class Service:
             "AmazonSQS.GetQueueUrl": self._get_queue_url,
             "AmazonSQS.ListQueues": self._list_queues,
         }
-
-    def latency_s(self, operation: str) -> float:
-        """How long an operation takes, in seconds, beyond the work itself."""
-        return self.latencies_s.get(operation, self.default_latency_s)
+        self._slow_handlers: dict[str, SlowHandler] = {
+            "AmazonSQS.ReceiveMessage": self._receive_message,
+            "DynamoDB_20120810.TransactWriteItems": self.table.transact_write_items,
+        }
 
     def queue(self, name: str) -> Queue:
         """A queue by its name, made if it is not there."""
         queue = self.queues.get(name)
         if queue is None:
-            queue = self.queues[name] = Queue(self.loop.call_later, self.latency_s)
+            queue = self.queues[name] = Queue(name, self.account)
         return queue
 
-    def handle(self, target: str, body: bytes, respond: Responder) -> None:
-        """Answer an AWS call, whose operation (`X-Amz-Target`) is `target`."""
+    def handle(self, target: str, body: bytes, respond: Respond) -> None:
+        """Take an AWS call, whose operation (`X-Amz-Target`) is `target`, and answer it."""
         operation = target.rpartition(".")[2]
         self.calls[operation] += 1
-        latency_s = self.latencies_s.get(operation, self.default_latency_s)
 
-        def reply(answer: Mapping[str, Any], status: int = 200) -> None:
-            document = orjson.dumps(answer)
-            if latency_s:
-                self.loop.call_later(latency_s, respond, status, document)
+        def reply(answer: Mapping[str, Any] | ServiceError) -> None:
+            if isinstance(answer, ServiceError):
+                respond(answer.status, orjson.dumps(answer.document))
             else:
-                respond(status, document)
+                respond(200, orjson.dumps(answer))
 
         try:
             payload = orjson.loads(body)
-            if target == "AmazonSQS.ReceiveMessage":
-                self._existing(payload).receive_message(payload, reply)
+            slow = self._slow_handlers.get(target)
+            if slow is not None:
+                slow(payload, reply)
             else:
                 reply(self._handlers[target](payload))
         except errors.ServiceError as error:
-            reply(error.document, error.status)
+            reply(error)
         except KeyError as error:
-            known = target in self._handlers
+            known = target in self._handlers or target in self._slow_handlers
             missing = errors.validation(f"{operation}: {error} is missing")
-            reply((missing if known else errors.unknown_operation(target)).document, 400)
-        except Exception:  # a defect of the stand-in must be seen, not hang the client
+            reply(missing if known else errors.unknown_operation(target))
+        except Exception:  # a defect of the model must be seen, not hang the client
             logger.exception("failed: %s %s", target, body[:2000])
-            reply({"__type": "InternalFailure", "message": "see the stand-in's log"}, 500)
+            reply(errors.internal_failure())
 
     def _existing(self, payload: Payload) -> Queue:
         queue = self.queues.get(payload["QueueUrl"].rpartition("/")[2])
         if queue is None:
             raise errors.no_queue()
         return queue
+
+    def _receive_message(self, payload: Payload, reply: Reply) -> None:
+        self._existing(payload).receive_message(payload, reply)
 
     def _on_queue(
         self, operation: Callable[[Queue, Payload], Mapping[str, Any]], payload: Payload
@@ -138,23 +136,18 @@ class Service:
 
     def _create_queue(self, payload: Payload) -> Mapping[str, Any]:
         self.queue(payload["QueueName"])
-        return {"QueueUrl": queue_path(payload["QueueName"])}
+        return {"QueueUrl": queue_url(payload["QueueName"])}
 
     def _get_queue_url(self, payload: Payload) -> Mapping[str, Any]:
         if payload["QueueName"] not in self.queues:
             raise errors.no_queue()
-        return {"QueueUrl": queue_path(payload["QueueName"])}
+        return {"QueueUrl": queue_url(payload["QueueName"])}
 
     def _list_queues(self, payload: Payload) -> Mapping[str, Any]:
         prefix = payload.get("QueueNamePrefix", "")
-        return {"QueueUrls": [queue_path(n) for n in self.queues if n.startswith(prefix)]}
-
-    def _tick(self) -> None:
-        for queue in self.queues.values():
-            queue.tick()
-        self.loop.call_later(_TICK_S, self._tick)
+        return {"QueueUrls": [queue_url(n) for n in self.queues if n.startswith(prefix)]}
 
 
-def queue_path(name: str) -> str:
+def queue_url(name: str) -> str:
     """The URL of a queue, whose host SDKs replace by the endpoint that they were given."""
-    return f"http://stub.invalid/{ACCOUNT}/{name}"
+    return f"http://sqs.invalid/{ACCOUNT}/{name}"

@@ -26,8 +26,7 @@ class Message:
     """The beginning of its JSON in answers, as far as it is the same at each receive."""
     receive_count: int = 0
     visible_at: float = 0.0
-    """On the monotonic clock; what a visibility deadline must equal to be still in force."""
-    received_at: float = 0.0
+    """On the model's clock; what a visibility deadline must equal to be still in force."""
 
     def prepare(self) -> str:
         """Make the document, if need be."""

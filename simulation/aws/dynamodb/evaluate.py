@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, Protocol, TypeAlias
 
-from bench.stub.errors import validation
+from simulation.aws.errors import validation
 
 Attribute: TypeAlias = Mapping[str, Any]
 """One of {"S": text}, {"N": digits}, {"BOOL": flag}, {"NULL": True}, …"""
@@ -48,7 +48,7 @@ class Named:
 
     name: str
 
-    def __call__(self, item: Item, values: Values) -> Attribute | None:  # noqa: ARG002 - an operand
+    def __call__(self, item: Item, values: Values) -> Attribute | None:
         return item.get(self.name)
 
 
@@ -58,7 +58,7 @@ class Given:
 
     key: str | int
 
-    def __call__(self, item: Item, values: Values) -> Attribute:  # noqa: ARG002 - an operand
+    def __call__(self, item: Item, values: Values) -> Attribute:
         return values[self.key]
 
 

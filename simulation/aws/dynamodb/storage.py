@@ -6,8 +6,8 @@ from typing import Final, TypeAlias
 
 import orjson
 
-from bench.stub.evaluate import Attribute, Item
-from bench.stub.parsed import Changes
+from simulation.aws.dynamodb.evaluate import Attribute, Item
+from simulation.aws.dynamodb.parsed import Changes
 
 Key: TypeAlias = tuple[str, str]
 StoredItem: TypeAlias = dict[str, Attribute]

@@ -6,12 +6,13 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
-from bench.stub import errors, expressions
-from bench.stub.evaluate import Attribute, Item, Values
-from bench.stub.parsed import Insert
-from bench.stub.storage import INDEXES, Key, Record, Store, StoredItem, key_of
+from simulation.aws import errors
+from simulation.aws.account import Account, Payload, Reply
+from simulation.aws.dynamodb import expressions
+from simulation.aws.dynamodb.evaluate import Attribute, Item, Values
+from simulation.aws.dynamodb.parsed import Insert
+from simulation.aws.dynamodb.storage import INDEXES, Key, Record, Store, StoredItem, key_of
 
-Payload: TypeAlias = Mapping[str, Any]
 Write: TypeAlias = Callable[[], None]
 """A write that was found to be allowed, to be done once all others are, too."""
 
@@ -25,8 +26,9 @@ _MAX_STATEMENTS: Final = 25
 class Table:
     """The operations on one table's items."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, account: Account) -> None:
         self.name = name
+        self._account = account
         self.store = Store()
         self._tokens: set[str] = set()
 
@@ -91,8 +93,11 @@ class Table:
         self._write({"Delete": payload})
         return {}
 
-    def transact_write_items(self, payload: Payload) -> dict[str, Any]:
+    def transact_write_items(self, payload: Payload, reply: Reply) -> None:
         """TransactWriteItems: all of it, or a reason per item."""
+        reply(self._transact(payload))
+
+    def _transact(self, payload: Payload) -> dict[str, Any]:
         actions = payload["TransactItems"]
         if len(actions) > _MAX_TRANSACT_ITEMS:
             raise errors.validation("Member must have length less than or equal to 100")

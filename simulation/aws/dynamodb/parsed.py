@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
-from bench.stub import evaluate
-from bench.stub.errors import validation
-from bench.stub.evaluate import Attribute, Given, Item, Operand, Test, Values
+from simulation.aws.dynamodb import evaluate
+from simulation.aws.dynamodb.evaluate import Attribute, Given, Item, Operand, Test, Values
+from simulation.aws.errors import validation
 
 RightSides = Callable[[Item, Values], Sequence[Attribute]]
 

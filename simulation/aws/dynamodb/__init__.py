@@ -1,0 +1,1 @@
+"""DynamoDB: one table with its indexes, its grammar and its throughput."""

@@ -1,0 +1,83 @@
+"""The limits of AWS that the model keeps, each with its source, and each to be switched off."""
+
+from dataclasses import dataclass, fields
+from typing import Final, Self
+
+REGIONS: Final = {
+    # PutEvents and rule invocations a second (EventBridge User Guide, "EventBridge quotas");
+    # bytes, records and calls a second of Direct PUT (Data Firehose Developer Guide, "Quota").
+    "us-east-1": (10_000, 18_750, 5 * 1_048_576, 500_000, 2_000),
+    "us-east-2": (2_400, 4_500, 1_048_576, 100_000, 1_000),
+    "us-west-2": (10_000, 18_750, 5 * 1_048_576, 500_000, 2_000),
+    "eu-west-1": (10_000, 18_750, 5 * 1_048_576, 500_000, 2_000),
+    "ap-northeast-1": (2_400, 4_500, 1_048_576, 100_000, 1_000),
+    "ap-northeast-2": (600, 1_100, 1_048_576, 100_000, 1_000),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What an account, a table and a queue bear; None switches a limit off."""
+
+    partition_write_units: float | None = None
+    """Write units a second of one partition, whatever the table's own throughput (DynamoDB
+    Developer Guide, "Partitions and data distribution": 1,000)."""
+    partition_read_units: float | None = None
+    """Read units a second of one partition (the same page: 3,000)."""
+    table_write_units: float | None = None
+    """Warm write throughput of the table (DynamoDB Developer Guide, "Warm throughput": a new
+    on-demand table bears 4,000)."""
+    table_read_units: float | None = None
+    """Warm read throughput of the table (the same page: 12,000)."""
+    index_write_units: float | None = None
+    """Warm write throughput of each index; an index that can't keep up throttles the table's
+    writes ("Understanding throttling of global secondary indexes")."""
+    index_read_units: float | None = None
+    """Warm read throughput of each index."""
+    in_flight_messages: int | None = None
+    """Messages of a queue that are received and not deleted; beyond them a receive comes back
+    empty (Amazon SQS Developer Guide, "Message quotas": 120,000)."""
+    put_events_per_s: float | None = None
+    """PutEvents calls a second of the account in its region ("EventBridge quotas")."""
+    invocations_per_s: float | None = None
+    """Deliveries to targets a second; what exceeds them comes later and is not lost."""
+    firehose_bytes_per_s: float | None = None
+    """Bytes a second that a stream takes by Direct PUT ("Data Firehose quota")."""
+    firehose_records_per_s: float | None = None
+    """Records a second that a stream takes by Direct PUT."""
+    firehose_calls_per_s: float | None = None
+    """PutRecord and PutRecordBatch calls a second."""
+
+    @classmethod
+    def of(cls, region: str) -> Self:
+        """AWS's own limits for a new table and an account without raised quotas.
+
+        Raises ValueError for a region whose quotas are not known.
+        """
+        if region not in REGIONS:
+            raise ValueError(
+                f"the quotas of {region!r} are not known; known are {', '.join(sorted(REGIONS))}"
+            )
+        put_events, invocations, stream_bytes, stream_records, stream_calls = REGIONS[region]
+        return cls(
+            partition_write_units=1_000,
+            partition_read_units=3_000,
+            table_write_units=4_000,
+            table_read_units=12_000,
+            index_write_units=4_000,
+            index_read_units=12_000,
+            in_flight_messages=120_000,
+            put_events_per_s=put_events,
+            invocations_per_s=invocations,
+            firehose_bytes_per_s=stream_bytes,
+            firehose_records_per_s=stream_records,
+            firehose_calls_per_s=stream_calls,
+        )
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The limits' names."""
+        return tuple(field.name for field in fields(cls))
+
+
+NO_LIMITS: Final = Limits()
