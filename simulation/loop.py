@@ -167,7 +167,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def call_in_the_world(
         self, delay_s: float, callback: Callable[..., object], *args: Any
-    ) -> None:
+    ) -> asyncio.TimerHandle:
         """Have something happen that belongs to no node, whoever asks for it."""
         return self.call_at(self.time() + delay_s, callback, *args, context=_WORLD)
 

@@ -31,6 +31,8 @@ class Account:
     observer: Observer | None = None
     random: Random = field(default_factory=lambda: Random(0))
     region: str = "us-east-1"
+    caller: str = ""
+    """Who made the call that is being handled, where somebody says so."""
     entry_fault: Callable[[str], str | None] | None = None
     """Decides for each entry of a batch whether it fails alone, and by which error code."""
 

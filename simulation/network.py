@@ -1,0 +1,203 @@
+"""What lies between a node and the services: delays, cuts, and calls that go wrong."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import log
+from random import Random
+from typing import Final, TypeVar
+
+import orjson
+
+from aws.client import ClientOptions
+from aws.errors import Transient
+from aws.lean.http import Answer
+from simulation.aws.cloud import Cloud
+from simulation.client import Transport
+from simulation.loop import START_S, VirtualLoop
+from simulation.scenario import Kind, Latencies, Noise, Outage, Scenario, Service
+
+_BREAKS_AFTER_S: Final = 0.05
+"""A refused or broken connection is noticed this long after the call."""
+_LATE_BY_S: Final = 5.0
+"""A late call takes effect within this time after its caller has given up."""
+_AGAIN_WITHIN_S: Final = 1.0
+"""A call that arrives twice does so within this time."""
+_NO_CONNECTION: Final = ("EndpointConnectionError", "could not connect")
+_BROKEN: Final = ("ConnectionClosedError", "the connection was closed before the answer")
+_TIMED_OUT: Final = ("ReadTimeoutError", "no answer in time")
+
+
+def _error(status: int, code: str) -> Answer:
+    return Answer(status, [], orjson.dumps({"__type": code, "message": "a simulated fault"}))
+
+
+_THROTTLED: Final = _error(400, "ThrottlingException")
+_FAILED: Final = {
+    Service.DYNAMODB: _error(500, "InternalServerError"),
+    Service.SQS: _error(500, "InternalFailure"),
+    Service.EVENTS: _error(503, "ServiceUnavailable"),
+}
+_ENTRY_CODES: Final = {
+    Service.DYNAMODB: ("ThrottlingError", "InternalServerError", "TransactionConflict"),
+    Service.SQS: ("InternalError",),
+    Service.EVENTS: ("InternalFailure", "ThrottlingException"),
+}
+_SERVICE_OF_ENTRIES: Final = {
+    "BatchExecuteStatement": Service.DYNAMODB,
+    "BatchGetItem": Service.DYNAMODB,
+    "PutEvents": Service.EVENTS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: its name, and what a call costs it."""
+
+    name: str
+    spend: Callable[[], None]
+
+
+class _Call:
+    """One call under way, and what its caller will hear of it."""
+
+    def __init__(
+        self,
+        loop: VirtualLoop,
+        service: Service,
+        operation: str,
+        goes_wrong: Kind | None,
+        back_s: float,
+    ) -> None:
+        self.answered: asyncio.Future[Answer] = loop.create_future()
+        self._loop = loop
+        self._service = service
+        self._operation = operation
+        self._goes_wrong = goes_wrong
+        self._back_s = back_s
+
+    def respond(self, status: int, document: bytes) -> None:
+        """Send the answer back, or what becomes of it."""
+        match self._goes_wrong:
+            case Kind.UNANSWERED:
+                self._loop.call_in_the_world(self._back_s, self.fail, *_BROKEN)
+                return
+            case Kind.FAILED | Kind.FAILED_AFTER:
+                answer = _FAILED[self._service]
+            case Kind.THROTTLED:
+                answer = _THROTTLED
+            case _:
+                answer = Answer(status, [], document)
+        self._loop.call_in_the_world(self._back_s, self._answer, answer)
+
+    def fail(self, code: str, text: str) -> None:
+        """End the call without an answer."""
+        if not self.answered.done():
+            self.answered.set_exception(Transient(self._service, self._operation, code, text))
+
+    def _answer(self, answer: Answer) -> None:
+        if not self.answered.done():
+            self.answered.set_result(answer)
+
+
+class Network:
+    """Carries calls to the model and answers back; what happens to each is drawn from a seed."""
+
+    def __init__(self, loop: VirtualLoop, cloud: Cloud, scenario: Scenario, random: Random) -> None:
+        self._loop = loop
+        self._cloud = cloud
+        self._random = random
+        latencies = scenario.latencies
+        self._sigma = latencies.sigma
+        self._half_mu = {service: log(_median_s(latencies, service) / 2) for service in Service}
+        self._outages = _by_service(
+            [fault for fault in scenario.faults if isinstance(fault, Outage)]
+        )
+        self._noises = _by_service([fault for fault in scenario.faults if isinstance(fault, Noise)])
+
+    def transport(self, caller: Caller, service: Service, options: ClientOptions) -> Transport:
+        """A client's way to one service, with its own connections and patience."""
+        slots = asyncio.Semaphore(options.max_connections)
+
+        async def carry(target: str, body: bytes) -> Answer:
+            async with slots:
+                caller.spend()
+                return await self._carry(caller, service, options, target, body)
+
+        return carry
+
+    def entry_fault(self, operation: str) -> str | None:
+        """Decide whether one entry of a batch fails alone, and by which code."""
+        service = _SERVICE_OF_ENTRIES.get(operation, Service.SQS)
+        now_s = self._loop.time() - START_S
+        for noise in self._noises[service]:
+            if noise.kind is Kind.ENTRIES and self._strikes(noise, now_s):
+                return self._random.choice(_ENTRY_CODES[service])
+        return None
+
+    async def _carry(
+        self, caller: Caller, service: Service, options: ClientOptions, target: str, body: bytes
+    ) -> Answer:
+        loop, kind = self._loop, self._what_goes_wrong(caller, service)
+        out_s, back_s = self._half_s(service), self._half_s(service)
+        call = _Call(loop, service, target.rpartition(".")[2], kind, back_s)
+
+        def arrive(respond: Callable[[int, bytes], None]) -> None:
+            self._cloud.account.caller = caller.name
+            self._cloud.handle(target, body, respond)
+
+        match kind:
+            case Kind.REFUSED:
+                loop.call_in_the_world(_BREAKS_AFTER_S, call.fail, *_NO_CONNECTION)
+            case Kind.THROTTLED | Kind.FAILED:
+                loop.call_in_the_world(out_s, call.respond, 0, b"")
+            case Kind.LATE:
+                late_s = options.read_timeout_s + self._random.uniform(0, _LATE_BY_S)
+                loop.call_in_the_world(late_s, arrive, call.respond)
+            case Kind.LOST:
+                pass
+            case _:
+                loop.call_in_the_world(out_s, arrive, call.respond)
+        if kind is Kind.TWICE:
+            again_s = out_s + self._random.uniform(0, _AGAIN_WITHIN_S)
+            loop.call_in_the_world(again_s, arrive, _ignore)
+        patience = loop.call_in_the_world(options.read_timeout_s, call.fail, *_TIMED_OUT)
+        try:
+            return await call.answered
+        finally:
+            patience.cancel()
+
+    def _what_goes_wrong(self, caller: Caller, service: Service) -> Kind | None:
+        now_s = self._loop.time() - START_S
+        for outage in self._outages[service]:
+            if outage.from_s <= now_s < outage.until_s and outage.node in {None, caller.name}:
+                return outage.kind
+        for noise in self._noises[service]:
+            if noise.kind is not Kind.ENTRIES and self._strikes(noise, now_s):
+                return noise.kind
+        return None
+
+    def _strikes(self, noise: Noise, now_s: float) -> bool:
+        return noise.from_s <= now_s < noise.until_s and self._random.random() < noise.probability
+
+    def _half_s(self, service: Service) -> float:
+        return self._random.lognormvariate(self._half_mu[service], self._sigma)
+
+
+def _ignore(_status: int, _document: bytes) -> None:
+    pass
+
+
+def _median_s(latencies: Latencies, service: Service) -> float:
+    return {
+        Service.SQS: latencies.sqs_s,
+        Service.DYNAMODB: latencies.dynamodb_s,
+        Service.EVENTS: latencies.events_s,
+    }[service]
+
+
+_Timed = TypeVar("_Timed", Outage, Noise)
+
+
+def _by_service(faults: Sequence[_Timed]) -> dict[Service, list[_Timed]]:
+    return {service: [f for f in faults if f.service is service] for service in Service}
