@@ -1,0 +1,123 @@
+"""Checks of what the table holds: seats, steps, times, keys, and that the final is final."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from typing import Any, Final
+
+from schema import keys, names
+from schema.items import RequestItem
+from schema.states import ResultCode, Status, may_become
+from simulation.checks.verdict import Verdict
+from simulation.trace import Trace
+
+Stored = Mapping[str, Any]
+
+_REQUESTS: Final = keys.request_pk("")
+_EVENTS: Final = keys.event_pk("")
+
+
+class RequestChecks:
+    """Follows every write of the table."""
+
+    def __init__(self, trace: Trace, verdict: Verdict) -> None:
+        self._trace = trace
+        self._broken = verdict.broken
+        self.items: dict[str, RequestItem] = {}
+        """The requests as they stand."""
+        self.outcomes: Counter[str] = Counter()
+        self.sent_at_ms: defaultdict[str, set[int]] = defaultdict(set)
+        """When each request's messages were sent."""
+        self._remaining: dict[str, int] = {}
+        self._total: dict[str, int] = {}
+        self._winners: Counter[str] = Counter()
+
+    @property
+    def seats_taken(self) -> int:
+        """Of all events together."""
+        return sum(self._winners.values())
+
+    def wrote(self, caller: str, before: Stored | None, after: Stored | None) -> None:
+        """Check one write."""
+        item = after or before or {}
+        partition = str(item["PK"]["S"])
+        if partition.startswith(_REQUESTS):
+            self._wrote_request(caller, partition.removeprefix(_REQUESTS), before, after)
+        elif item["SK"]["S"] == keys.CAPACITY_SORT_KEY:
+            self._wrote_capacity(caller, partition.removeprefix(_EVENTS), item)
+
+    def check_seats(self) -> None:
+        """Seats that are gone are winners; to be asked where no transaction is half observed."""
+        for event_id, left in self._remaining.items():
+            taken, winners = self._total[event_id] - left, self._winners[event_id]
+            if taken != winners:
+                text = f"event {event_id}: {taken} seats are taken, and {winners} have won"
+                self._broken("seats", text, event_id)
+
+    def _wrote_capacity(self, caller: str, event_id: str, item: Stored) -> None:
+        left = int(item["capacityRemaining"]["N"])
+        self._total[event_id] = int(item["capacityTotal"]["N"])
+        self._remaining[event_id] = left
+        self._trace.note(caller, f"event {event_id}: {left} seats left")
+        if left < 0:
+            self._broken("seats", f"event {event_id} has {left} seats left", event_id)
+
+    def _wrote_request(
+        self, caller: str, request_id: str, before: Stored | None, after: Stored | None
+    ) -> None:
+        if after is None:
+            self._broken("items", f"request {request_id} was deleted", request_id)
+            return
+        was = self.items.get(request_id)
+        now = self.items[request_id] = RequestItem.from_item(after)
+        from_status = None if was is None else was.status
+        self._trace.note(caller, f"request {request_id}: {from_status} -> {now.status}")
+        self._check_step(was, now, unchanged=before == after)
+        self._check_keys(was, now, after)
+        if now.status.is_final and (was is None or not was.status.is_final):
+            self._check_decision(was, now)
+
+    def _check_step(self, was: RequestItem | None, now: RequestItem, *, unchanged: bool) -> None:
+        name = now.request_id
+        if was is None:
+            if now.status is not Status.RECEIVED:
+                self._broken("steps", f"request {name} begins as {now.status}", name)
+        elif was.status.is_final:
+            if not unchanged:
+                self._broken("final", f"request {name} changed after {was.status}", name)
+        elif was.status is not now.status and not may_become(was.status, now.status):
+            self._broken("steps", f"request {name} went from {was.status} to {now.status}", name)
+
+    def _check_keys(self, was: RequestItem | None, now: RequestItem, after: Stored) -> None:
+        name, queued_at = now.request_id, now.queued_at_ms
+        if was is not None and was.queued_at_ms not in {None, queued_at}:
+            self._broken("queuedAt", f"request {name}: queuedAt changed", name)
+        filed = after.get(names.USER_INDEX_SORT_KEY)
+        if (filed is not None) != (now.status is not Status.RECEIVED):
+            self._broken("index", f"request {name} is {now.status}, filed under {filed}", name)
+        if filed is not None and queued_at is not None:
+            if filed["S"] != keys.index_sk(queued_at, name):
+                self._broken("index", f"request {name} is filed under {filed}", name)
+
+    def _check_decision(self, was: RequestItem | None, now: RequestItem) -> None:
+        name, event_id = now.request_id, now.event_id
+        self.outcomes[now.result_code or "none"] += 1
+        if now.status is Status.SUCCEEDED and event_id in self._total:
+            self._winners[event_id] += 1
+        left = self._remaining.get(event_id, 0)
+        if now.result_code == ResultCode.REJECTED_CAPACITY and left:
+            text = f"request {name} was turned away while {left} seats of {event_id} were free"
+            self._broken("losers", text, name)
+        queued, started, finished = now.queued_at_ms, now.started_at_ms, now.finished_at_ms
+        if queued is None or started is None or finished is None:
+            self._broken("times", f"request {name} is decided without its times", name)
+            return
+        if not queued <= started <= finished:
+            self._broken("times", f"request {name}: {queued}, {started}, {finished}", name)
+        sent = self.sent_at_ms.get(name)
+        if not sent:
+            self._broken("unasked", f"request {name} is decided, and was never sent", name)
+        elif was is not None and was.queued_at_ms is None and queued not in sent:
+            text = f"request {name}: queuedAt {queued} is no time at which it was sent"
+            self._broken("queuedAt", text, name)
+        if now.error_code == "RETRIES_EXHAUSTED" and not now.is_dlq:
+            self._broken("gave up", f"request {name} failed without coming by the DLQ", name)
