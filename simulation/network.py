@@ -17,6 +17,7 @@ from simulation.client import Transport
 from simulation.loop import START_S, VirtualLoop
 from simulation.scenario import Kind, Latencies, Noise, Outage, Scenario, Service
 
+_RECEIVED: Final = b'"ReceiptHandle"'
 _BREAKS_AFTER_S: Final = 0.05
 """A refused or broken connection is noticed this long after the call."""
 _LATE_BY_S: Final = 5.0
@@ -52,10 +53,10 @@ _SERVICE_OF_ENTRIES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: its name, and what a call costs it."""
+    """Who calls: its name, and its way to pay for a call and for the messages that it brought."""
 
     name: str
-    spend: Callable[[], None]
+    spend: Callable[[int], None]
 
 
 class _Call:
@@ -121,8 +122,9 @@ class Network:
 
         async def carry(target: str, body: bytes) -> Answer:
             async with slots:
-                caller.spend()
-                return await self._carry(caller, service, options, target, body)
+                answer = await self._carry(caller, service, options, target, body)
+                caller.spend(answer.body.count(_RECEIVED))
+                return answer
 
         return carry
 

@@ -1,0 +1,49 @@
+"""The settings of simulated programs: what a scenario says, and never what the environment says."""
+
+from typing import Any, Final
+
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+from config.settings import IngestSettings, WorkerSettings
+from simulation.aws.cloud import BUS_NAME, TABLE_NAME, queue_url
+from simulation.scenario import Settings
+
+QUEUE: Final = "requests"
+DEAD_LETTER_QUEUE: Final = "requests-dlq"
+_COMMON: Final = {
+    "queue_url": queue_url(QUEUE),
+    "dlq_url": queue_url(DEAD_LETTER_QUEUE),
+    "table_name": TABLE_NAME,
+    "event_bus_name": BUS_NAME,
+    "log_level": "error",
+    "environment": "simulation",
+}
+
+
+class _Worker(WorkerSettings):
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (sources["init_settings"],)
+
+
+class _Ingest(IngestSettings):
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (sources["init_settings"],)
+
+
+def worker_settings(given: Settings, region: str, worker_id: str) -> WorkerSettings:
+    """A worker's settings; raises pydantic's ValidationError for wrong ones."""
+    values: dict[str, Any] = {**_COMMON, "aws_region": region, "worker_id": worker_id, **given}
+    return _Worker(**values)
+
+
+def ingest_settings(given: Settings, region: str) -> IngestSettings:
+    """The ingest service's settings; raises pydantic's ValidationError for wrong ones."""
+    secret = "no token is checked in a simulation"  # noqa: S105 - it opens nothing
+    values: dict[str, Any] = {**_COMMON, "aws_region": region, "jwt_secret": secret, **given}
+    return _Ingest(**values)
