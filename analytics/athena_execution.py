@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from random import Random
 from time import perf_counter
 from typing import Any, Final
 from uuid import uuid4
@@ -19,6 +20,7 @@ from runtime.backoff import delay_s
 _PAGE_ROWS: Final = 1000
 _MEGABYTE: Final = 1_000_000
 _STOP_WITHIN_S: Final = 5
+_RANDOM: Final = Random()  # noqa: S311 - spreading load, not secrets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +135,7 @@ class Athena:
                 raise QueryFailed(name, _reason(state, outcome["Status"]), sql)
             asked += 1
             await anyio.sleep(
-                delay_s(asked, self.patience.first_wait_s, self.patience.longest_wait_s)
+                delay_s(asked, self.patience.first_wait_s, self.patience.longest_wait_s, _RANDOM)
             )
 
     async def _pages(self, query_id: str, sql: str) -> tuple[tuple[Column, ...], tuple[Row, ...]]:
@@ -183,7 +185,8 @@ async def call(
         except Transient:
             if attempt >= patience.attempts:
                 raise
-        await anyio.sleep(delay_s(attempt, patience.first_wait_s, patience.longest_wait_s))
+        wait_s = delay_s(attempt, patience.first_wait_s, patience.longest_wait_s, _RANDOM)
+        await anyio.sleep(wait_s)
         attempt += 1
 
 

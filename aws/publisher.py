@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from random import Random
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -115,11 +116,13 @@ class Publisher:
         bus: Bus,
         policy: PublishPolicy,
         *,
+        random: Random,
         observer: PublishObserver,
         flushes: FlushObserver | None = None,
     ) -> None:
         self._bus = bus
         self._policy = policy
+        self._random = random
         self._observer = observer
         self._bus_is_missing = False
         self._batcher: Batcher[_Outgoing, None] = Batcher(
@@ -202,7 +205,7 @@ class Publisher:
             if not failures:
                 break
             retryable = [item for item, error in failures if isinstance(error, Transient)]
-            wait_s = backoff.delay_s(attempt, _RETRY_BASE_S, _RETRY_MAX_S)
+            wait_s = backoff.delay_s(attempt, _RETRY_BASE_S, _RETRY_MAX_S, self._random)
             last = attempt == self._policy.max_attempts or (
                 bool(retryable) and self._now() + wait_s >= retryable[0].deadline
             )

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from random import Random
 from time import monotonic
 from typing import Final, TypeVar
 
@@ -64,12 +65,14 @@ class AwsGateway:
         publisher: Publisher | None,
         *,
         linger_s: float,
+        random: Random,
         flushes: FlushObserver | None = None,
         retries: RetryPolicy | None = None,
     ) -> None:
         self._table = table
         self._queue = queue
         self._publisher = publisher
+        self._random = random
         self._retries = retries or RetryPolicy()
         statements = limits.DYNAMODB_BATCH_STATEMENTS
         keys = limits.DYNAMODB_BATCH_GET_KEYS
@@ -181,7 +184,9 @@ class AwsGateway:
             try:
                 return await operation(item), attempt
             except Transient as error:
-                wait_s = backoff.delay_s(attempt, self._retries.base_s, self._retries.max_s)
+                wait_s = backoff.delay_s(
+                    attempt, self._retries.base_s, self._retries.max_s, self._random
+                )
                 late = monotonic() + wait_s > began + self._retries.window_s
                 if late or attempt >= self._retries.max_attempts:
                     raise Unavailable(step, error.code) from error

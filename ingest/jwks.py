@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from random import Random
 from time import monotonic
 from typing import Any, Final
 
@@ -61,6 +62,7 @@ class KeySet:
         self._client = client
         self._policy = policy or RefreshPolicy()
         self._clock_s = clock_s
+        self._random = Random()  # noqa: S311 - spreading load, not secrets
         self._keys: Mapping[Key, Any] = {}
         self._tried_at_s = -self._policy.unknown_key_interval_s
         self._one_at_a_time = anyio.Lock()
@@ -128,7 +130,7 @@ class KeySet:
             wait_s = self._policy.interval_s
             if failures:
                 base, longest = self._policy.retry_base_s, self._policy.retry_max_s
-                wait_s = backoff.delay_s(failures, base, longest)
+                wait_s = backoff.delay_s(failures, base, longest, self._random)
             await anyio.sleep(wait_s)
             async with self._one_at_a_time:
                 failures = 0 if await self._refresh_or_warn() else failures + 1

@@ -4,6 +4,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from random import Random
 from typing import Final
 
 import anyio
@@ -163,6 +164,7 @@ async def _app(
     settings: IngestSettings, connection: Connection, health: Health
 ) -> AsyncIterator[ASGIApp]:
     """Open the clients, check what must exist, and put the app together."""
+    random = Random()  # noqa: S311 - spreading load, not secrets
     registry = CollectorRegistry()
     metrics = IngestMetrics(registry)
     calls = CallMetrics(registry)
@@ -198,8 +200,15 @@ async def _app(
             queue,
             None
             if bus is None
-            else Publisher(bus, PublishPolicy.of(settings), observer=metrics, flushes=flushes),
+            else Publisher(
+                bus,
+                PublishPolicy.of(settings),
+                random=random,
+                observer=metrics,
+                flushes=flushes,
+            ),
             linger_s=settings.coalesce_linger_ms / 1000,
+            random=random,
             flushes=flushes,
         )
         await enter(gateway.running())

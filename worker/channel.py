@@ -82,7 +82,9 @@ class Channel:
             if not left:
                 return
             await anyio.sleep(
-                backoff.delay_s(attempt, _DELETE_BACKOFF_BASE_S, _DELETE_BACKOFF_MAX_S)
+                backoff.delay_s(
+                    attempt, _DELETE_BACKOFF_BASE_S, _DELETE_BACKOFF_MAX_S, self._parts.random
+                )
             )
             left = await self._delete_once(left)
         if left:

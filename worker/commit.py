@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from secrets import token_hex
 from typing import Final, TypeVar
 from weakref import WeakValueDictionary
 
@@ -31,6 +30,7 @@ class Committer:
     """
 
     def __init__(self, parts: Parts) -> None:
+        self.random = parts.random
         self._table = parts.table
         self._clock = parts.clock
         self._worker_id = parts.worker_id
@@ -88,12 +88,15 @@ class Committer:
         return BatchResult([_decided(step) for step in seats.winners]), seats.losers
 
     async def _take_seats(self, event_id: str, winners: Sequence[Step]) -> None:
-        """One transaction of one event at a time: two of one worker would only conflict."""
+        """One transaction of one event at a time: two of one worker would only conflict.
+
+        Its token must be unique, not secret (AWS: TransactWriteItems, ClientRequestToken).
+        """
         lock = self._event_locks.get(event_id)
         if lock is None:
             lock = self._event_locks[event_id] = asyncio.Lock()
         changes = [step.change for step in winners]
-        token = token_hex(16)
+        token = f"{self.random.getrandbits(128):032x}"
         at_ms = self._clock()
         async with lock:
             for attempt in range(1, _SAME_TOKEN_TRIES + 1):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from random import Random
 
 import structlog
 
@@ -61,6 +62,8 @@ class Parts:
     """Epoch milliseconds."""
     max_receive_count: int | None
     """The main queue's redrive policy; None where it has none."""
+    random: Random = field(default_factory=Random)
+    """All that this worker leaves to chance: the jitter of its waits, its idempotency tokens."""
     stop: Stop = field(default_factory=Stop)
     state: State = field(default_factory=State)
 

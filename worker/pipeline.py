@@ -36,6 +36,7 @@ async def run(parts: Parts) -> None:
         Publisher(
             parts.bus,
             PublishPolicy.of(settings),
+            random=parts.random,
             observer=metrics,
             flushes=metrics.batches,
         ) as publisher,

@@ -78,8 +78,11 @@ class Receiver:
         if index > 0:
             await self._busy.wait()
         if failures:
-            wait_s = backoff.delay_s(failures, _ERROR_BACKOFF_BASE_S, _ERROR_BACKOFF_MAX_S)
-            await anyio.sleep(wait_s)
+            await anyio.sleep(
+                backoff.delay_s(
+                    failures, _ERROR_BACKOFF_BASE_S, _ERROR_BACKOFF_MAX_S, self.parts.random
+                )
+            )
 
     async def _poll(self, poller: Poller, taken: int) -> list[Delivery]:
         """One receive. It is never cancelled for a stop: SQS may have assigned messages."""

@@ -56,7 +56,9 @@ async def _in_rounds(
         if not again:
             break
         if any(undecided.retry is Retry.AFTER_BACKOFF for undecided in again):
-            await anyio.sleep(backoff.delay_s(attempt, _BACKOFF_BASE_S, _BACKOFF_MAX_S))
+            await anyio.sleep(
+                backoff.delay_s(attempt, _BACKOFF_BASE_S, _BACKOFF_MAX_S, committer.random)
+            )
         hopeless = [u for u in result.undecided if u.retry is Retry.NEVER]
         found = await committer.attempt([u.candidate for u in again], started_at_ms)
         result = replace(result, undecided=hopeless) + found

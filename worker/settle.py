@@ -202,7 +202,10 @@ class Settler:
     def _backoff_s(self, delivery: Delivery) -> int:
         settings = self._parts.settings
         wait_s = backoff.delay_s(
-            delivery.attempt, settings.retry_backoff_base_s, settings.retry_backoff_max_s
+            delivery.attempt,
+            settings.retry_backoff_base_s,
+            settings.retry_backoff_max_s,
+            self._parts.random,
         )
         return min(ceil(wait_s), SQS_VISIBILITY_TIMEOUT_SECONDS)
 

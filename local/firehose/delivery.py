@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
+from random import Random
 from typing import Final, TypeVar
 from uuid import uuid4
 
@@ -31,6 +32,7 @@ _VISIBILITY_MARGIN_S: Final = 300
 _FLUSH_POLL_S: Final = 0.02
 _RETRY_BASE_S: Final = 0.1
 _RETRY_MAX_S: Final = 5.0
+_RANDOM: Final = Random()  # noqa: S311 - spreading load, not secrets
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -178,4 +180,4 @@ async def _persistently(failure: str, call: Callable[[], Awaitable[T]]) -> T:
         except Transient as error:
             attempt += 1
             _log.warning(failure, error=str(error), attempt=attempt)
-            await anyio.sleep(delay_s(attempt, _RETRY_BASE_S, _RETRY_MAX_S))
+            await anyio.sleep(delay_s(attempt, _RETRY_BASE_S, _RETRY_MAX_S, _RANDOM))

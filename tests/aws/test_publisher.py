@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from random import Random
 from typing import Any
 
 import anyio
@@ -71,7 +72,7 @@ async def publish(
     """Publish events together; returns what was counted and the warnings logged."""
     counted = Counted()
     with structlog.testing.capture_logs() as logged:
-        async with Publisher(bus, policy, observer=counted) as publisher:
+        async with Publisher(bus, policy, random=Random(0), observer=counted) as publisher:
             await publisher.publish(events)
     return counted, [line for line in logged if line["log_level"] == "warning"]
 
@@ -92,7 +93,7 @@ async def test_events_leave_in_calls_of_ten() -> None:
 async def test_events_of_several_callers_share_a_call() -> None:
     bus = FakeBus()
     async with (
-        Publisher(bus, POLICY, observer=Counted()) as publisher,
+        Publisher(bus, POLICY, random=Random(0), observer=Counted()) as publisher,
         anyio.create_task_group() as tasks,
     ):
         for number in range(3):
@@ -198,6 +199,19 @@ async def test_with_more_attempts_only_transient_failures_are_tried_again() -> N
     assert bus.calls == [["r0", "r1", "r2"], ["r1"], ["r1"]]
     assert counted == Counted(2, Counter(rejected=1))
     assert [warning["request_ids"] for warning in warnings] == [["r0"]]
+
+
+@virtual_time
+async def test_the_random_handed_in_decides_how_long_a_retry_waits() -> None:
+    async def took_s(seed: int) -> float:
+        began_s, policy = anyio.current_time(), replace(POLICY, max_attempts=4)
+        bus = FakeBus(raising(BROKEN))
+        async with Publisher(bus, policy, random=Random(seed), observer=Counted()) as publisher:
+            await publisher.publish([event(1)])
+        return round(anyio.current_time() - began_s, 6)
+
+    assert await took_s(seed=1) == await took_s(seed=1)
+    assert await took_s(seed=1) != await took_s(seed=2)
 
 
 @virtual_time
@@ -320,7 +334,7 @@ async def test_publishing_nothing_makes_no_call() -> None:
 @virtual_time
 async def test_a_publisher_that_was_closed_loses_and_counts() -> None:
     counted = Counted()
-    async with Publisher(FakeBus(), POLICY, observer=counted) as publisher:
+    async with Publisher(FakeBus(), POLICY, random=Random(0), observer=counted) as publisher:
         pass
 
     await publisher.publish([event(1)])
@@ -336,7 +350,7 @@ async def test_a_bus_that_disappears_is_noticed_and_so_is_its_return() -> None:
     bus.checks = [missing, missing, None]
     policy = replace(POLICY, bus_check_interval_s=30)
     with structlog.testing.capture_logs() as logged:
-        async with Publisher(bus, policy, observer=counted) as publisher:
+        async with Publisher(bus, policy, random=Random(0), observer=counted) as publisher:
             await anyio.sleep(45)
             await publisher.publish([event(1), event(2)])
             await anyio.sleep(45)
@@ -355,7 +369,7 @@ async def test_a_check_that_fails_otherwise_does_not_make_the_bus_missing(
     bus, counted = FakeBus(), Counted()
     bus.checks = [error]
     policy = replace(POLICY, bus_check_interval_s=30)
-    async with Publisher(bus, policy, observer=counted) as publisher:
+    async with Publisher(bus, policy, random=Random(0), observer=counted) as publisher:
         await anyio.sleep(45)
         await publisher.publish([event(1)])
 
@@ -372,7 +386,9 @@ async def test_an_error_that_ends_the_worker_does_not_hang_or_hide() -> None:
     ended = False
     async with anyio.create_task_group() as callers:
         try:
-            async with Publisher(FakeBus(answer), POLICY, observer=counted) as publisher:
+            async with Publisher(
+                FakeBus(answer), POLICY, random=Random(0), observer=counted
+            ) as publisher:
                 callers.start_soon(publisher.publish, [event(1)])
                 await anyio.sleep(1)
                 raise ZeroDivisionError  # noqa: TRY301 - what ends the block

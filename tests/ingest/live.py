@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from random import Random
 from typing import Any, Final
 
 import anyio
@@ -101,6 +102,7 @@ class Live:
                 Queue(sqs, self.world.stack.queue_url),
                 None,
                 linger_s=0.003,
+                random=Random(0),
                 retries=retries,
             )
             async with gateway.running():

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import partial
+from random import Random
 from typing import Any
 
 import anyio
@@ -334,6 +335,7 @@ def parts_of(
     clock: Clock | None = None,
     worker_id: str = "w1",
     max_receive_count: int | None = 5,
+    random: Random | None = None,
     **settings: Any,
 ) -> Parts:
     """The parts of a worker without any AWS."""
@@ -348,6 +350,7 @@ def parts_of(
         metrics=WorkerMetrics(CollectorRegistry()),
         clock=clock or Clock(),
         max_receive_count=max_receive_count,
+        random=random or Random(0),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from random import Random
 
 import anyio
 import pytest
@@ -22,11 +23,11 @@ from worker.retry import MAX_ROUNDS
 class Scene:
     """A committer over a table in memory, with requests of one event."""
 
-    def __init__(self, seats: int = 10) -> None:
+    def __init__(self, seats: int = 10, seed: int = 0) -> None:
         self.table = FakeTable()
         self.table.create("e1", seats)
         self.clock = Clock()
-        self.parts: Parts = parts_of(table=self.table, clock=self.clock)
+        self.parts: Parts = parts_of(table=self.table, clock=self.clock, random=Random(seed))
         self.committer = Committer(self.parts)
         self.requests = Requests()
 
@@ -163,6 +164,24 @@ async def test_a_transaction_that_takes_effect_later_takes_no_seat_twice() -> No
     assert {status for status, _ in results(outcomes).values()} == {"SUCCEEDED"}
     assert {d.item.request_id: d.item for d in outcomes.decided} == scene.table.requests
     assert scene.table.seats_left("e1") == 3
+
+
+@virtual_time
+async def test_tokens_and_waits_are_left_to_the_random_handed_in() -> None:
+    async def run(seed: int) -> tuple[list[str], float]:
+        scene, began_s = Scene(seed=seed), anyio.current_time()
+        items = scene.stored(3)
+        scene.table.faults["take_seats"] = [Fault.CONFLICT] * 3
+        await scene.decide(scene.candidates(items))
+        return list(scene.table.tokens), round(anyio.current_time() - began_s, 6)
+
+    tokens, took_s = await run(seed=1)
+
+    assert (tokens, took_s) == await run(seed=1)
+    other_tokens, other_took_s = await run(seed=2)
+    assert set(tokens).isdisjoint(other_tokens)
+    assert took_s != other_took_s
+    assert {len(token) for token in tokens} == {32}
 
 
 @virtual_time

@@ -74,7 +74,10 @@ class Scene:
             self._channel(self.queue) as self.main,
             self._channel(self.dlq) as self.dead,
             Publisher(
-                self.bus, PublishPolicy.of(self.parts.settings), observer=self.parts.metrics
+                self.bus,
+                PublishPolicy.of(self.parts.settings),
+                random=self.parts.random,
+                observer=self.parts.metrics,
             ) as publisher,
         ):
             channel = self.dead if is_dlq else self.main
