@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable
-from time import perf_counter
 from typing import Any, Final, Literal
 
 import anyio
@@ -65,10 +64,12 @@ class AccessLayer:
         app: ASGIApp,
         metrics: IngestMetrics,
         write_line: LineWriter,
+        stopwatch_s: Callable[[], float],
     ) -> None:
         self._app = app
         self._metrics = metrics
         self._write_line = write_line
+        self._stopwatch_s = stopwatch_s
         self._in_flight = 0
         metrics.in_flight.set_function(lambda: self._in_flight)
 
@@ -78,7 +79,7 @@ class AccessLayer:
             await self._app(scope, receive, send)
             return
         access = scope[SCOPE_KEY] = Access()
-        began = perf_counter()
+        began_s = self._stopwatch_s()
 
         async def note_status(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -103,7 +104,7 @@ class AccessLayer:
                 await internal_error().response()(scope, receive, note_status)
         finally:
             self._in_flight -= 1
-            seconds = perf_counter() - began
+            seconds = self._stopwatch_s() - began_s
             self._metrics.answered(access.route, access.status, seconds)
             self._write_line(scope["method"], access, seconds)
 

@@ -1,6 +1,5 @@
 """The ASGI app: one route for each operation of `openapi.json`, and the layer around them."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -28,11 +27,6 @@ class Health:
     not_ready: str | None = None
 
 
-def now_ms() -> int:
-    """The time in epoch milliseconds."""
-    return time.time_ns() // 1_000_000
-
-
 def create_app(
     gateway: Gateway,
     authenticator: Authenticator,
@@ -40,10 +34,14 @@ def create_app(
     *,
     metrics: IngestMetrics,
     health: Health | None = None,
-    clock_ms: Callable[[], int] = now_ms,
+    clock_ms: Callable[[], int],
+    stopwatch_s: Callable[[], float],
     write_line: LineWriter | None = None,
 ) -> ASGIApp:
-    """Build the app; the gateway to AWS is handed in."""
+    """Build the app; the gateway to AWS is handed in.
+
+    `clock_ms` is the time in epoch milliseconds; `stopwatch_s` measures how long answers take.
+    """
     endpoints = Endpoints(gateway, authenticator, settings, clock_ms)
     handlers = {**endpoints.handlers, **_operations(metrics, health or Health())}
     router = Router(
@@ -57,7 +55,7 @@ def create_app(
         default=no_such_route,
     )
     write_line = write_line or line_writer(settings.log_level, settings.log_format)
-    return AccessLayer(router, metrics, write_line)
+    return AccessLayer(router, metrics, write_line, stopwatch_s)
 
 
 def _operations(metrics: IngestMetrics, health: Health) -> Mapping[str, Handler]:

@@ -1,10 +1,10 @@
 """The gateway to AWS: many callers' operations share each call, and each gets its own result."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from random import Random
-from time import monotonic
 from typing import Final, TypeVar
 
 import anyio
@@ -179,7 +179,8 @@ class AwsGateway:
         Raises Unavailable.
         """
         attempt = 1
-        began = monotonic()
+        now_s = asyncio.get_running_loop().time
+        began_s = now_s()
         while True:
             try:
                 return await operation(item), attempt
@@ -187,7 +188,7 @@ class AwsGateway:
                 wait_s = backoff.delay_s(
                     attempt, self._retries.base_s, self._retries.max_s, self._random
                 )
-                late = monotonic() + wait_s > began + self._retries.window_s
+                late = now_s() + wait_s > began_s + self._retries.window_s
                 if late or attempt >= self._retries.max_attempts:
                     raise Unavailable(step, error.code) from error
             except Fatal as error:

@@ -1,7 +1,7 @@
 """Remembers events' configuration for a few seconds, so that a burst reads it once."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from time import monotonic
 from typing import Final
 
 import anyio
@@ -22,11 +22,9 @@ class EventCache:
         self,
         read: Callable[[str], Awaitable[EventConfig | None]],
         ttl_s: float,
-        clock_s: Callable[[], float] = monotonic,
     ) -> None:
         self._read = read
         self._ttl_s = ttl_s
-        self._clock_s = clock_s
         self._known: dict[str, tuple[EventConfig | None, float]] = {}
         self._reading: dict[str, anyio.Event] = {}
 
@@ -34,7 +32,7 @@ class EventCache:
         """An event's configuration; None where there is no such event."""
         while True:
             known = self._known.get(event_id)
-            if known is not None and self._clock_s() < known[1]:
+            if known is not None and _now_s() < known[1]:
                 return known[0]
             reading = self._reading.get(event_id)
             if reading is None:
@@ -53,8 +51,12 @@ class EventCache:
             self._known.pop(event_id, None)
             if len(self._known) >= _MAX_EVENTS:
                 del self._known[next(iter(self._known))]
-            self._known[event_id] = (config, self._clock_s() + self._ttl_s)
+            self._known[event_id] = (config, _now_s() + self._ttl_s)
             return config
         finally:
             del self._reading[event_id]
             reading.set()
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

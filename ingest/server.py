@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from random import Random
+from time import perf_counter
 from typing import Final
 
 import anyio
@@ -214,7 +215,15 @@ async def _app(
         await enter(gateway.running())
         tasks = await enter(anyio.create_task_group())
         tasks.start_soon(beat.run)
-        yield create_app(gateway, authenticator, settings, metrics=metrics, health=health)
+        yield create_app(
+            gateway,
+            authenticator,
+            settings,
+            metrics=metrics,
+            health=health,
+            clock_ms=program.epoch_ms,
+            stopwatch_s=perf_counter,
+        )
         tasks.cancel_scope.cancel()
 
 

@@ -21,7 +21,8 @@ Check = Callable[[], str | None]
 class LoopBeat:
     """The event loop's heartbeat: how late it is, and whether it still beats.
 
-    The lag is the first figure to rise when one core no longer suffices.
+    The lag is the first figure to rise when one core no longer suffices. It measures the loop from
+    outside, by a clock of its own: the loop's stands still while the loop is blocked.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -31,6 +32,11 @@ class LoopBeat:
             registry=registry,
         )
         self._last = monotonic()
+        self.loop_time_s = 0.0
+        """The loop's time at the last beat, for checks in other threads; 0 before the first.
+
+        Late by one interval at most, unless `check` reports the loop as blocked.
+        """
 
     async def run(self) -> None:
         """Beat until cancelled."""
@@ -38,6 +44,7 @@ class LoopBeat:
             began = monotonic()
             await anyio.sleep(_BEAT_INTERVAL_S)
             self._last = monotonic()
+            self.loop_time_s = anyio.current_time()
             self._lag.set(max(0.0, self._last - began - _BEAT_INTERVAL_S))
 
     def check(self) -> str | None:

@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -17,6 +18,11 @@ _COLLECT_AFTER_OBJECTS: Final = 50_000
 
 class StartError(Exception):
     """The program cannot start; the text names each thing that an operator must fix."""
+
+
+def epoch_ms() -> int:
+    """The machine's clock, in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
 
 
 async def run(

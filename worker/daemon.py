@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from time import monotonic, time_ns
 from typing import Final
 
 import anyio
@@ -92,7 +91,7 @@ async def assemble(
             table=table,
             bus=bus,
             metrics=metrics,
-            clock=clock or (lambda: time_ns() // 1_000_000),
+            clock=clock or program.epoch_ms,
             max_receive_count=description.max_receive_count if description else None,
             stop=stop,
         )
@@ -146,7 +145,7 @@ async def supervise(parts: Parts) -> ExitCode:
         settings.http_host,
         settings.http_port,
         parts.metrics.registry,
-        healthy=lambda: beat.check() or _dead_poller(parts),
+        healthy=lambda: beat.check() or _dead_poller(parts, beat.loop_time_s),
         ready=lambda: "draining" if parts.stop.requested else None,
     ) as port:
         log.info("worker_started", port=port, worker_id=parts.worker_id, **_limits(settings))
@@ -223,7 +222,8 @@ def _held(parts: Parts) -> int:
     return sum(len(leases.held) for _, leases in parts.state.leases)
 
 
-def _dead_poller(parts: Parts) -> str | None:
+def _dead_poller(parts: Parts, now_s: float) -> str | None:
+    """Whether a poller does not poll any more; `now_s` is the event loop's time."""
     if parts.stop.requested:
         return None
     longest_s = parts.settings.receive_wait_s + _READ_TIMEOUT_S + _POLL_GRACE_S
@@ -231,7 +231,7 @@ def _dead_poller(parts: Parts) -> str | None:
         if poller.ended:
             return f"poller {index} has ended"
         since = poller.polling_since
-        if since is not None and monotonic() - since > longest_s:
+        if since is not None and now_s - since > longest_s:
             return f"poller {index} has been in one poll for over {longest_s:.0f} s"
     return None
 

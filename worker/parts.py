@@ -23,7 +23,7 @@ class Poller:
     """One poller's state, for the health check."""
 
     polling_since: float | None = None
-    """Monotonic time at which the poll under way began."""
+    """Event loop time at which the poll under way began."""
     ended: bool = False
 
 

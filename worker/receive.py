@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from time import monotonic
 from typing import Final
 
 import anyio
@@ -88,7 +87,7 @@ class Receiver:
         """One receive. It is never cancelled for a stop: SQS may have assigned messages."""
         settings = self.parts.settings
         received: list[Delivery] = []
-        poller.polling_since = monotonic()
+        poller.polling_since = asyncio.get_running_loop().time()
         self.parts.metrics.pollers_active.inc()
         try:
             received = await self.channel.queue.receive(

@@ -1,8 +1,9 @@
 """What ingest's tests share: a gateway in memory, an app over it, tokens, and HTTP clients."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from time import time
 from typing import Any, Final
 
@@ -179,6 +180,8 @@ class Service:
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     lines: list[tuple[str, Access, float]] = field(default_factory=list)
     health: Health = field(default_factory=Health)
+    ticks: Iterator[int] = field(default_factory=count)
+    """The stopwatch: each look at it finds a second gone by."""
 
     def app(self, **settings: Any) -> ASGIApp:
         """Build the app."""
@@ -189,6 +192,7 @@ class Service:
             metrics=IngestMetrics(self.registry),
             health=self.health,
             clock_ms=self.clock,
+            stopwatch_s=self.ticks.__next__,
             write_line=lambda *line: self.lines.append(line),
         )
 

@@ -33,7 +33,7 @@ def source() -> Source:
 
 
 def cache_of(source: Source, ttl_s: float) -> EventCache:
-    return EventCache(source.read, ttl_s, anyio.current_time)
+    return EventCache(source.read, ttl_s)
 
 
 @virtual_time

@@ -117,6 +117,7 @@ async def test_a_loop_that_turns_stays_healthy_and_its_lag_is_measured() -> None
             tasks.start_soon(beat.run)
             await anyio.sleep(60.25)
             assert beat.check() is None
+            assert anyio.current_time() - beat.loop_time_s <= 0.5
             assert registry.get_sample_value("event_loop_lag_seconds") == pytest.approx(0, abs=1e-6)
             lag_s = 2.0
             await anyio.sleep(0.5)

@@ -2,6 +2,8 @@
 
 import gc
 import socket
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -277,6 +279,32 @@ def test_a_taken_port_ends_the_worker() -> None:
         anyio.run(main, taken.getsockname()[1])
 
 
+def get(url: str) -> tuple[int, str]:
+    """Ask the health port; the event loop waits for the answer, and its clock stands still."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own port
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+@virtual_time
+async def test_a_poll_that_never_ends_fails_the_health_check() -> None:
+    here = running(receive_wait_s=1, shutdown_timeout_s=20)
+    here.queue.receives, here.queue.receives_take_s = [[]], 3_600
+    with structlog.testing.capture_logs() as logged:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(daemon.supervise, here.parts)
+            await anyio.sleep(40)
+            port = next(line["port"] for line in logged if line["event"] == "worker_started")
+            url = f"http://127.0.0.1:{port}/healthz"
+            assert get(url) == (200, "ok\n")
+            await anyio.sleep(2)
+            assert get(url) == (503, "poller 0 has been in one poll for over 41 s\n")
+            here.parts.stop.request()
+
+
 @pytest.mark.parametrize(
     ("poller", "wrong"),
     [
@@ -286,14 +314,11 @@ def test_a_taken_port_ends_the_worker() -> None:
         (Poller(ended=True), "poller 1 has ended"),
     ],
 )
-def test_a_poller_that_ended_or_hangs_is_unhealthy(
-    monkeypatch: pytest.MonkeyPatch, poller: Poller, wrong: str | None
-) -> None:
-    monkeypatch.setattr(daemon, "monotonic", lambda: 1_000.0)
+def test_a_poller_that_ended_or_hangs_is_unhealthy(poller: Poller, wrong: str | None) -> None:
     parts = parts_of(receive_wait_s=10)
     parts.state.pollers += [Poller(), poller]
 
-    assert daemon._dead_poller(parts) == wrong
+    assert daemon._dead_poller(parts, 1_000.0) == wrong
 
 
 def test_pollers_that_ended_by_a_stop_are_healthy() -> None:
@@ -301,4 +326,4 @@ def test_pollers_that_ended_by_a_stop_are_healthy() -> None:
     parts.state.pollers.append(Poller(ended=True))
     parts.stop.request()
 
-    assert daemon._dead_poller(parts) is None
+    assert daemon._dead_poller(parts, 1_000.0) is None

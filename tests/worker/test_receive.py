@@ -269,7 +269,7 @@ async def test_the_health_check_sees_since_when_a_poll_is_under_way() -> None:
     async with scene.running():
         await anyio.sleep(1)
         polling, idle = scene.parts.state.pollers
-        assert polling.polling_since is not None
+        assert polling.polling_since == scene.began_s
         assert idle.polling_since is None
         assert not polling.ended
 
