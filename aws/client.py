@@ -1,7 +1,9 @@
 """What a client is and how it is set up, without the SDK: adapters need no more than this."""
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 ClientKind = Literal["lean", "aioboto3"]
 
@@ -47,3 +49,12 @@ class Client(Protocol):
     async def call(self, operation: str, /, **parameters: Any) -> dict[str, Any]:
         """Call an operation (`ReceiveMessage`); raises Transient, Fatal or Rejected."""
         ...
+
+
+Opener: TypeAlias = Callable[
+    [str, ClientOptions, CallObserver], AbstractAsyncContextManager[Client]
+]
+"""Opens a client of a service (`sqs`, `dynamodb`, `events`) for the length of a block.
+
+The observer learns of the client's calls. Raises Fatal where the client cannot be set up.
+"""

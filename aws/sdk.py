@@ -1,7 +1,7 @@
 """AWS clients behind one small interface that times every call and translates its errors."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache
 from time import perf_counter
 from typing import Any, Final
@@ -14,7 +14,7 @@ from botocore import xform_name
 from botocore.loaders import Loader, create_loader
 
 from aws import errors
-from aws.client import CallObserver, Client, ClientOptions, Connection
+from aws.client import CallObserver, Client, ClientOptions, Connection, Opener
 from aws.lean.client import SERVICES, can_reach, open_lean
 from aws.sdk_parser import session_with_plain_parser
 
@@ -105,6 +105,17 @@ async def open_client(
                 yield client
         else:
             yield SdkClient(service, sdk_client, observer)
+
+
+def opener(connection: Connection) -> Opener:
+    """The opener of clients for one connection."""
+
+    def open_it(
+        service: str, options: ClientOptions, observer: CallObserver
+    ) -> AbstractAsyncContextManager[Client]:
+        return open_client(service, connection, options, observer)
+
+    return open_it
 
 
 @cache

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from random import Random
 from time import monotonic, time_ns
 from typing import Any
 
@@ -13,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from aws.client import Client, Connection
 from aws.queue import OutgoingMessage, Queue
-from aws.sdk import open_client
+from aws.sdk import open_client, opener
 from aws.table import Table
 from config.settings import WorkerSettings
 from local.emulator.stack import StackOutputs
@@ -23,7 +24,8 @@ from schema.message import ParticipationMessage
 from schema.states import EventType, Status
 from tests import programs
 from tests.faults.program import Program
-from worker import daemon, pipeline
+from worker import pipeline
+from worker.assembly import assemble
 from worker.parts import Parts
 
 FAST: dict[str, Any] = {
@@ -190,7 +192,9 @@ class World:
         if endpoint_url is not None:
             connection = replace(connection, endpoint_url=endpoint_url)
         async with (
-            daemon.assemble(self.settings(**changes), connection) as parts,
+            assemble(
+                self.settings(**changes), opener(connection), clock=now_ms, random=Random(0)
+            ) as parts,
             anyio.create_task_group() as tasks,
         ):
             tasks.start_soon(pipeline.run, parts)

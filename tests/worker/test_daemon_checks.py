@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 import anyio
@@ -16,8 +17,10 @@ from aws.bus import Bus
 from aws.client import Connection
 from aws.errors import Fatal, Transient
 from aws.queue import Delivery, Queue
+from aws.sdk import opener
 from aws.table import Table
 from local.emulator.stack import StackOutputs
+from runtime import program
 from runtime.stop import ExitCode, Stop
 from tests.aws.fake_bus import FakeBus
 from tests.aws.scripted import ScriptedClient
@@ -30,7 +33,7 @@ from tests.worker.fakes import (
     sample,
     settings_of,
 )
-from worker import daemon
+from worker import assembly, daemon
 from worker.parts import Parts, Poller
 
 QUEUE = {
@@ -61,7 +64,7 @@ async def check(
     queue: Any = QUEUE, dlq: Any = QUEUE, table: Any = TABLE, bus: Any = None
 ) -> int | None:
     """Check resources that answer this way; returns the main queue's maxReceiveCount."""
-    description = await daemon.check_all(
+    description = await assembly.check_all(
         Queue(ScriptedClient([queue]), "http://main"),
         Queue(ScriptedClient([dlq]), "http://dead", is_dlq=True),
         Table(ScriptedClient([table]), "T"),
@@ -159,7 +162,13 @@ async def test_a_stop_while_it_starts_ends_the_checks_immediately() -> None:
 
                 async def start() -> None:
                     settings = settings_of(aws_endpoint_url=url)
-                    async with daemon.assemble(settings, connection, stop=stop) as parts:
+                    async with assembly.assemble(
+                        settings,
+                        opener(connection),
+                        clock=program.epoch_ms,
+                        random=Random(0),
+                        stop=stop,
+                    ) as parts:
                         assert parts.stop.requested
 
                 tasks.start_soon(start)

@@ -1,0 +1,126 @@
+"""Puts a worker together: opens its clients, and checks that all exists that it needs."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from random import Random
+from typing import Final
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from aws import checks
+from aws.bus import Bus
+from aws.client import ClientOptions, Opener
+from aws.errors import Fatal, Transient
+from aws.queue import Queue, QueueDescription
+from aws.table import Table
+from config import identity
+from config.settings import WorkerSettings
+from runtime.stop import Stop
+from worker.metrics import WorkerMetrics
+from worker.parts import Parts
+
+READ_TIMEOUT_S: Final = 10.0
+"""How long a call may go unanswered; a long poll may take its wait as well."""
+_SPARE_CONNECTIONS: Final = 16
+
+log = structlog.get_logger("worker")
+
+
+@asynccontextmanager
+async def assemble(
+    settings: WorkerSettings,
+    opener: Opener,
+    *,
+    clock: Callable[[], int],
+    random: Random,
+    stop: Stop | None = None,
+) -> AsyncIterator[Parts]:
+    """Open the clients, check what must exist, and put the parts together.
+
+    The worker knows no other clock than `clock` (epoch milliseconds) and the event loop's, and
+    leaves nothing to chance but by `random`.
+    Raises Fatal with one line for each thing that is missing or forbidden: PutEvents to a
+    missing bus *succeeds* and drops the event, so nothing but a check can find out.
+    A stop requested meanwhile ends the checks: the parts then have nothing to do but drain.
+    """
+    metrics = WorkerMetrics(CollectorRegistry())
+    polls = settings.pollers + settings.dlq_pollers
+    wait_s = settings.receive_wait_s
+
+    def options(connections: int, read_timeout_s: float = READ_TIMEOUT_S) -> ClientOptions:
+        return ClientOptions(
+            max_connections=connections + _SPARE_CONNECTIONS, read_timeout_s=read_timeout_s
+        )
+
+    async with AsyncExitStack() as stack:
+        sqs = await stack.enter_async_context(
+            opener("sqs", options(polls, wait_s + READ_TIMEOUT_S), metrics.calls)
+        )
+        dynamodb = await stack.enter_async_context(
+            opener("dynamodb", options(settings.processors * 5), metrics.calls)
+        )
+        events = await stack.enter_async_context(
+            opener(
+                "events",
+                ClientOptions(
+                    max_connections=settings.publish_concurrency + 1,
+                    # Only a safety net: the publisher's own deadline comes first.
+                    read_timeout_s=settings.publish_timeout_s + 1,
+                    connect_timeout_s=min(3.0, settings.publish_timeout_s),
+                    endpoint_url=settings.events_endpoint_url,
+                ),
+                metrics.calls,
+            )
+        )
+        queue = Queue(sqs, settings.queue_url)
+        dlq = Queue(sqs, settings.dlq_url, is_dlq=True)
+        table = Table(dynamodb, settings.table_name)
+        bus = Bus(events, settings.event_bus_name)
+        stop = stop or Stop()
+        description: QueueDescription | None = None
+        with stop.interrupts():
+            description = await check_all(queue, dlq, table, bus)
+        yield Parts(
+            settings=settings,
+            worker_id=identity.worker_id(settings.worker_id),
+            queue=queue,
+            dlq=dlq,
+            table=table,
+            bus=bus,
+            metrics=metrics,
+            clock=clock,
+            max_receive_count=description.max_receive_count if description else None,
+            random=random,
+            stop=stop,
+        )
+
+
+async def check_all(queue: Queue, dlq: Queue, table: Table, bus: Bus) -> QueueDescription:
+    """Check that everything exists; raises Fatal with all that does not, in one text.
+
+    Returns the main queue's description.
+    """
+    found: list[QueueDescription] = []
+
+    async def queue_is_there() -> None:
+        found.append(await queue.describe())
+
+    async def bus_is_there() -> None:
+        try:
+            await bus.check()
+        except Transient as error:
+            # An EventBridge that is down for now must not hold up a single decision.
+            log.warning("bus_unreachable", bus=bus.name, error=str(error))
+
+    wrong = await checks.failures(
+        {
+            ("QUEUE_URL", queue.url): queue_is_there,
+            ("DLQ_URL", dlq.url): dlq.describe,
+            ("TABLE_NAME", table.name): table.check,
+            ("EVENT_BUS_NAME", bus.name): bus_is_there,
+        }
+    )
+    if wrong:
+        raise Fatal("worker", "start", "NotReady", "\n  ".join(["", *wrong]))
+    return found[0]
