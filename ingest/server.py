@@ -1,4 +1,4 @@
-"""The running service: clients, gateway, app and HTTP server, and the drain at the end."""
+"""The running service: its HTTP server, and the drain at the end."""
 
 import logging
 import socket
@@ -15,33 +15,22 @@ from anyio.abc import TaskStatus
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
-from aws import checks, publisher
-from aws.bus import Bus
-from aws.checks import Check
-from aws.client import ClientOptions, Connection
-from aws.metrics import CallMetrics
-from aws.publisher import Publisher, PublishPolicy
-from aws.queue import Queue
-from aws.sdk import open_client
-from aws.table import Table
+from aws.client import Connection
+from aws.sdk import opener
 from config.settings import IngestSettings
-from ingest.app import Health, create_app
+from ingest.app import Health
 from ingest.authentication import open_authenticator
-from ingest.aws_gateway import CALLS_PER_STAGE, STAGES, AwsGateway
 from ingest.jwks import KeySetError
 from ingest.metrics import IngestMetrics
 from ingest.protocol import BoundedProtocol
+from ingest.service import open_service
+from ingest.tokens import Authenticator
 from runtime import program
-from runtime.batch_metrics import BatchMetrics
 from runtime.errors import unwrapped
 from runtime.health import LoopBeat
 from runtime.program import StartError
 from runtime.stop import ExitCode, Stop
 
-_CONNECT_TIMEOUT_S: Final = 1.0
-_READ_TIMEOUT_S: Final = 3.0
-_TABLE_CONNECTIONS: Final = 4 * CALLS_PER_STAGE + 64
-"""Four coalesced stages, and the index queries, which cannot share a call."""
 _BACKLOG: Final = 2_048
 _KEEP_ALIVE_S: Final = 75
 """Longer than a load balancer keeps idle connections (60 s), so that it closes them first."""
@@ -164,79 +153,34 @@ class _Server(uvicorn.Server):
 async def _app(
     settings: IngestSettings, connection: Connection, health: Health
 ) -> AsyncIterator[ASGIApp]:
-    """Open the clients, check what must exist, and put the app together."""
-    random = Random()  # noqa: S311 - spreading load, not secrets
-    registry = CollectorRegistry()
-    metrics = IngestMetrics(registry)
-    calls = CallMetrics(registry)
-    publishing = settings.publish_requested_events
-    stages = (*STAGES, publisher.STAGE) if publishing else STAGES
-    flushes = BatchMetrics(registry, "ingest", stages)
-
-    def options(connections: int, endpoint_url: str | None = None) -> ClientOptions:
-        return ClientOptions(connections, _CONNECT_TIMEOUT_S, _READ_TIMEOUT_S, endpoint_url)
-
-    async with AsyncExitStack() as stack:
-        enter = stack.enter_async_context
-        dynamodb = await enter(
-            open_client("dynamodb", connection, options(_TABLE_CONNECTIONS), calls)
-        )
-        sqs = await enter(open_client("sqs", connection, options(CALLS_PER_STAGE), calls))
-        table, queue = Table(dynamodb, settings.table_name), Queue(sqs, settings.queue_url)
-        bus: Bus | None = None
-        if publishing:
-            events = options(settings.publish_concurrency + 1, settings.events_endpoint_url)
-            bus = Bus(
-                await enter(open_client("events", connection, events, calls)),
-                settings.event_bus_name,
-            )
-        await _check(table, queue, bus)
-        beat = LoopBeat(registry)
-        try:
-            authenticator = await enter(open_authenticator(settings))
-        except KeySetError as error:
-            raise StartError(f"JWKS_URL: {error}") from error
-        gateway = AwsGateway(
-            table,
-            queue,
-            None
-            if bus is None
-            else Publisher(
-                bus,
-                PublishPolicy.of(settings),
-                random=random,
-                observer=metrics,
-                flushes=flushes,
-            ),
-            linger_s=settings.coalesce_linger_ms / 1000,
-            random=random,
-            flushes=flushes,
-        )
-        await enter(gateway.running())
-        tasks = await enter(anyio.create_task_group())
+    """The service with the machine's clocks and its own chance, and the loop's heartbeat."""
+    metrics = IngestMetrics(CollectorRegistry())
+    beat = LoopBeat(metrics.registry)
+    service = open_service(
+        settings,
+        opener(connection),
+        _authentication(settings),
+        metrics=metrics,
+        health=health,
+        clock_ms=program.epoch_ms,
+        stopwatch_s=perf_counter,
+        random=Random(),  # noqa: S311 - spreading load, not secrets
+    )
+    async with service as app, anyio.create_task_group() as tasks:
         tasks.start_soon(beat.run)
-        yield create_app(
-            gateway,
-            authenticator,
-            settings,
-            metrics=metrics,
-            health=health,
-            clock_ms=program.epoch_ms,
-            stopwatch_s=perf_counter,
-        )
+        yield app
         tasks.cancel_scope.cancel()
 
 
-async def _check(table: Table, queue: Queue, bus: Bus | None) -> None:
-    """Raise StartError that reports everything that is missing, in one text."""
-    needed: dict[tuple[str, str], Check] = {
-        ("TABLE_NAME", table.name): table.check,
-        ("QUEUE_URL", queue.url): queue.describe,
-    }
-    if bus is not None:
-        needed["EVENT_BUS_NAME", bus.name] = bus.check
-    if wrong := await checks.failures(needed):
-        raise StartError("\n  ".join(["cannot start:", *wrong]))
+@asynccontextmanager
+async def _authentication(settings: IngestSettings) -> AsyncIterator[Authenticator]:
+    """The authenticator that the settings ask for; raises StartError."""
+    async with AsyncExitStack() as stack:
+        try:
+            authenticator = await stack.enter_async_context(open_authenticator(settings))
+        except KeySetError as error:
+            raise StartError(f"JWKS_URL: {error}") from error
+        yield authenticator
 
 
 @contextmanager
