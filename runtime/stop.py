@@ -26,7 +26,8 @@ class Stop:
 
     def __init__(self) -> None:
         self._event = anyio.Event()
-        self._waits: set[anyio.CancelScope] = set()
+        # A dictionary for its order: waits end in the order in which they began.
+        self._waits: dict[anyio.CancelScope, None] = {}
         self._followers: list[Callable[[], None]] = []
 
     @property
@@ -61,9 +62,9 @@ class Stop:
         scope = anyio.CancelScope()
         if self.requested:
             scope.cancel()
-        self._waits.add(scope)
+        self._waits[scope] = None
         try:
             with scope:
                 yield
         finally:
-            self._waits.discard(scope)
+            del self._waits[scope]

@@ -24,6 +24,31 @@ PACKAGES = (
     "cli",
 )
 
+CLOCKS = {
+    *(
+        f"time.{clock}{unit}"
+        for clock in ("time", "monotonic", "perf_counter", "process_time", "thread_time")
+        for unit in ("", "_ns")
+    ),
+    "time.sleep",
+    *(f"datetime.datetime.{name}" for name in ("now", "today", "utcnow")),
+    "datetime.date.today",
+}
+CHANCE = ("random.", "secrets.", "uuid.uuid1", "uuid.uuid4", "os.urandom", "os.getrandom")
+"""How the names of sources of chance begin."""
+
+ONLY_REAL = (
+    "aws/lean/client.py",
+    "aws/sdk.py",
+    "ingest/authentication.py",
+    "ingest/jwks.py",
+    "ingest/server.py",
+    "runtime/health.py",
+    "runtime/program.py",
+    "worker/daemon.py",
+)
+"""What only the real programs run: their entries, sockets and threads."""
+
 
 def modules(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
@@ -97,6 +122,85 @@ def test_the_planner_has_neither_clock_nor_task_nor_client() -> None:
     impure = {"time", "datetime", "os", "anyio", "asyncio", "random", "structlog"}
 
     assert set(imported(ROOT / "worker" / "decide.py")) & impure == set()
+
+
+def hidden_sources(source: str) -> set[str]:
+    """The clocks and sources of chance that a module calls or hands on by itself.
+
+    Names are resolved through its imports: `from time import time as now` hides nothing.
+    """
+    tree = ast.parse(source)
+    origins: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                full = alias.name if alias.asname else alias.name.partition(".")[0]
+                origins[alias.asname or full] = full
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                origins[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+
+    def dotted(node: ast.AST) -> str | None:
+        if isinstance(node, ast.Name):
+            return origins.get(node.id)
+        if isinstance(node, ast.Attribute):
+            base = dotted(node.value)
+            return base and f"{base}.{node.attr}"
+        return None
+
+    used = {name for node in ast.walk(tree) if (name := dotted(node)) is not None}
+    # A generator may be named as a type, but not made: it is handed in.
+    made = {dotted(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    return {
+        name
+        for name in used
+        if name in CLOCKS or (name.startswith(CHANCE) and (name != "random.Random" or name in made))
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import time\ntime.monotonic()", {"time.monotonic"}),
+        ("from time import time as now\nnow()", {"time.time"}),
+        ("from time import time_ns\nclock = time_ns", {"time.time_ns"}),
+        ("from datetime import UTC, datetime\ndatetime.now(UTC)", {"datetime.datetime.now"}),
+        ("import datetime as d\nd.datetime.now()", {"datetime.datetime.now"}),
+        ("import random\nrandom.random()", {"random.random"}),
+        ("from random import shuffle\nshuffle([])", {"random.shuffle"}),
+        ("from random import Random\nRandom()", {"random.Random"}),
+        ("import os\nos.urandom(4)", {"os.urandom"}),
+        ("from secrets import token_hex\ntoken_hex()", {"secrets.token_hex"}),
+        ("import uuid\nuuid.uuid4()", {"uuid.uuid4"}),
+        ("from random import Random\ndef wait(random: Random):\n    random.random()", set()),
+        ("import asyncio\nasyncio.get_running_loop().time()", set()),
+        ("from datetime import timedelta\ntimedelta(1)", set()),
+    ],
+)
+def test_a_hidden_clock_or_chance_is_found_by_any_name(source: str, found: set[str]) -> None:
+    assert hidden_sources(source) == found
+
+
+def test_what_a_simulation_runs_has_neither_clock_nor_chance_of_its_own() -> None:
+    simulated = {
+        path
+        for package in ("aws", "ingest", "runtime", "schema", "worker")
+        for path in modules(package)
+        if str(path.relative_to(ROOT)) not in ONLY_REAL
+    }
+
+    found = {
+        (str(path.relative_to(ROOT)), name)
+        for path in simulated
+        for name in hidden_sources(path.read_text("utf-8"))
+    }
+
+    assert found == set()
+
+
+def test_only_modules_with_a_clock_or_chance_of_their_own_are_excused() -> None:
+    for name in ONLY_REAL:
+        assert hidden_sources((ROOT / name).read_text("utf-8")), name
 
 
 def test_loading_the_ingest_application_loads_no_aiohttp() -> None:

@@ -1,8 +1,11 @@
 """A client in memory: it answers as a test says, and remembers its calls."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+
+from aws.client import CallObserver, Client, ClientOptions
 
 Answer = dict[str, Any]
 Answering = Callable[..., Awaitable[Answer]]
@@ -35,3 +38,23 @@ class ScriptedClient:
         """The parameters of the only call."""
         ((_, parameters),) = self.calls
         return parameters
+
+
+@dataclass(slots=True)
+class ScriptedClients:
+    """Opens clients that all answer alike; notes which are open, with which pool and timeout."""
+
+    answer: Answering
+    open: dict[str, ClientOptions] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def opener(
+        self, service: str, options: ClientOptions, observer: CallObserver
+    ) -> AsyncIterator[Client]:
+        """Open a client, and report one call of it (`Open`) to its observer."""
+        observer.observe(service, "Open", 0.0, None)
+        self.open[service] = options
+        try:
+            yield ScriptedClient([self.answer])
+        finally:
+            del self.open[service]

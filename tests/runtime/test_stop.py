@@ -39,6 +39,25 @@ async def test_whoever_waits_for_it_goes_on_with_it() -> None:
 
 
 @virtual_time
+async def test_waits_end_in_the_order_in_which_they_began() -> None:
+    stop = Stop()
+    ended: list[int] = []
+
+    async def wait(number: int) -> None:
+        with stop.interrupts():
+            await anyio.sleep(3_600)
+        ended.append(number)
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(50):
+            tasks.start_soon(wait, number)
+        await anyio.wait_all_tasks_blocked()
+        stop.request()
+
+    assert ended == list(range(50))
+
+
+@virtual_time
 async def test_it_ends_every_pure_wait_under_way_immediately() -> None:
     stop = Stop()
     ended_at_s: list[float] = []

@@ -1,17 +1,13 @@
 """Putting a worker together: whoever does it hands in its clients, its clock and its chance."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
 import anyio
 import structlog
 
-from aws.client import CallObserver, Client, ClientOptions
 from runtime.stop import ExitCode
-from tests.aws.scripted import Answer, ScriptedClient
+from tests.aws.scripted import Answer, ScriptedClients
 from tests.virtual_time import virtual_time
 from tests.worker.fakes import NOW_MS, settings_of
 from worker.assembly import assemble
@@ -33,25 +29,10 @@ async def answer(operation: str, **parameters: Any) -> Answer:
     return ANSWERS[operation]
 
 
-@dataclass(slots=True)
-class Clients:
-    """Opens clients in memory, and notes what is open, with which pool and timeout."""
-
-    open: dict[str, ClientOptions] = field(default_factory=dict)
-
-    @asynccontextmanager
-    async def opener(
-        self, service: str, options: ClientOptions, observer: CallObserver
-    ) -> AsyncIterator[Client]:
-        observer.observe(service, "Open", 0.0, None)
-        self.open[service] = options
-        yield ScriptedClient([answer])
-        del self.open[service]
-
-
 @virtual_time
 async def test_a_worker_runs_and_drains_on_clients_that_are_handed_in() -> None:
-    clients, settings = Clients(), settings_of(receive_wait_s=20, pollers=3, dlq_pollers=1)
+    clients = ScriptedClients(answer)
+    settings = settings_of(receive_wait_s=20, pollers=3, dlq_pollers=1)
     began_s = anyio.current_time()
 
     async with (
@@ -82,7 +63,7 @@ async def test_clock_and_chance_are_those_handed_in() -> None:
     random = Random(0)
 
     async with assemble(
-        settings_of(), Clients().opener, clock=lambda: NOW_MS, random=random
+        settings_of(), ScriptedClients(answer).opener, clock=lambda: NOW_MS, random=random
     ) as parts:
         assert parts.clock() == NOW_MS
         assert parts.random is random
@@ -91,7 +72,7 @@ async def test_clock_and_chance_are_those_handed_in() -> None:
 @virtual_time
 async def test_calls_are_in_the_worker_s_figures() -> None:
     async with assemble(
-        settings_of(), Clients().opener, clock=lambda: NOW_MS, random=Random(0)
+        settings_of(), ScriptedClients(answer).opener, clock=lambda: NOW_MS, random=Random(0)
     ) as parts:
         for service in ("sqs", "dynamodb", "events"):
             labels = {"service": service, "operation": "Open"}
