@@ -63,7 +63,11 @@ class Parts:
     max_receive_count: int | None
     """The main queue's redrive policy; None where it has none."""
     random: Random = field(default_factory=Random)
-    """All that this worker leaves to chance: the jitter of its waits, its idempotency tokens."""
+    """All that this worker leaves to chance: the jitter of its waits, its idempotency tokens.
+
+    No two workers of one table, and no two runs of one, may draw the same numbers: a token used
+    again within ten minutes commits nothing, or is refused for its other payload.
+    """
     stop: Stop = field(default_factory=Stop)
     state: State = field(default_factory=State)
 

@@ -350,7 +350,7 @@ def parts_of(
         metrics=WorkerMetrics(CollectorRegistry()),
         clock=clock or Clock(),
         max_receive_count=max_receive_count,
-        random=random or Random(0),
+        random=random or Random(worker_id),
     )
 
 

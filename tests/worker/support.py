@@ -193,7 +193,7 @@ class World:
             connection = replace(connection, endpoint_url=endpoint_url)
         async with (
             assemble(
-                self.settings(**changes), opener(connection), clock=now_ms, random=Random(0)
+                self.settings(**changes), opener(connection), clock=now_ms, random=Random()
             ) as parts,
             anyio.create_task_group() as tasks,
         ):
