@@ -202,6 +202,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return handle
 
 
+def running() -> VirtualLoop:
+    """The loop that runs now; raises TypeError where it is no virtual one."""
+    loop = asyncio.get_running_loop()
+    if not isinstance(loop, VirtualLoop):
+        raise TypeError("this runs on virtual time only")
+    return loop
+
+
 def run(function: Callable[[Unpack[Ts]], Awaitable[T]], *arguments: *Ts) -> T:
     """Run to the end on virtual time; raises DeadlockError where it can never end."""
     return anyio.run(

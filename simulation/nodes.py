@@ -35,7 +35,7 @@ from worker.draining import run_until_drained
 from worker.parts import Parts
 
 CALL_S: Final = 60e-6
-"""Processor time of one call of AWS by the lean client (bench/RESULTS.md, "What one call costs")."""
+"""Processor time of one call of AWS by the lean client (bench/RESULTS.md, "One call")."""
 MESSAGE_S: Final = 45e-6
 """Processor time of one message in the worker without its calls: with 0.36 calls a message this
 makes the 15,000 messages a core-second of bench/RESULTS.md."""
@@ -151,9 +151,10 @@ class Node(ABC):
         self._world.trace.note(life.name, f"ends with exit code {int(life.exit_code)}")
         self._gone(life)
         if life.stopped_at_s is None:
-            self._world.loop.call_in_the_world(_RESTART_S, self._replace)
+            self._world.loop.call_in_the_world(_RESTART_S, self.start_unless_alive)
 
-    def _replace(self) -> None:
+    def start_unless_alive(self) -> None:
+        """Start a new process where none runs."""
         if self.life is None:
             self.start()
 
@@ -166,7 +167,9 @@ class Node(ABC):
 
         @asynccontextmanager
         async def opened(
-            service: str, options: ClientOptions, observer: CallObserver
+            service: str,
+            options: ClientOptions,
+            _observer: CallObserver,
         ) -> AsyncIterator[Client]:
             kind = Service(service)
             yield ModelClient(service, self._world.network.transport(caller, kind, options))
@@ -240,7 +243,9 @@ class IngestNode(Node):
             return
         self._clicks += 1
         self._pending[self._clicks] = respond
-        life.context.run(self._world.tasks.start_soon, self._serve, life, self._clicks, _scope(user_id, event_id))
+        life.context.run(
+            self._world.tasks.start_soon, self._serve, life, self._clicks, _scope(user_id, event_id)
+        )
 
     async def _serve(self, life: Life, click: int, scope: Scope) -> None:
         life.processor.spend(CLICK_S)

@@ -20,20 +20,27 @@ _COMMON: Final = {
 }
 
 
-class _Worker(WorkerSettings):
+class _GivenAlone(BaseSettings):
+    """Settings that look for nothing in the environment."""
+
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (sources["init_settings"],)
+        return (init_settings,)
 
 
-class _Ingest(IngestSettings):
-    @classmethod
-    def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (sources["init_settings"],)
+class _Worker(_GivenAlone, WorkerSettings):
+    pass
+
+
+class _Ingest(_GivenAlone, IngestSettings):
+    pass
 
 
 def worker_settings(given: Settings, region: str, worker_id: str) -> WorkerSettings:

@@ -98,6 +98,16 @@ class WorkerMetrics:
         """Count events that are gone."""
         self._lost[reason].inc(count)
 
+    def lost_events(self) -> dict[str, int]:
+        """How many events are gone, by reason."""
+        values = {
+            reason: self.registry.get_sample_value(
+                "worker_publish_failures_total", {"reason": reason}
+            )
+            for reason in LossReason.ALL
+        }
+        return {reason: int(value) for reason, value in values.items() if value}
+
     def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
         return Counter(f"worker_{name}", text, labels, registry=self.registry)
 

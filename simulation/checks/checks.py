@@ -61,7 +61,7 @@ class Checks(Observer):
 
     def received(self, queue: str, message: Message) -> None:
         """As `MessageChecks`."""
-        self.messages.received(message.receiver, queue, message)
+        self.messages.received(self._caller(), queue, message)
 
     def changed_visibility(self, queue: str, message: Message) -> None:
         """As `MessageChecks`."""

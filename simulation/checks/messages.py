@@ -18,7 +18,6 @@ class _Lease:
     """The latest receive of a message that is neither deleted nor handed back."""
 
     node: str
-    receipt: str
     is_handed_back: bool = False
 
 
@@ -76,7 +75,7 @@ class MessageChecks:
             if self._rules.leases_hold and self._is_well(lease.node):
                 text = f"message {number} was received again while {lease.node} worked on it"
                 self._broken("leases", text, f"message {number} ")
-        self._leases[number] = _Lease(caller, message.receipt_handle)
+        self._leases[number] = _Lease(caller)
         self._in_flight[caller] += 1
         if self._in_flight[caller] > self._in_flight_limit:
             text = f"{caller} holds {self._in_flight[caller]}, more than MAX_IN_FLIGHT"

@@ -94,9 +94,8 @@ class RequestChecks:
         filed = after.get(names.USER_INDEX_SORT_KEY)
         if (filed is not None) != (now.status is not Status.RECEIVED):
             self._broken("index", f"request {name} is {now.status}, filed under {filed}", name)
-        if filed is not None and queued_at is not None:
-            if filed["S"] != keys.index_sk(queued_at, name):
-                self._broken("index", f"request {name} is filed under {filed}", name)
+        elif filed is not None and filed["S"] != keys.index_sk(queued_at or 0, name):
+            self._broken("index", f"request {name} is filed under {filed}", name)
 
     def _check_decision(self, was: RequestItem | None, now: RequestItem) -> None:
         name, event_id = now.request_id, now.event_id
