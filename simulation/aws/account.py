@@ -35,6 +35,9 @@ class Account:
     """Who made the call that is being handled, where somebody says so."""
     entry_fault: Callable[[str], str | None] | None = None
     """Decides for each entry of a batch whether it fails alone, and by which error code."""
+    transaction_s: Callable[[], float] | None = None
+    """Draws how many seconds a DynamoDB transaction holds its items before it commits; without
+    it, each commits immediately and none ever conflicts."""
 
     def arn(self, service: str, resource: str) -> str:
         """The name by which policies and errors know a resource."""

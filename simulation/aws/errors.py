@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+import orjson
+
 _DYNAMODB: Final = "com.amazonaws.dynamodb.v20120810#"
 _SQS: Final = "com.amazonaws.sqs#"
 _COMMON: Final = "com.amazon.coral.service#"
@@ -34,7 +36,7 @@ def no_table(name: str) -> ServiceError:
     return ServiceError(_DYNAMODB + "ResourceNotFoundException", f"no such table: {name}")
 
 
-def condition_failed(item: Mapping[str, Any] | None) -> ServiceError:
+def condition_failed(item: orjson.Fragment | None) -> ServiceError:
     """DynamoDB: a single conditional write whose condition is not true."""
     return ServiceError(
         _DYNAMODB + "ConditionalCheckFailedException",
@@ -50,6 +52,43 @@ def transaction_cancelled(reasons: list[dict[str, Any]]) -> ServiceError:
         _DYNAMODB + "TransactionCanceledException",
         f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]",
         extra={"CancellationReasons": reasons},
+    )
+
+
+def transaction_conflict(message: str) -> ServiceError:
+    """DynamoDB: a single write of an item that a transaction holds."""
+    return ServiceError(_DYNAMODB + "TransactionConflictException", message)
+
+
+def throttled(message: str, reason: Mapping[str, str]) -> ServiceError:
+    """DynamoDB: an on-demand table, an index or a partition bears no more for the moment."""
+    return ServiceError(
+        _DYNAMODB + "ThrottlingException", message, extra={"throttlingReasons": [reason]}
+    )
+
+
+def nothing_read(reasons: list[Mapping[str, str]]) -> ServiceError:
+    """DynamoDB: a BatchGetItem of which no key could be read."""
+    return ServiceError(
+        _DYNAMODB + "ProvisionedThroughputExceededException",
+        "The level of configured provisioned throughput for the table was exceeded.",
+        extra={"ThrottlingReasons": reasons},
+    )
+
+
+def token_mismatch() -> ServiceError:
+    """DynamoDB: a token that was used with other parameters within ten minutes."""
+    return ServiceError(
+        _DYNAMODB + "IdempotentParameterMismatchException",
+        "The client request token was used with another request",
+    )
+
+
+def transaction_in_progress() -> ServiceError:
+    """DynamoDB: a transaction with the same token has not ended yet."""
+    return ServiceError(
+        _DYNAMODB + "TransactionInProgressException",
+        "The transaction with the given request token is already in progress.",
     )
 
 

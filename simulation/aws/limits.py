@@ -74,6 +74,15 @@ class Limits:
             firehose_calls_per_s=stream_calls,
         )
 
+    @property
+    def bound_dynamodb(self) -> bool:
+        """Whether any limit is DynamoDB's."""
+        return any(
+            getattr(self, name) is not None
+            for name in self.names()
+            if name.startswith(("partition_", "table_", "index_"))
+        )
+
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """The limits' names."""

@@ -155,7 +155,7 @@ async def test_a_statement_whose_condition_is_not_true_fails_alone(
     done, failed, absent = answer["Responses"]
     assert "Error" not in done
     assert failed["Error"]["Code"] == "ConditionalCheckFailed"
-    assert failed["Item"]["status"] == {"S": "QUEUED"}
+    assert failed["Error"]["Item"]["status"] == {"S": "QUEUED"}
     assert absent["Error"]["Code"] == "ConditionalCheckFailed"
     assert (await get(clients, request_key(0)))["finishedAt"] == {"N": "5"}
 

@@ -94,7 +94,7 @@ async def test_a_failed_statement_returns_the_item_as_it_was_then(
 ) -> None:
     await update(clients, "before")
     failed, done = await execute(clients, statement("no", condition="other"), statement("after"))
-    assert failed["Item"]["note"] == {"S": "before"}
+    assert failed["Error"]["Item"]["note"] == {"S": "before"}
     assert "Error" not in done
     assert await read(clients) == "after"
 

@@ -8,6 +8,8 @@ import orjson
 
 from simulation.aws.dynamodb.evaluate import Attribute, Item
 from simulation.aws.dynamodb.parsed import Changes
+from simulation.aws.dynamodb.sizes import item_bytes
+from simulation.aws.observer import Observer
 
 Key: TypeAlias = tuple[str, str]
 StoredItem: TypeAlias = dict[str, Attribute]
@@ -28,6 +30,13 @@ class Record:
 
     item: StoredItem
     document: orjson.Fragment | None = None
+    size_bytes: int = 0
+    """Known where the table is metered, and not before it was asked for."""
+
+    def size(self) -> int:
+        """The item's size, which is kept: a metered table never changes an item itself."""
+        size = self.size_bytes = self.size_bytes or item_bytes(self.item)
+        return size
 
     def read(self) -> orjson.Fragment:
         """Make the item's JSON, which is kept until the next write."""
@@ -46,10 +55,10 @@ class Store:
         """The keys of the items that an index holds under a value of its partition key."""
         return self._indexes[INDEXES[index][0]].get(value, ())
 
-    def put(self, key: Key, item: StoredItem) -> None:
+    def put(self, key: Key, item: StoredItem, size_bytes: int = 0) -> None:
         """Store an item, in place of what was there."""
         record = self.records.get(key)
-        self.records[key] = Record(item)
+        self.records[key] = Record(item, None, size_bytes)
         before = _NO_ITEM if record is None else record.item
         for partition, keys in self._indexes.items():
             old, new = before.get(partition), item.get(partition)
@@ -78,3 +87,24 @@ class Store:
             for partition, keys in self._indexes.items():
                 if partition in record.item:
                     keys[record.item[partition]["S"]].discard(key)
+
+
+class WatchedStore(Store):
+    """Reports each write, and never changes an item itself: an observer may keep both."""
+
+    def __init__(self, observer: Observer) -> None:
+        super().__init__()
+        self._observer = observer
+
+    def put(self, key: Key, item: StoredItem, size_bytes: int = 0) -> None:
+        """Store an item, in place of what was there."""
+        record = self.records.get(key)
+        super().put(key, item, size_bytes)
+        self._observer.wrote(None if record is None else record.item, item)
+
+    def delete(self, key: Key) -> None:
+        """Remove an item, if it is there."""
+        record = self.records.get(key)
+        super().delete(key)
+        if record is not None:
+            self._observer.wrote(record.item, None)

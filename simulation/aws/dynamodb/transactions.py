@@ -1,0 +1,132 @@
+"""TransactWriteItems: all or nothing, items held until the commit, tokens for repetitions."""
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+import orjson
+
+from simulation.aws import errors
+from simulation.aws.account import Account, Payload, Reply
+from simulation.aws.dynamodb.refusal import Refusal
+from simulation.aws.dynamodb.throughput import Throughput
+from simulation.aws.dynamodb.writes import Prepared, Writes
+
+# Each: DynamoDB API Reference, "TransactWriteItems".
+_MAX_ACTIONS: Final = 100
+_MAX_BYTES: Final = 4 * 1_024 * 1_024
+_TOKEN_S: Final = 600
+
+
+class Transactions:
+    """The transactions on one table."""
+
+    def __init__(self, writes: Writes, account: Account, throughput: Throughput | None) -> None:
+        self._writes = writes
+        self._account = account
+        self._throughput = throughput
+        self._tokens = _Tokens()
+
+    def transact(self, payload: Payload, reply: Reply) -> None:
+        """Commit all actions and reply then; raises the error of a transaction that can't be."""
+        actions = payload["TransactItems"]
+        if len(actions) > _MAX_ACTIONS:
+            raise errors.validation("Member must have length less than or equal to 100")
+        token = payload.get("ClientRequestToken")
+        request = 0 if token is None else hash(orjson.dumps(actions))
+        if token is not None and self._tokens.used(token, request, self._account.clock.time()):
+            reply({})
+            return
+        parts = self._prepare(actions)
+
+        def commit() -> None:
+            for part in parts:
+                part.write()
+            if token is not None:
+                self._tokens.remember(token, request, self._account.clock.time())
+            reply({})
+
+        if self._account.transaction_s is None:
+            commit()
+            return
+        if token is not None:
+            self._tokens.begin(token, request)
+        self._hold(parts, commit, self._account.transaction_s())
+
+    def _prepare(self, actions: Sequence[Payload]) -> Sequence[Prepared]:
+        parts = [self._writes.prepare(action) for action in actions]
+        if len({part.key for part in parts}) != len(parts):
+            raise errors.validation(
+                "Transaction request cannot include multiple operations on one item"
+            )
+        refusals = [part.refusal for part in parts]
+        if self._throughput is not None:
+            if sum(part.size_bytes for part in parts) > _MAX_BYTES:
+                raise errors.validation("Transaction size exceeds the limit of 4194304 bytes")
+            refusals = _metered(parts, refusals, self._throughput)
+        if any(refusals):
+            raise errors.transaction_cancelled(
+                [{"Code": "None"} if refusal is None else refusal.reason() for refusal in refusals]
+            )
+        return parts
+
+    def _hold(self, parts: Sequence[Prepared], commit: Callable[[], None], seconds: float) -> None:
+        """Keep other writers from the items until the commit; readers see them as they were."""
+        held = self._writes.held
+        held.update(part.key for part in parts)
+
+        def end() -> None:
+            held.difference_update(part.key for part in parts)
+            commit()
+
+        self._account.clock.call_later(seconds, end)
+
+
+def _metered(
+    parts: Sequence[Prepared], refusals: Sequence[Refusal | None], throughput: Throughput
+) -> list[Refusal | None]:
+    """Take the table's units of every action, and the indexes' where all actions are possible.
+
+    What a cancelled transaction took is spent.
+    """
+    costs = [part.cost for part in parts if part.cost is not None]
+    throttled = [throughput.prepare(cost) for cost in costs]
+    found = [refusal or throttle for refusal, throttle in zip(refusals, throttled, strict=True)]
+    return found if any(found) else [throughput.index(cost) for cost in costs]
+
+
+class _Use(NamedTuple):
+    request: int
+    ends_at: float | None
+    """None while the transaction is under way."""
+
+
+class _Tokens:
+    """Tokens of transactions that are under way, or were committed in the last ten minutes."""
+
+    def __init__(self) -> None:
+        self._uses: dict[str, _Use] = {}
+
+    def used(self, token: str, request: int, now: float) -> bool:
+        """Whether the same transaction was committed; raises the error where that can't be said."""
+        use = self._uses.get(token)
+        if use is None or (use.ends_at is not None and use.ends_at <= now):
+            return False
+        if use.request != request:
+            raise errors.token_mismatch()
+        if use.ends_at is None:
+            raise errors.transaction_in_progress()
+        return True
+
+    def begin(self, token: str, request: int) -> None:
+        """Note a transaction that is under way."""
+        self._uses[token] = _Use(request, None)
+
+    def remember(self, token: str, request: int, now: float) -> None:
+        """Note a transaction that is committed, and forget what is too old."""
+        # Those that ended first stand first: one that ends moves to the end.
+        self._uses.pop(token, None)
+        self._uses[token] = _Use(request, now + _TOKEN_S)
+        oldest = next(iter(self._uses))
+        ends_at = self._uses[oldest].ends_at
+        if ends_at is not None and ends_at <= now:
+            del self._uses[oldest]
