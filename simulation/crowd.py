@@ -71,7 +71,8 @@ class Crowd:
     def _schedule_next(self, began_at_s: float) -> None:
         loop = self._world.loop
         gap_s = self._random.expovariate(self._load.rate)
-        if loop.time() + gap_s > began_at_s + self._load.seconds:
+        enough = self._load.most_clicks is not None and self.clicks >= self._load.most_clicks
+        if enough or loop.time() + gap_s > began_at_s + self._load.seconds:
             self._is_over = True
             self._check_done()
             return

@@ -5,17 +5,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import log
 from random import Random
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import orjson
 
 from aws.client import ClientOptions
 from aws.errors import Transient
 from aws.lean.http import Answer
-from simulation.aws.cloud import Cloud
+from simulation.aws.account import Account
+from simulation.aws.cloud import Cloud, Respond
 from simulation.client import Transport
 from simulation.loop import START_S, VirtualLoop
 from simulation.scenario import Kind, Latencies, Noise, Outage, Scenario, Service
+
+Handle: TypeAlias = Callable[[str, bytes, Respond], None]
+"""Takes a call: its `X-Amz-Target`, its body, and where the answer goes."""
 
 _RECEIVED: Final = b'"ReceiptHandle"'
 _BREAKS_AFTER_S: Final = 0.05
@@ -55,7 +59,9 @@ _SERVICE_OF_ENTRIES: Final = {
 class Caller:
     """Who calls: its name, and its way to pay for a call and for the messages that it brought."""
 
+    node: str
     name: str
+    """Of the process; a node's next one has another."""
     spend: Callable[[int], None]
 
 
@@ -104,17 +110,25 @@ class _Call:
 class Network:
     """Carries calls to the model and answers back; what happens to each is drawn from a seed."""
 
-    def __init__(self, loop: VirtualLoop, cloud: Cloud, scenario: Scenario, random: Random) -> None:
+    def __init__(
+        self, loop: VirtualLoop, account: Account, scenario: Scenario, random: Random
+    ) -> None:
         self._loop = loop
-        self._cloud = cloud
+        self._account = account
+        self._handle: Handle = _nobody
         self._random = random
         latencies = scenario.latencies
         self._sigma = latencies.sigma
         self._half_mu = {service: log(_median_s(latencies, service) / 2) for service in Service}
+        self._transaction_mu = log(latencies.transaction_s)
         self._outages = _by_service(
             [fault for fault in scenario.faults if isinstance(fault, Outage)]
         )
         self._noises = _by_service([fault for fault in scenario.faults if isinstance(fault, Noise)])
+
+    def connect(self, cloud: Cloud) -> None:
+        """Connect the services."""
+        self._handle = cloud.handle
 
     def transport(self, caller: Caller, service: Service, options: ClientOptions) -> Transport:
         """A client's way to one service, with its own connections and patience."""
@@ -127,6 +141,10 @@ class Network:
                 return answer
 
         return carry
+
+    def transaction_s(self) -> float:
+        """Draw how long a transaction holds its items."""
+        return self._random.lognormvariate(self._transaction_mu, self._sigma)
 
     def entry_fault(self, operation: str) -> str | None:
         """Decide whether one entry of a batch fails alone, and by which code."""
@@ -144,9 +162,9 @@ class Network:
         out_s, back_s = self._half_s(service), self._half_s(service)
         call = _Call(loop, service, target.rpartition(".")[2], kind, back_s)
 
-        def arrive(respond: Callable[[int, bytes], None]) -> None:
-            self._cloud.account.caller = caller.name
-            self._cloud.handle(target, body, respond)
+        def arrive(respond: Respond) -> None:
+            self._account.caller = caller.name
+            self._handle(target, body, respond)
 
         match kind:
             case Kind.REFUSED:
@@ -172,7 +190,7 @@ class Network:
     def _what_goes_wrong(self, caller: Caller, service: Service) -> Kind | None:
         now_s = self._loop.time() - START_S
         for outage in self._outages[service]:
-            if outage.from_s <= now_s < outage.until_s and outage.node in {None, caller.name}:
+            if outage.from_s <= now_s < outage.until_s and outage.node in {None, caller.node}:
                 return outage.kind
         for noise in self._noises[service]:
             if noise.kind is not Kind.ENTRIES and self._strikes(noise, now_s):
@@ -184,6 +202,10 @@ class Network:
 
     def _half_s(self, service: Service) -> float:
         return self._random.lognormvariate(self._half_mu[service], self._sigma)
+
+
+def _nobody(target: str, _body: bytes, _respond: Respond) -> None:
+    raise RuntimeError(f"no services are connected: {target}")
 
 
 def _ignore(_status: int, _document: bytes) -> None:

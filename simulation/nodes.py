@@ -161,6 +161,7 @@ class Node(ABC):
     def _opener(self, life: Life) -> Opener:
         processor = life.processor
         caller = Caller(
+            node=self.name,
             name=life.name,
             spend=lambda messages: processor.spend(CALL_S + messages * MESSAGE_S),
         )

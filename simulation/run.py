@@ -82,28 +82,27 @@ class _Run:
         self._loop = loop = loops.running()
         self._settings = worker_settings(scenario.worker_settings, scenario.region, "any")
         self._trace = Trace(self._now_s)
-        self._cloud = cloud = Cloud(
-            Account(
-                _VirtualClock(loop),
-                scenario.limits,
-                random=self._random("services"),
-                region=scenario.region,
-            )
+        account = Account(
+            _VirtualClock(loop),
+            scenario.limits,
+            random=self._random("services"),
+            region=scenario.region,
         )
-        self._checks = Checks(
+        network = Network(loop, account, scenario, self._random("network"))
+        account.transaction_s, account.entry_fault = network.transaction_s, network.entry_fault
+        account.observer = self._checks = Checks(
             scenario,
             self._settings,
             self._trace,
             queue=QUEUE,
-            caller=lambda: cloud.account.caller,
+            caller=lambda: account.caller,
             is_well=self._is_well,
             now_s=loop.time,
         )
         self.over = anyio.Event()
         self._checks.verdict.announce = self.over.set
-        network = Network(loop, cloud, scenario, self._random("network"))
-        cloud.account.entry_fault = network.entry_fault
-        cloud.account.observer = self._checks
+        self._cloud = cloud = Cloud(account)
+        network.connect(cloud)
         world = World(
             loop=loop,
             scenario=scenario,

@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Literal, TypeAlias
 
 from simulation.aws.limits import NO_LIMITS, Limits
 
 Settings: TypeAlias = Mapping[str, str | int | float | bool]
 """A program's settings by field name; what is not named has its default."""
-_DEFAULTS: Final[Settings] = MappingProxyType({})
 
 
 class Service(StrEnum):
@@ -48,6 +46,7 @@ class Kind(StrEnum):
 class Noise:
     """Calls of one service that go wrong with a probability, for a while."""
 
+    fault: Literal["noise"] = "noise"
     service: Service
     kind: Kind
     probability: float
@@ -59,6 +58,7 @@ class Noise:
 class Outage:
     """A service that fails every call for a while; `node` alone, where one is named (a cut)."""
 
+    fault: Literal["outage"] = "outage"
     service: Service
     from_s: float
     until_s: float
@@ -70,6 +70,7 @@ class Outage:
 class Kill:
     """A node that is gone between two of its steps, and may be replaced."""
 
+    fault: Literal["kill"] = "kill"
     node: str
     at_s: float
     restart_after_s: float | None = 5.0
@@ -79,6 +80,7 @@ class Kill:
 class Stop:
     """A node that gets SIGTERM, and may be replaced when it has ended."""
 
+    fault: Literal["stop"] = "stop"
     node: str
     at_s: float
     restart_after_s: float | None = 0.0
@@ -88,6 +90,7 @@ class Stop:
 class Pause:
     """A node whose process stands still for a while, and then runs on."""
 
+    fault: Literal["pause"] = "pause"
     node: str
     at_s: float
     for_s: float
@@ -97,6 +100,7 @@ class Pause:
 class Skew:
     """A node whose clock is wrong from some time on."""
 
+    fault: Literal["skew"] = "skew"
     node: str
     offset_ms: int
     at_s: float = 0.0
@@ -124,11 +128,13 @@ class Load:
     seconds: float
     impatience: float = 0.0
     """The share of people who click a second time within a second."""
+    most_clicks: int | None = None
+    """After this many people nobody comes any more."""
     retries: int = 8
     """How often a click that is not accepted is made again."""
     foreign: float = 0.0
-    """The share of messages that other producers put into the queue: unknown requests, broken
-    bodies, and ids that don't match."""
+    """How many messages other producers put into the queue for each click: broken bodies, and
+    requests that nobody stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,8 +160,8 @@ class Scenario:
     load: Load
     workers: int = 1
     ingests: int = 1
-    worker_settings: Settings = field(default_factory=lambda: _DEFAULTS)
-    ingest_settings: Settings = field(default_factory=lambda: _DEFAULTS)
+    worker_settings: Settings = field(default_factory=dict)
+    ingest_settings: Settings = field(default_factory=dict)
     limits: Limits = NO_LIMITS
     region: str = "us-east-1"
     latencies: Latencies = field(default_factory=Latencies)
