@@ -38,6 +38,10 @@ class Account:
     transaction_s: Callable[[], float] | None = None
     """Draws how many seconds a DynamoDB transaction holds its items before it commits; without
     it, each commits immediately and none ever conflicts."""
+    duplicate_delivery: float = 0.0
+    """How probably SQS keeps a second copy of a message visible when it hands the message out."""
+    unordered: bool = False
+    """Whether SQS hands messages out in any order, and fewer than there are."""
 
     def arn(self, service: str, resource: str) -> str:
         """The name by which policies and errors know a resource."""

@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import count
 from typing import Any, Final, TypeAlias
 
 import orjson
@@ -13,6 +14,7 @@ from simulation.aws.account import ACCOUNT, Account, Payload, Reply
 from simulation.aws.dynamodb.table import Table
 from simulation.aws.errors import ServiceError
 from simulation.aws.eventbridge import Bus
+from simulation.aws.sqs.attributes import create_queue, get_queue_attributes
 from simulation.aws.sqs.queue import Queue
 
 Respond: TypeAlias = Callable[[int, bytes], None]
@@ -30,7 +32,7 @@ _QUEUE_OPERATIONS: Final = {
     "DeleteMessageBatch": Queue.delete_message_batch,
     "ChangeMessageVisibility": Queue.change_message_visibility,
     "ChangeMessageVisibilityBatch": Queue.change_message_visibility_batch,
-    "GetQueueAttributes": Queue.get_queue_attributes,
+    "GetQueueAttributes": get_queue_attributes,
 }
 _TABLE_OPERATIONS: Final = {
     "GetItem": Table.get_item,
@@ -56,6 +58,7 @@ class Cloud:
     def __init__(self, account: Account) -> None:
         self.account = account
         self.calls: Counter[str] = Counter()
+        self._numbers = count(1)
         self.clear()
 
     def clear(self) -> None:
@@ -89,7 +92,7 @@ class Cloud:
         """A queue by its name, made if it is not there."""
         queue = self.queues.get(name)
         if queue is None:
-            queue = self.queues[name] = Queue(name, self.account)
+            queue = self.queues[name] = Queue(name, self.account, self._numbers)
         return queue
 
     def handle(self, target: str, body: bytes, respond: Respond) -> None:
@@ -135,8 +138,12 @@ class Cloud:
         return operation(self._existing(payload), payload)
 
     def _create_queue(self, payload: Payload) -> Mapping[str, Any]:
-        self.queue(payload["QueueName"])
-        return {"QueueUrl": queue_url(payload["QueueName"])}
+        name = payload["QueueName"]
+        if name in self.queues and payload.get("Attributes"):
+            raise errors.queue_error("QueueNameExists", f"{name} exists, perhaps with others")
+        if name not in self.queues:
+            self.queues[name] = create_queue(payload, self.queues, self.account, self._numbers)
+        return {"QueueUrl": queue_url(name)}
 
     def _get_queue_url(self, payload: Payload) -> Mapping[str, Any]:
         if payload["QueueName"] not in self.queues:

@@ -1,6 +1,6 @@
 """What can be seen of the model from outside: each effect, at the instant at which it happens."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from simulation.aws.sqs.messages import Message
@@ -35,3 +35,7 @@ class Observer:
 
     def throttled(self, limit: str, resource: str) -> None:
         """Something was refused or left waiting by a limit, named as in `Limits`."""
+
+    def watches(self, effect: Callable[..., None]) -> bool:
+        """Whether it overrides an effect, given as `Observer.sent` and so on."""
+        return getattr(type(self), effect.__name__) is not effect

@@ -170,5 +170,7 @@ async def test_a_missing_queue_is_a_fatal_error(clients: Clients, stub: Stub) ->
         await clients.sqs.call("GetQueueAttributes", QueueUrl=stub.queue_url + "-not")
     found = await clients.sqs.call("GetQueueUrl", QueueName="requests")
     assert found["QueueUrl"].endswith("/requests")
-    attributes = await clients.sqs.call("GetQueueAttributes", QueueUrl=stub.queue_url)
+    attributes = await clients.sqs.call(
+        "GetQueueAttributes", QueueUrl=stub.queue_url, AttributeNames=["All"]
+    )
     assert attributes["Attributes"]["ApproximateNumberOfMessages"] == "0"

@@ -1,42 +1,67 @@
-"""SQS queues in memory: long polls, visibility timeouts, batches; no dead-letter moves."""
+"""One SQS standard queue: its operations, long polls, and the way to the dead-letter queue."""
 
-import heapq
-import itertools
 from collections import deque
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from hashlib import md5
 from typing import Any, Final
 
-import orjson
-
 from simulation.aws import errors
 from simulation.aws.account import Account, Payload, Reply
-from simulation.aws.sqs.messages import Message, wire
+from simulation.aws.observer import Observer
+from simulation.aws.sqs.backlog import Backlog
+from simulation.aws.sqs.entries import (
+    apply_each,
+    check_content,
+    check_size,
+    receipt_of,
+    within,
+)
+from simulation.aws.sqs.messages import Message, answer
 
-_MAX_BATCH: Final = 10
-_DEFAULT_VISIBILITY_S: Final = 30.0
+_MAX_RECEIVED: Final = 10
+_MAX_WAIT_S: Final = 20
+MAX_VISIBILITY_S: Final = 43_200
+DEFAULT_VISIBILITY_S: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Redrive:
+    """A queue's redrive policy: after how many receives a message goes where."""
+
+    target: "Queue"
+    max_receive_count: int
 
 
 @dataclass(slots=True)
 class _Poll:
     payload: Payload
     reply: Reply
+    caller: str
     done: bool = False
 
 
 class Queue:
-    """One standard queue; `latencies_s` gathers receive-to-delete times as the client saw them."""
+    """A queue; `numbers` counts the messages of all queues of a cloud."""
 
-    _numbers = itertools.count(1)
-
-    def __init__(self, name: str, account: Account) -> None:
+    def __init__(
+        self,
+        name: str,
+        account: Account,
+        numbers: Iterator[int],
+        *,
+        visibility_timeout_s: int = DEFAULT_VISIBILITY_S,
+        redrive: Redrive | None = None,
+    ) -> None:
         self.name = name
+        self.arn = account.arn("sqs", name)
+        self.visibility_timeout_s = visibility_timeout_s
+        self.redrive = redrive
         self._account = account
-        self._clock = account.clock
-        self._ready: deque[Message] = deque()
-        self._in_flight: dict[int, Message] = {}
-        self._deadlines: list[tuple[float, tuple[int, ...]]] = []
+        self._numbers = numbers
+        self._backlog = Backlog(
+            account.clock, self._serve, account.random if account.unordered else None
+        )
         self._polls: deque[_Poll] = deque()
         self.sent = 0
         self.deleted = 0
@@ -44,207 +69,226 @@ class Queue:
     @property
     def waiting(self) -> int:
         """How many messages could be received now."""
-        return len(self._ready)
+        return self._backlog.waiting
 
     @property
     def in_flight(self) -> int:
         """How many are received and neither deleted nor visible again."""
-        return len(self._in_flight)
+        return self._backlog.in_flight
 
     def message(self, body: str, attributes: Payload | None, sent_at_ms: int) -> Message:
-        """Make a message without putting it in."""
+        """Make a message without putting it in; raises ServiceError for one that SQS refuses."""
+        encoded = body.encode()
+        check_content(body, encoded, attributes)
         number = next(self._numbers)
-        digest = md5(body.encode(), usedforsecurity=False).hexdigest()
+        digest = md5(encoded, usedforsecurity=False).hexdigest()
         message_id = f"{number:08x}-0000-4000-8000-000000000000"
         return Message(number, message_id, body, digest, attributes, str(sent_at_ms))
 
     def release(self, messages: Collection[Message]) -> None:
         """Put prepared messages in and wake the long polls."""
-        self._ready.extend(messages)
         self.sent += len(messages)
-        while self._polls and self._ready:
-            poll = self._polls.popleft()
-            if not poll.done:
-                poll.done = True
-                poll.reply(self._take(poll.payload))
+        observer = self._account.observer
+        if observer is not None and observer.watches(Observer.sent):
+            for message in messages:
+                observer.sent(self.name, message)
+        self._put(messages)
+
+    def _put(self, messages: Collection[Message]) -> None:
+        self._backlog.add(messages)
+        self._serve()
 
     def receive_message(self, payload: Payload, reply: Reply) -> None:
-        """ReceiveMessage: waits, while there is nothing, until something comes or time is up."""
-        if payload.get("MaxNumberOfMessages", 1) > _MAX_BATCH:
-            raise errors.queue_error("InvalidParameterValue", "MaxNumberOfMessages is 1 to 10")
-        wait_s = payload.get("WaitTimeSeconds", 0)
-        self._expire()
-        if self._ready or not wait_s:
-            reply(self._take(payload))
+        """ReceiveMessage: waits, while there is nothing, until something comes or time is up.
+
+        At the limit of messages in flight a short poll fails with OverLimit, and a long poll
+        waits and comes back empty (Amazon SQS Developer Guide, "Amazon SQS standard queue quotas").
+        """
+        wait_s = within(payload, "WaitTimeSeconds", 0, 0, _MAX_WAIT_S)
+        within(payload, "MaxNumberOfMessages", 1, 1, _MAX_RECEIVED)
+        within(payload, "VisibilityTimeout", 0, 0, MAX_VISIBILITY_S)
+        self._backlog.expire()
+        taken = self._take(payload, is_long=wait_s > 0)
+        if not taken and self.waiting and self._room(1) == 0:
+            if self._account.observer is not None:
+                self._account.observer.throttled("in_flight_messages", self.arn)
+            if not wait_s:
+                raise errors.queue_error("OverLimit", "Too many messages are in flight.")
+        if taken or not wait_s:
+            reply(answer(payload, taken))
             return
-        poll = _Poll(payload, reply)
+        poll = _Poll(payload, reply, self._account.caller)
         self._polls.append(poll)
-        self._clock.call_later(wait_s, lambda: self._give_up(poll))
+        self._account.clock.call_later(wait_s, self._give_up, poll)
 
-    def tick(self) -> None:
-        """Make messages visible again whose time is up, and wake the long polls for them."""
-        self._expire()
-        self.release(())
-
-    def send_message(self, payload: Payload) -> dict[str, Any]:
-        """SendMessage."""
-        sent: list[Message] = []
-        answer = self._send(payload, sent)
-        self.release(sent)
-        return answer
-
-    def send_message_batch(self, payload: Payload) -> dict[str, Any]:
-        """SendMessageBatch."""
-        sent: list[Message] = []
-        answer = _batch(payload, lambda entry: self._send(entry, sent))
-        self.release(sent)
-        return answer
-
-    def _send(self, entry: Payload, sent: list[Message]) -> dict[str, Any]:
-        now_ms = self._clock.epoch_ms()
-        message = self.message(entry["MessageBody"], entry.get("MessageAttributes"), now_ms)
-        sent.append(message)
-        return {"MessageId": message.message_id, "MD5OfMessageBody": message.body_md5}
-
-    def delete_message(self, payload: Payload) -> dict[str, Any]:
-        """DeleteMessage; deleting twice succeeds."""
-        message = self._in_flight.pop(_number(payload), None)
-        if message is not None:
-            self._confirm([message])
-        return {}
-
-    def delete_message_batch(self, payload: Payload) -> dict[str, Any]:
-        """DeleteMessageBatch."""
-        gone: list[Message] = []
-        successful, failed = [], []
-        for entry in _entries(payload):
-            try:
-                message = self._in_flight.pop(_number(entry), None)
-            except errors.ServiceError as error:
-                failed.append(_failure(entry, error))
-                continue
-            successful.append({"Id": entry["Id"]})
-            if message is not None:
-                gone.append(message)
-        self._confirm(gone)
-        return _results(successful, failed)
-
-    def _confirm(self, gone: Collection[Message]) -> None:
-        """Count deleted messages."""
-        if gone:
-            self.deleted += len(gone)
-            observer = self._account.observer
-            if observer is not None:
-                for message in gone:
-                    observer.deleted(self.name, message)
-
-    def change_message_visibility(self, payload: Payload) -> dict[str, Any]:
-        """ChangeMessageVisibility of a message in flight."""
-        message = self._in_flight.get(_number(payload))
-        if message is None:
-            raise errors.queue_error("MessageNotInflight", "The message is not in flight")
-        self._set_visibility([message], payload["VisibilityTimeout"])
-        self.tick()
-        return {}
-
-    def change_message_visibility_batch(self, payload: Payload) -> dict[str, Any]:
-        """ChangeMessageVisibilityBatch."""
-        return _batch(payload, self.change_message_visibility)
-
-    def get_queue_attributes(self, payload: Payload) -> dict[str, Any]:
-        """GetQueueAttributes: those that programs read at start."""
-        return {
-            "Attributes": {
-                "QueueArn": self._account.arn("sqs", self.name),
-                "ApproximateNumberOfMessages": str(self.waiting),
-                "ApproximateNumberOfMessagesNotVisible": str(self.in_flight),
-                "ApproximateNumberOfMessagesDelayed": "0",
-                "VisibilityTimeout": "30",
-            }
-        }
-
-    def _take(self, payload: Payload) -> dict[str, Any]:
-        count = min(payload.get("MaxNumberOfMessages", 1), len(self._ready))
-        taken = [self._ready.popleft() for _ in range(count)]
-        # AWS leaves the key out when nothing came.
-        if not taken:
-            return {}
-        observer = self._account.observer
-        for message in taken:
-            message.receive_count += 1
-            self._in_flight[message.number] = message
-        self._set_visibility(taken, payload.get("VisibilityTimeout", _DEFAULT_VISIBILITY_S))
-        if observer is not None:
-            for message in taken:
-                observer.received(self.name, message)
-        wanted = (
-            *payload.get("AttributeNames", ()),
-            *payload.get("MessageSystemAttributeNames", ()),
-        )
-        with_attributes = bool(payload.get("MessageAttributeNames"))
-        wires = [wire(message, wanted, with_attributes=with_attributes) for message in taken]
-        return {"Messages": orjson.Fragment(f"[{','.join(wires)}]")}
+    def _serve(self) -> None:
+        """Answer long polls for as long as there is something to hand out."""
+        caller = self._account.caller
+        while self._polls and self._backlog.waiting:
+            poll = self._polls[0]
+            if not poll.done:
+                self._account.caller = poll.caller
+                taken = self._take(poll.payload, is_long=True)
+                self._account.caller = caller
+                if not taken:
+                    return
+                poll.done = True
+                poll.reply(answer(poll.payload, taken))
+            self._polls.popleft()
 
     def _give_up(self, poll: _Poll) -> None:
         if not poll.done:
             poll.done = True
-            self._expire()
-            poll.reply(self._take(poll.payload))
+            poll.reply({})
 
-    def _set_visibility(self, messages: Collection[Message], seconds: float) -> None:
-        visible_at = self._clock.time() + seconds
-        for message in messages:
-            message.visible_at = visible_at
-        # One entry for all that come back at one time.
-        numbers = tuple([message.number for message in messages])
-        heapq.heappush(self._deadlines, (visible_at, numbers))
+    def _take(self, payload: Payload, *, is_long: bool) -> list[Message]:
+        """Hand out what a receive gets."""
+        taken = self._choose(self._room(payload.get("MaxNumberOfMessages", 1)), is_long=is_long)
+        if not taken:
+            return []
+        account = self._account
+        if account.duplicate_delivery:
+            self._backlog.add(self._copies(taken))
+        self._backlog.hand_out(taken, payload.get("VisibilityTimeout", self.visibility_timeout_s))
+        observer = account.observer
+        if observer is not None:
+            for message in taken:
+                observer.received(self.name, message)
+        return taken
 
-    def _expire(self) -> None:
-        now = self._clock.time()
-        while self._deadlines and self._deadlines[0][0] <= now:
-            deadline, numbers = heapq.heappop(self._deadlines)
-            for number in numbers:
-                message = self._in_flight.get(number)
-                if message is not None and message.visible_at == deadline:
-                    del self._in_flight[number]
-                    self._ready.append(message)
+    def _room(self, count: int) -> int:
+        """How many of that many messages may be handed out."""
+        limit = self._account.limits.in_flight_messages
+        return count if limit is None else max(0, min(count, limit - self.in_flight))
 
+    def _choose(self, count: int, *, is_long: bool) -> list[Message]:
+        """Take messages out, and move those that were received too often.
 
-def _number(payload: Payload) -> int:
-    number, _, rest = payload["ReceiptHandle"].partition(":")
-    if not number.isdecimal() or not rest:
-        raise errors.queue_error("ReceiptHandleIsInvalid", "The receipt handle is not valid")
-    return int(number)
+        Without order, a receive also finds fewer than there are: a short poll asks only some of
+        the servers (Amazon SQS Developer Guide, "Amazon SQS short and long polling").
+        """
+        if self._account.unordered and count:
+            most = min(count, self.waiting)
+            count = self._account.random.randint(min(1, most) if is_long else 0, most)
+        taken = self._backlog.take(count)
+        redrive = self.redrive
+        if redrive is None:
+            return taken
+        kept: list[Message] = []
+        while taken:
+            spent = [m for m in taken if m.receive_count >= redrive.max_receive_count]
+            kept += [m for m in taken if m.receive_count < redrive.max_receive_count]
+            if not spent:
+                break
+            self._move(spent, redrive.target)
+            taken = self._backlog.take(count - len(kept))
+        return kept
 
+    def _move(self, spent: Collection[Message], target: "Queue") -> None:
+        """Move messages to the dead-letter queue, with all that they have.
 
-def _batch(payload: Payload, apply: Callable[[Payload], dict[str, Any]]) -> dict[str, Any]:
-    successful, failed = [], []
-    for entry in _entries(payload):
-        try:
-            successful.append({"Id": entry["Id"], **apply(entry)})
-        except errors.ServiceError as error:
-            failed.append(_failure(entry, error))
-    return _results(successful, failed)
+        Amazon SQS Developer Guide, "Using dead-letter queues in Amazon SQS": when the receive
+        count exceeds the maximum, and with the time of the first enqueueing.
+        """
+        observer = self._account.observer
+        for message in spent:
+            message.source_arn = self.arn
+            if observer is not None:
+                observer.moved(self.name, target.name, message)
+        target._put(spent)  # noqa: SLF001 - another queue, of the same class
 
+    def _copies(self, taken: Collection[Message]) -> list[Message]:
+        """Second copies that stay visible: a server that held them did not hear of the receive.
 
-def _entries(payload: Payload) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = payload["Entries"]
-    if not entries:
-        raise errors.queue_error("EmptyBatchRequest", "The batch request holds no entry.")
-    if len(entries) > _MAX_BATCH:
-        raise errors.queue_error("TooManyEntriesInBatchRequest", "More than 10 entries.")
-    if len({entry["Id"] for entry in entries}) != len(entries):
-        raise errors.queue_error("BatchEntryIdsNotDistinct", "Two entries have the same Id.")
-    return entries
+        Amazon SQS Developer Guide, "Amazon SQS at-least-once delivery". The copy knows nothing of
+        this receive, and the original's delete does not reach it.
+        """
+        random, probability = self._account.random, self._account.duplicate_delivery
+        return [
+            replace(message, number=next(self._numbers), document="")
+            for message in taken
+            if random.random() < probability
+        ]
 
+    def send_message(self, payload: Payload) -> dict[str, Any]:
+        """SendMessage."""
+        message = self._message(payload)
+        check_size([message], "InvalidParameterValue")
+        self.release([message])
+        return {"MessageId": message.message_id, "MD5OfMessageBody": message.body_md5}
 
-def _failure(entry: Payload, error: errors.ServiceError) -> dict[str, Any]:
-    code = error.document["__type"].rpartition("#")[2]
-    message = error.document["message"]
-    return {"Id": entry["Id"], "SenderFault": True, "Code": code, "Message": message}
+    def send_message_batch(self, payload: Payload) -> dict[str, Any]:
+        """SendMessageBatch."""
+        fault = self._account.entry_fault
+        results = apply_each("SendMessageBatch", payload, self._message, fault)
+        messages = [message for _, message in results.done]
+        check_size(messages, "BatchRequestTooLong")
+        self.release(messages)
+        return results.document(
+            [
+                {"Id": id_, "MessageId": m.message_id, "MD5OfMessageBody": m.body_md5}
+                for id_, m in results.done
+            ]
+        )
 
+    def _message(self, entry: Payload) -> Message:
+        now_ms = self._account.clock.epoch_ms()
+        return self.message(entry["MessageBody"], entry.get("MessageAttributes"), now_ms)
 
-def _results(
-    successful: list[dict[str, Any]], failed: list[dict[str, Any]]
-) -> dict[str, list[dict[str, Any]]]:
-    return {"Successful": successful, "Failed": failed} if failed else {"Successful": successful}
+    def delete_message(self, payload: Payload) -> dict[str, Any]:
+        """DeleteMessage; deleting twice succeeds.
+
+        By another handle than the latest receive's "the request will succeed, but the message
+        might not be deleted" (Amazon SQS API Reference, "DeleteMessage"): here it never is.
+        """
+        self._confirm([self._delete(payload)])
+        return {}
+
+    def delete_message_batch(self, payload: Payload) -> dict[str, Any]:
+        """DeleteMessageBatch."""
+        fault = self._account.entry_fault
+        results = apply_each("DeleteMessageBatch", payload, self._delete, fault)
+        self._confirm([message for _, message in results.done])
+        return results.document([{"Id": id_} for id_, _ in results.done])
+
+    def _delete(self, entry: Payload) -> Message | None:
+        return self._backlog.delete(receipt_of(entry))
+
+    def _confirm(self, deleted: Collection[Message | None]) -> None:
+        """Count deleted messages; the limit of messages in flight may have room again."""
+        observer = self._account.observer
+        for message in deleted:
+            if message is not None:
+                self.deleted += 1
+                if observer is not None:
+                    observer.deleted(self.name, message)
+        self._serve()
+
+    def change_message_visibility(self, payload: Payload) -> dict[str, Any]:
+        """ChangeMessageVisibility of a message in flight by that receive."""
+        timeout_s = within(payload, "VisibilityTimeout", 0, 0, MAX_VISIBILITY_S)
+        self._backlog.expire()
+        message = self._backlog.in_flight_by(receipt_of(payload))
+        if message is None:
+            raise errors.queue_error("MessageNotInflight", "The message is not in flight.")
+        # Counted from the receive on ("Amazon SQS visibility timeout").
+        if self._account.clock.time() + timeout_s > message.received_at + MAX_VISIBILITY_S:
+            raise errors.queue_error(
+                "InvalidParameterValue",
+                "Total VisibilityTimeout for the message is beyond the limit [43200 seconds]",
+            )
+        self._backlog.set_visibility(message, timeout_s)
+        if self._account.observer is not None:
+            self._account.observer.changed_visibility(self.name, message)
+        self._serve()
+        return {}
+
+    def change_message_visibility_batch(self, payload: Payload) -> dict[str, Any]:
+        """ChangeMessageVisibilityBatch."""
+        results = apply_each(
+            "ChangeMessageVisibilityBatch",
+            payload,
+            self.change_message_visibility,
+            self._account.entry_fault,
+        )
+        return results.document([{"Id": id_} for id_, _ in results.done])
