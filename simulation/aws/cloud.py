@@ -139,10 +139,10 @@ class Cloud:
 
     def _create_queue(self, payload: Payload) -> Mapping[str, Any]:
         name = payload["QueueName"]
-        if name in self.queues and payload.get("Attributes"):
-            raise errors.queue_error("QueueNameExists", f"{name} exists, perhaps with others")
-        if name not in self.queues:
-            self.queues[name] = create_queue(payload, self.queues, self.account, self._numbers)
+        made = create_queue(payload, self.queues, self.account, self._numbers)
+        queue = self.queues.setdefault(name, made)
+        if "Attributes" in payload and made.settings != queue.settings:
+            raise errors.queue_error("QueueNameExists", f"{name} exists with other attributes.")
         return {"QueueUrl": queue_url(name)}
 
     def _get_queue_url(self, payload: Payload) -> Mapping[str, Any]:

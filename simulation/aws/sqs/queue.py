@@ -67,6 +67,11 @@ class Queue:
         self.deleted = 0
 
     @property
+    def settings(self) -> tuple[int, Redrive | None]:
+        """What two queues of one name would have to agree in."""
+        return self.visibility_timeout_s, self.redrive
+
+    @property
     def waiting(self) -> int:
         """How many messages could be received now."""
         return self._backlog.waiting
