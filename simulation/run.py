@@ -87,6 +87,8 @@ class _Run:
             scenario.limits,
             random=self._random("services"),
             region=scenario.region,
+            duplicate_delivery=scenario.duplicate_delivery,
+            unordered=scenario.unordered,
         )
         network = Network(loop, account, scenario, self._random("network"))
         account.transaction_s, account.entry_fault = network.transaction_s, network.entry_fault

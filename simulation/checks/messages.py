@@ -56,9 +56,7 @@ class MessageChecks:
 
     def sent(self, caller: str, queue: str, message: Message) -> None:
         """Note which request a message is about."""
-        read = bodies.decode(message.body)
-        request_id = None if isinstance(read, MessageDefect) else read.request_id
-        self._request_of[message.number] = request_id
+        request_id = self._request_of[message.number] = _request_of(message)
         if queue != self._queue:
             self.quarantined += 1
         elif request_id is not None:
@@ -69,6 +67,8 @@ class MessageChecks:
         """Check that nobody else works on it, and that its receiver may hold one more."""
         number, count = message.number, message.receive_count
         self._trace.note(caller, f"message {number} from {queue}, receive {count}")
+        if number not in self._request_of:  # a second copy of a message
+            self._request_of[number] = _request_of(message)
         lease = self._leases.get(number)
         if lease is not None and not lease.is_handed_back:
             self._in_flight[lease.node] -= 1
@@ -129,3 +129,8 @@ class MessageChecks:
     def held(self) -> int:
         """Messages that somebody received, and neither deleted nor handed back."""
         return sum(not lease.is_handed_back for lease in self._leases.values())
+
+
+def _request_of(message: Message) -> str | None:
+    read = bodies.decode(message.body)
+    return None if isinstance(read, MessageDefect) else read.request_id
