@@ -7,8 +7,9 @@ them, so that what happens depends on nothing but the program and its random num
 import asyncio
 import selectors
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
+from itertools import count
 from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
 
 import anyio
@@ -59,19 +60,22 @@ class Processor:
 
     def resume(self) -> None:
         """Run on, and first what has come due meanwhile."""
-        self._is_paused = False
-        self._run_held()
+        if not self._is_dead:
+            self._is_paused = False
+            self._run_held()
 
     def kill(self) -> None:
-        """Never run anything of it again."""
-        self._is_dead = True
-        self._held.clear()
+        """Run nothing any more."""
+        self._is_dead = self._is_paused = True
 
     def bury(self) -> None:
-        """Let what is left of a killed node be cancelled, once nothing of it matters any more."""
+        """Let the tasks end that are left, by their cancellation, once nothing matters any more.
+
+        What came due after a kill was kept for this: a task whose wake-up is lost never ends.
+        """
         self._is_dead = self._is_paused = False
         self._free_at = 0.0
-        self._run_held()
+        self._loop.call_in_the_world(0.0, self._run_held)
 
     @property
     def is_available(self) -> bool:
@@ -80,8 +84,6 @@ class Processor:
 
     def run(self, step: "_Step") -> None:
         """Run a callback that is due, or keep it for later."""
-        if self._is_dead:
-            return
         if self._held or not self.is_available:
             self._held.append(step)
             self._set_alarm()
@@ -150,12 +152,34 @@ class _Selector(selectors.SelectSelector):
         return []
 
 
+class _Task(asyncio.Task[T]):
+    """A task whose place in a set depends on its number alone, and not on where it lies in memory.
+
+    anyio keeps the tasks of a scope in a set, and cancels them in its order.
+    """
+
+    def __init__(self, number: int, coroutine: Coroutine[Any, Any, T], **options: Any) -> None:
+        self._number = number
+        super().__init__(coroutine, **options)
+
+    def __hash__(self) -> int:
+        return self._number
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
     """Asyncio's own loop on a clock that jumps; callbacks of nodes run on their processors."""
 
     def __init__(self) -> None:
         self._virtual = _Selector()
         super().__init__(self._virtual)
+        numbers = count()
+
+        def make(
+            loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T], **options: Any
+        ) -> asyncio.Task[T]:
+            return _Task(next(numbers), coroutine, loop=loop, **options)
+
+        self.set_task_factory(make)
 
     def time(self) -> float:
         """Seconds, beginning at `START_S`."""

@@ -18,6 +18,8 @@ from ingest.metrics import IngestMetrics
 from ingest.service import open_service
 from ingest.tokens import Identity
 from runtime.program import StartError
+from schema.items import EventConfig
+from schema.states import EventType
 from tests.aws.scripted import Answer, ScriptedClients
 from tests.ingest.support import settings_of
 from tests.virtual_time import virtual_time
@@ -40,10 +42,12 @@ class Trusting:
 
 @dataclass(slots=True)
 class Scene:
-    """A service over clients in memory, on which everything exists and every read fails."""
+    """A service over clients in memory: all that it checks is there, and no operation succeeds."""
 
     seed: int = 0
-    failing: set[str] = field(default_factory=lambda: {"BatchGetItem"})
+    failing: set[str] = field(default_factory=lambda: {"BatchGetItem", "BatchExecuteStatement"})
+    takes_s: float = 0.0
+    event: EventConfig | None = None
     asked: Counter[str] = field(default_factory=Counter)
     metrics: IngestMetrics = field(default_factory=lambda: IngestMetrics(CollectorRegistry()))
     clients: ScriptedClients = field(init=False)
@@ -53,6 +57,9 @@ class Scene:
 
     async def answer(self, operation: str, **_parameters: Any) -> Answer:
         self.asked[operation] += 1
+        await anyio.sleep(self.takes_s)
+        if operation == "BatchGetItem" and self.event is not None:
+            return {"Responses": {settings_of().table_name: [self.event.to_item()]}}
         if operation in self.failing:
             raise Transient("aws", operation, "InternalServerError", "later")
         return ANSWERS[operation]
@@ -70,12 +77,17 @@ class Scene:
         )
 
 
-async def show(app: ASGIApp) -> int:
-    """Ask for a request; returns the status."""
+async def ask(app: ASGIApp, method: str, path: str) -> int:
+    """Make a request as a user; returns the status."""
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://ingest") as http:
-        answer = await http.get("/requests/r", headers={"Authorization": "Bearer user-1"})
-    return answer.status_code
+        headers = {"Authorization": "Bearer user-1"}
+        return (await http.request(method, path, headers=headers)).status_code
+
+
+async def show(app: ASGIApp) -> int:
+    """Ask for a request; returns the status."""
+    return await ask(app, "GET", "/requests/r")
 
 
 @virtual_time
@@ -124,3 +136,25 @@ async def test_stopwatch_and_chance_are_those_handed_in() -> None:
     assert 0.037 < await took_s(seed=1) < 0.1
     assert await took_s(seed=1) == await took_s(seed=1)
     assert await took_s(seed=1) != await took_s(seed=2)
+
+
+@virtual_time
+async def test_tries_are_counted_out_by_the_loop_s_time() -> None:
+    scene = Scene(takes_s=1)
+    async with scene.service() as app:
+        assert await show(app) == 503
+
+    # The second ends after two seconds, and none may begin later than 1.5.
+    assert scene.asked["BatchGetItem"] == 2
+
+
+@virtual_time
+async def test_the_clock_handed_in_opens_events() -> None:
+    async def click(opens_at_ms: int) -> int:
+        event = EventConfig(event_id="e", event_type=EventType.FIRST_COME, opens_at_ms=opens_at_ms)
+        async with Scene(event=event).service() as app:
+            return await ask(app, "POST", "/events/e/participations")
+
+    assert await click(opens_at_ms=NOW_MS + 1) == 409
+    # Open: the click gets as far as its insert, which fails.
+    assert await click(opens_at_ms=NOW_MS) == 503
