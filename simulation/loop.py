@@ -22,6 +22,12 @@ _LEAST_STEP_S: Final = 1e-9
 """More than a rounding error of the clock, so that each step makes headway."""
 
 
+_MOST_TURNS: Final = 1_000
+"""So often the loop may turn at one instant. A cancelled scope of anyio tries again at each turn
+until its last task has ended, and one that is shielded may wait for time to pass."""
+_CREEP_S: Final = 0.001
+
+
 class DeadlockError(AssertionError):
     """Every task waits, and no timer will ever wake one."""
 
@@ -143,12 +149,18 @@ class _Selector(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = START_S
+        self._turns = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
             raise DeadlockError("every task waits, and nothing will wake one")
         if timeout > 0:
             self.now += max(timeout, _LEAST_STEP_S)
+            self._turns = 0
+        else:
+            self._turns += 1
+            if self._turns > _MOST_TURNS:
+                self.now += _CREEP_S
         return []
 
 
@@ -179,7 +191,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         ) -> asyncio.Task[T]:
             return _Task(next(numbers), coroutine, loop=loop, **options)
 
-        self.set_task_factory(make)
+        self.set_task_factory(make)  # type: ignore[arg-type]  # its type differs by version
 
     def time(self) -> float:
         """Seconds, beginning at `START_S`."""
