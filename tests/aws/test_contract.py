@@ -1,5 +1,9 @@
-"""The adapters against the embedded AWS: what only a real answer can show."""
+"""The adapters against the embedded AWS and against the model: both answer as AWS does.
 
+Where one of them does not, the test names it, with AWS's page.
+"""
+
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from time import time
@@ -16,6 +20,11 @@ from aws.table import SeatsCancelled, Table, is_condition_failed, is_duplicate
 from local.emulator.stack import StackOutputs
 from schema.items import Capacity, Change, EventConfig, RequestItem
 from schema.states import Status
+from simulation.aws.account import Account
+from simulation.aws.clock import MachineClock
+from simulation.aws.cloud import TABLE_NAME, Cloud
+from simulation.aws.limits import NO_LIMITS, Limits
+from simulation.client import ModelClient, direct
 
 RECEIVED = RequestItem(
     request_id="r1",
@@ -36,6 +45,7 @@ DECISION = {
     "is_dlq": False,
     "worker_id": "w1",
 }
+ALL_OLD = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
 
 
 def request(user: str, status: Status = Status.QUEUED) -> RequestItem:
@@ -50,15 +60,24 @@ def rejected(item: RequestItem) -> Change:
     return Change(item, replace(item, status=Status.REJECTED, **DECISION))  # type: ignore[arg-type]
 
 
-@pytest.fixture
-async def dynamodb(connection: Connection) -> AsyncIterator[Client]:
-    async with open_client("dynamodb", connection) as client:
-        yield client
+@pytest.fixture(params=["embedded", "model", "limited-model"])
+async def dynamodb(request: pytest.FixtureRequest) -> AsyncIterator[Client]:
+    """The embedded AWS, or the model: without limits it takes another, faster way."""
+    if request.param == "embedded":
+        connection: Connection = request.getfixturevalue("connection")
+        async with open_client("dynamodb", connection) as client:
+            yield client
+        return
+    limits = NO_LIMITS if request.param == "model" else Limits.of("us-east-1")
+    cloud = Cloud(Account(MachineClock(asyncio.get_running_loop()), limits))
+    yield ModelClient("dynamodb", direct(cloud))
 
 
 @pytest.fixture
 async def table(dynamodb: Client) -> Table:
     """An empty table of its own: a tenth of the time that deploying the template takes."""
+    if isinstance(dynamodb, ModelClient):
+        return Table(dynamodb, TABLE_NAME)
     name = f"table-{uuid4().hex}"
     keys = ("PK", "SK", *(f"{index}{key}" for index in ("GSI1", "GSI2") for key in ("PK", "SK")))
     await dynamodb.call(
@@ -300,13 +319,166 @@ async def test_a_user_s_pages_are_newest_first_and_join_without_gap(table: Table
     assert seen == ["r6", "r5", "r4", "r3", "r2", "r1", "r0"]
 
 
-async def test_the_deployed_table_is_sound_and_another_is_missed(
-    stack: StackOutputs, dynamodb: Client
+async def test_a_table_with_its_indexes_is_sound_and_another_is_missed(
+    table: Table, dynamodb: Client
 ) -> None:
-    await Table(dynamodb, stack.table_name).check()
+    await table.check()
 
     with pytest.raises(Fatal):
         await Table(dynamodb, "no-such-table").check()
+
+
+async def test_the_deployed_table_is_sound(stack: StackOutputs, connection: Connection) -> None:
+    async with open_client("dynamodb", connection) as client:
+        await Table(client, stack.table_name).check()
+
+
+def get_keys(*names: str) -> list[dict[str, dict[str, str]]]:
+    return [{"PK": {"S": name}, "SK": {"S": "s"}} for name in names]
+
+
+async def test_a_batch_of_reads_is_refused_where_it_names_a_key_twice_or_too_many(
+    table: Table, dynamodb: Client
+) -> None:
+    for keys in (get_keys("p", "p"), get_keys(*(f"p{n}" for n in range(101)))):
+        with pytest.raises(Rejected, match="ValidationException"):
+            await dynamodb.call("BatchGetItem", RequestItems={table.name: {"Keys": keys}})
+
+
+async def test_what_a_batch_of_reads_does_not_find_is_left_out(
+    table: Table, dynamodb: Client
+) -> None:
+    await dynamodb.call("PutItem", TableName=table.name, Item=get_keys("p1")[0])
+
+    answer = await dynamodb.call(
+        "BatchGetItem", RequestItems={table.name: {"Keys": get_keys("p0", "p1")}}
+    )
+
+    assert answer["Responses"] == {table.name: get_keys("p1")}
+    assert answer["UnprocessedKeys"] == {}
+
+
+async def test_a_transaction_may_not_name_an_item_twice(table: Table, dynamodb: Client) -> None:
+    put = {"Put": {"TableName": table.name, "Item": get_keys("p")[0]}}
+
+    with pytest.raises(Rejected, match="ValidationException"):
+        await dynamodb.call("TransactWriteItems", TransactItems=[put, put])
+
+    assert await dynamodb.call("GetItem", TableName=table.name, Key=get_keys("p")[0]) == {}
+
+
+async def test_more_than_a_call_may_hold_is_refused(table: Table, dynamodb: Client) -> None:
+    puts = [
+        {"Put": {"TableName": table.name, "Item": key}}
+        for key in get_keys(*(f"p{n}" for n in range(101)))
+    ]
+    insert = {
+        "Statement": f"INSERT INTO \"{table.name}\" VALUE {{'PK':?, 'SK':?}}",
+        "Parameters": [{"S": "p"}, {"S": "s"}],
+    }
+
+    with pytest.raises(Rejected, match="ValidationException"):
+        await dynamodb.call("TransactWriteItems", TransactItems=puts)
+    with pytest.raises(Rejected, match="ValidationException"):
+        await dynamodb.call("BatchExecuteStatement", Statements=[insert] * 26)
+
+
+async def test_a_failed_condition_returns_the_item_where_it_is_asked_for(
+    table: Table, dynamodb: Client
+) -> None:
+    key = get_keys("p")[0]
+    stored = {**key, "x": {"S": "there"}}
+    await dynamodb.call("PutItem", TableName=table.name, Item=stored)
+    write = {
+        "TableName": table.name,
+        "Key": key,
+        "UpdateExpression": "SET x = :new",
+        "ConditionExpression": "x = :other",
+        "ExpressionAttributeValues": {":new": {"S": "new"}, ":other": {"S": "other"}},
+    }
+    statement = {
+        "Statement": f'UPDATE "{table.name}" SET "x"=? WHERE "PK"=? AND "SK"=? AND "x"=?',
+        "Parameters": [{"S": "new"}, {"S": "p"}, {"S": "s"}, {"S": "other"}],
+    }
+    for asked, item in ((dict[str, str](), None), (ALL_OLD, stored)):
+        with pytest.raises(Rejected, match="ConditionalCheckFailedException") as single:
+            await dynamodb.call("UpdateItem", **write, **asked)
+        assert single.value.response.get("Item") == item
+        with pytest.raises(Rejected, match="TransactionCanceledException") as transaction:
+            await dynamodb.call("TransactWriteItems", TransactItems=[{"Update": write | asked}])
+        (reason,) = transaction.value.response["CancellationReasons"]
+        assert reason.get("Item") == item
+        answer = await dynamodb.call("BatchExecuteStatement", Statements=[statement | asked])
+        assert answer["Responses"][0]["Error"].get("Item") == item
+
+
+async def test_an_update_of_nothing_makes_an_item_and_a_statement_s_does_not(
+    table: Table, dynamodb: Client
+) -> None:
+    one, other = get_keys("p1", "p2")
+    await dynamodb.call(
+        "UpdateItem",
+        TableName=table.name,
+        Key=one,
+        UpdateExpression="SET x = :new",
+        ExpressionAttributeValues={":new": {"S": "new"}},
+    )
+    answer = await dynamodb.call(
+        "BatchExecuteStatement",
+        Statements=[
+            {
+                "Statement": f'UPDATE "{table.name}" SET "x"=? WHERE "PK"=? AND "SK"=?',
+                "Parameters": [{"S": "new"}, other["PK"], other["SK"]],
+            }
+        ],
+    )
+
+    stored = await dynamodb.call("GetItem", TableName=table.name, Key=one)
+    assert stored["Item"] == {**one, "x": {"S": "new"}}
+    assert answer["Responses"][0]["Error"]["Code"] == "ConditionalCheckFailed"
+    assert await dynamodb.call("GetItem", TableName=table.name, Key=other) == {}
+
+
+async def test_a_cancelled_transaction_does_not_use_up_its_token(table: Table) -> None:
+    await with_event(table, seats=5)
+    token = str(uuid4())
+    with pytest.raises(SeatsCancelled):
+        await table.take_seats("e1", [seated(request("u1"))], 7, token)
+    await table.insert([request("u1")])
+
+    await table.take_seats("e1", [seated(request("u1"))], 7, token)
+
+    assert await seats_left(table) == 4
+
+
+async def test_a_page_that_ends_at_its_limit_names_a_last_key(
+    table: Table, dynamodb: Client
+) -> None:
+    await table.insert([request("u1")])
+    query = {
+        "TableName": table.name,
+        "IndexName": "GSI1",
+        "KeyConditionExpression": "GSI1PK = :user",
+        "ExpressionAttributeValues": {":user": {"S": "USER#u1"}},
+    }
+
+    full = await dynamodb.call("Query", **query, Limit=1)
+    short = await dynamodb.call("Query", **query, Limit=2)
+
+    assert (full["Count"], "LastEvaluatedKey" in full) == (1, True)
+    assert (short["Count"], "LastEvaluatedKey" in short) == (1, False)
+
+
+async def test_an_index_is_not_read_consistently(table: Table, dynamodb: Client) -> None:
+    with pytest.raises(Rejected, match="ValidationException"):
+        await dynamodb.call(
+            "Query",
+            TableName=table.name,
+            IndexName="GSI1",
+            KeyConditionExpression="GSI1PK = :user",
+            ExpressionAttributeValues={":user": {"S": "USER#u1"}},
+            ConsistentRead=True,
+        )
 
 
 async def test_a_message_comes_back_with_its_attributes_and_its_attempt(queue: Queue) -> None:

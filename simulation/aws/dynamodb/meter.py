@@ -8,7 +8,8 @@ _WINDOW_S: Final = 30 * 60
 _GROWTH: Final = 2
 _MOST_UNITS: Final = 40_000
 """A table's units a second by default ("Quotas in Amazon DynamoDB"): it grows no further alone."""
-_ROUNDING_S: Final = 1e-6
+_BUCKET_S: Final = 1 + 1e-6
+"""What a bucket holds, and a bit: a thousand thousandths are not quite one."""
 
 
 class Meter:
@@ -43,12 +44,14 @@ class Meter:
         """
         if now >= self._second_ends_at:
             self._begin_second(now)
-        if self.warm_units is not None and not _bears(self._full_at, units, self.warm_units, now):
+        full_at, per_s = self._full_at, self.warm_units
+        # A full bucket gives more than it holds, and owes it.
+        if per_s is not None and now < full_at > now + _BUCKET_S - units / per_s:
             return self._limit
-        bears = self._partition_units
-        if bears is not None:
+        per_s = self._partition_units
+        if per_s is not None:
             full_at = self._partitions_full_at.get(partition, 0.0)
-            if not _bears(full_at, units, bears, now):
+            if now < full_at > now + _BUCKET_S - units / per_s:
                 return self._partition_limit
         return None
 
@@ -56,11 +59,13 @@ class Meter:
         """Use units, which `lacking` has just found to be there."""
         self.total += units
         self._second_units += units
-        if self.warm_units is not None:
-            self._full_at = max(self._full_at, now) + units / self.warm_units
-        if self._partition_units is not None:
+        per_s = self.warm_units
+        if per_s is not None:
+            self._full_at = max(self._full_at, now) + units / per_s
+        per_s = self._partition_units
+        if per_s is not None:
             full_at = max(self._partitions_full_at.get(partition, 0.0), now)
-            self._partitions_full_at[partition] = full_at + units / self._partition_units
+            self._partitions_full_at[partition] = full_at + units / per_s
 
     def _begin_second(self, now: float) -> None:
         still = self._partitions_full_at
@@ -85,8 +90,3 @@ class Meter:
             self.warm_units = max(warm_units, grown)
             self._window_ends_at = now + _WINDOW_S
             self._peak_units = 0.0
-
-
-def _bears(full_at: float, units: float, per_s: float, now: float) -> bool:
-    """Whether a bucket holds so many units; a full one gives more than it holds, and owes them."""
-    return full_at <= now or full_at + units / per_s <= now + 1 + _ROUNDING_S

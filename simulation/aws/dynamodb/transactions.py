@@ -8,8 +8,9 @@ import orjson
 from simulation.aws import errors
 from simulation.aws.account import Account, Payload, Reply
 from simulation.aws.dynamodb.refusal import Refusal
-from simulation.aws.dynamodb.throughput import Throughput
-from simulation.aws.dynamodb.writes import Prepared, Writes
+from simulation.aws.dynamodb.storage import Key
+from simulation.aws.dynamodb.throughput import Cost, Throughput
+from simulation.aws.dynamodb.writes import Write, Writes
 
 # Each: DynamoDB API Reference, "TransactWriteItems".
 _MAX_ACTIONS: Final = 100
@@ -29,18 +30,18 @@ class Transactions:
     def transact(self, payload: Payload, reply: Reply) -> None:
         """Commit all actions and reply then; raises the error of a transaction that can't be."""
         actions = payload["TransactItems"]
-        if len(actions) > _MAX_ACTIONS:
-            raise errors.validation("Member must have length less than or equal to 100")
+        if not 0 < len(actions) <= _MAX_ACTIONS:
+            raise errors.validation("Member must have length between 1 and 100")
         token = payload.get("ClientRequestToken")
         request = 0 if token is None else hash(orjson.dumps(actions))
         if token is not None and self._tokens.used(token, request, self._account.clock.time()):
             reply({})
             return
-        parts = self._prepare(actions)
+        keys, writes = self._prepare(actions)
 
         def commit() -> None:
-            for part in parts:
-                part.write()
+            for write in writes:
+                write()
             if token is not None:
                 self._tokens.remember(token, request, self._account.clock.time())
             reply({})
@@ -50,45 +51,45 @@ class Transactions:
             return
         if token is not None:
             self._tokens.begin(token, request)
-        self._hold(parts, commit, self._account.transaction_s())
+        self._hold(keys, commit, self._account.transaction_s())
 
-    def _prepare(self, actions: Sequence[Payload]) -> Sequence[Prepared]:
-        parts = [self._writes.prepare(action) for action in actions]
-        if len({part.key for part in parts}) != len(parts):
+    def _prepare(self, actions: Sequence[Payload]) -> tuple[Sequence[Key], Sequence[Write]]:
+        prepared = [self._writes.prepare(action) for action in actions]
+        keys, refused, writes, costs, sizes = zip(*prepared, strict=True)
+        refusals: Sequence[Refusal | None] = refused
+        if len(set(keys)) != len(keys):
             raise errors.validation(
                 "Transaction request cannot include multiple operations on one item"
             )
-        refusals = [part.refusal for part in parts]
         if self._throughput is not None:
-            if sum(part.size_bytes for part in parts) > _MAX_BYTES:
+            if sum(sizes) > _MAX_BYTES:
                 raise errors.validation("Transaction size exceeds the limit of 4194304 bytes")
-            refusals = _metered(parts, refusals, self._throughput)
+            refusals = _metered(costs, refusals, self._throughput)
         if any(refusals):
             raise errors.transaction_cancelled(
                 [{"Code": "None"} if refusal is None else refusal.reason() for refusal in refusals]
             )
-        return parts
+        return keys, writes
 
-    def _hold(self, parts: Sequence[Prepared], commit: Callable[[], None], seconds: float) -> None:
+    def _hold(self, keys: Sequence[Key], commit: Callable[[], None], seconds: float) -> None:
         """Keep other writers from the items until the commit; readers see them as they were."""
         held = self._writes.held
-        held.update(part.key for part in parts)
+        held.update(keys)
 
         def end() -> None:
-            held.difference_update(part.key for part in parts)
+            held.difference_update(keys)
             commit()
 
         self._account.clock.call_later(seconds, end)
 
 
 def _metered(
-    parts: Sequence[Prepared], refusals: Sequence[Refusal | None], throughput: Throughput
-) -> list[Refusal | None]:
+    costs: Sequence[Cost], refusals: Sequence[Refusal | None], throughput: Throughput
+) -> Sequence[Refusal | None]:
     """Take the table's units of every action, and the indexes' where all actions are possible.
 
     What a cancelled transaction took is spent.
     """
-    costs = [part.cost for part in parts if part.cost is not None]
     throttled = [throughput.prepare(cost) for cost in costs]
     found = [refusal or throttle for refusal, throttle in zip(refusals, throttled, strict=True)]
     return found if any(found) else [throughput.index(cost) for cost in costs]
