@@ -75,13 +75,14 @@ class Limits:
         )
 
     @property
-    def bound_dynamodb(self) -> bool:
-        """Whether any limit is DynamoDB's."""
-        return any(
-            getattr(self, name) is not None
-            for name in self.names()
-            if name.startswith(("partition_", "table_", "index_"))
+    def has_dynamodb_units(self) -> bool:
+        """Whether any limit counts DynamoDB's units."""
+        units = (
+            *(self.partition_write_units, self.partition_read_units),
+            *(self.table_write_units, self.table_read_units),
+            *(self.index_write_units, self.index_read_units),
         )
+        return any(limit is not None for limit in units)
 
     @classmethod
     def names(cls) -> tuple[str, ...]:

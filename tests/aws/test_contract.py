@@ -1,7 +1,4 @@
-"""The adapters against the embedded AWS and against the model: both answer as AWS does.
-
-Where one of them does not, the test names it, with AWS's page.
-"""
+"""The adapters against the embedded AWS and against the model: both must answer as AWS does."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -337,6 +334,10 @@ def get_keys(*names: str) -> list[dict[str, dict[str, str]]]:
     return [{"PK": {"S": name}, "SK": {"S": "s"}} for name in names]
 
 
+def update_text(table: Table) -> str:
+    return f'UPDATE "{table.name}" SET "x"=? WHERE "PK"=? AND "SK"=?'  # noqa: S608 - our own name
+
+
 async def test_a_batch_of_reads_is_refused_where_it_names_a_key_twice_or_too_many(
     table: Table, dynamodb: Client
 ) -> None:
@@ -397,7 +398,7 @@ async def test_a_failed_condition_returns_the_item_where_it_is_asked_for(
         "ExpressionAttributeValues": {":new": {"S": "new"}, ":other": {"S": "other"}},
     }
     statement = {
-        "Statement": f'UPDATE "{table.name}" SET "x"=? WHERE "PK"=? AND "SK"=? AND "x"=?',
+        "Statement": f'{update_text(table)} AND "x"=?',
         "Parameters": [{"S": "new"}, {"S": "p"}, {"S": "s"}, {"S": "other"}],
     }
     for asked, item in ((dict[str, str](), None), (ALL_OLD, stored)):
@@ -408,6 +409,7 @@ async def test_a_failed_condition_returns_the_item_where_it_is_asked_for(
             await dynamodb.call("TransactWriteItems", TransactItems=[{"Update": write | asked}])
         (reason,) = transaction.value.response["CancellationReasons"]
         assert reason.get("Item") == item
+        # API_BatchStatementError: in the error itself, and not beside it.
         answer = await dynamodb.call("BatchExecuteStatement", Statements=[statement | asked])
         assert answer["Responses"][0]["Error"].get("Item") == item
 
@@ -427,7 +429,7 @@ async def test_an_update_of_nothing_makes_an_item_and_a_statement_s_does_not(
         "BatchExecuteStatement",
         Statements=[
             {
-                "Statement": f'UPDATE "{table.name}" SET "x"=? WHERE "PK"=? AND "SK"=?',
+                "Statement": update_text(table),
                 "Parameters": [{"S": "new"}, other["PK"], other["SK"]],
             }
         ],
@@ -462,11 +464,22 @@ async def test_a_page_that_ends_at_its_limit_names_a_last_key(
         "ExpressionAttributeValues": {":user": {"S": "USER#u1"}},
     }
 
+    # API_Query, Limit: there need not be anything behind the last key.
     full = await dynamodb.call("Query", **query, Limit=1)
     short = await dynamodb.call("Query", **query, Limit=2)
 
     assert (full["Count"], "LastEvaluatedKey" in full) == (1, True)
     assert (short["Count"], "LastEvaluatedKey" in short) == (1, False)
+
+
+async def test_a_page_goes_on_behind_a_request_that_is_not_there(table: Table) -> None:
+    await table.insert(
+        [replace(QUEUED, request_id=f"r{n}", queued_at_ms=1_704_290_000_000 + n) for n in (1, 3)]
+    )
+
+    page = await table.user_requests("u1", 10, (1_704_290_000_002, "r2"))
+
+    assert [item.request_id for item in page.requests] == ["r1"]
 
 
 async def test_an_index_is_not_read_consistently(table: Table, dynamodb: Client) -> None:

@@ -112,42 +112,45 @@ class Reads:
         keys = self._store.keys_in_index(index, text)
         records = self._store.records
         found = [r for key in keys if condition.test((r := records[key]).item, values)]
-        found.sort(
-            key=lambda record: (record.item[sort]["S"], *key_of(record.item)),
-            reverse=not payload.get("ScanIndexForward", True),
-        )
-        page, more = _page(found, payload, metered=self._throughput is not None)
+        page, is_cut = _page(found, sort, payload, metered=self._throughput is not None)
         if self._throughput is not None:
             units = read_units(sum(record.size() for record in page), consistent=False)
             refusal = self._throughput.read(self._throughput.indexes[index], text, units)
             if refusal is not None:
                 raise refusal.error()
-        return _answer([record.item for record in page], more, payload, values)
+        return _answer([record.item for record in page], payload, values, is_cut=is_cut)
 
 
 def _page(
-    found: Sequence[Record], payload: Payload, *, metered: bool
+    found: Sequence[Record], sort: str, payload: Payload, *, metered: bool
 ) -> tuple[Sequence[Record], bool]:
-    """The next page's items, and whether there are more."""
+    """The next page's items in order, and whether a limit ended it: there may be more, or not.
+
+    ("Query" in the API Reference: a page that ends at `Limit` has a LastEvaluatedKey.)
+    """
+
+    def place(item: Item) -> tuple[str, str, str]:
+        return item[sort]["S"], item["PK"]["S"], item["SK"]["S"]
+
+    is_forward = payload.get("ScanIndexForward", True)
     start = payload.get("ExclusiveStartKey")
     if start is not None:
-        keys = [key_of(record.item) for record in found]
-        at = keys.index(key_of(start)) + 1 if key_of(start) in keys else 0
-        found = found[at:]
-    count = min(payload.get("Limit", len(found)), len(found))
-    if metered:
-        size_bytes = 0
-        for number, record in enumerate(found[:count]):
-            size_bytes += record.size()
-            if size_bytes > _MAX_PAGE_BYTES:
-                count = number
-                break
-    return found[:count], len(found) > count
+        # The item itself may have gone since.
+        at = place(start)
+        found = [r for r in found if (place(r.item) > at if is_forward else place(r.item) < at)]
+    found = sorted(found, key=lambda record: place(record.item), reverse=not is_forward)
+    limit = payload.get("Limit", len(found) + 1)
+    size_bytes = 0
+    for number, record in enumerate(found[:limit] if metered else ()):
+        size_bytes += record.size()
+        if size_bytes > _MAX_PAGE_BYTES:
+            return found[:number], True
+    return found[:limit], len(found) >= limit
 
 
-def _answer(page: list[Item], more: bool, payload: Payload, values: Values) -> dict[str, Any]:  # noqa: FBT001
+def _answer(page: list[Item], payload: Payload, values: Values, *, is_cut: bool) -> dict[str, Any]:
     last = None
-    if more and page:
+    if is_cut and page:
         last = {name: page[-1][name] for name in ("PK", "SK", *INDEXES[payload["IndexName"]])}
     scanned = len(page)
     if "FilterExpression" in payload:

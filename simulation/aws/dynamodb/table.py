@@ -31,7 +31,7 @@ class Table:
         # The benchmarks' observer looks at messages only: then writes stay as cheap as they can be.
         watched = observer is not None and type(observer).wrote is not Observer.wrote
         self.store = WatchedStore(observer) if watched and observer is not None else Store()
-        metered = watched or account.limits.bound_dynamodb
+        metered = watched or account.limits.has_dynamodb_units
         self._throughput = Throughput(name, account) if metered else None
         self._reads = Reads(self.store, account, self._throughput)
         self._writes = Writes(name, self.store, self._throughput)
