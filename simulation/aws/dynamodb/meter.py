@@ -89,4 +89,3 @@ class Meter:
             grown = min(_GROWTH * self._peak_units, _MOST_UNITS)
             self.warm_units = max(warm_units, grown)
             self._window_ends_at = now + _WINDOW_S
-            self._peak_units = 0.0

@@ -49,6 +49,16 @@ def test_no_rest_is_saved_for_a_hot_partition() -> None:
     assert put_many(aws, 3_000, "hot") == 1_000
 
 
+def test_what_a_partition_has_given_is_not_forgotten_when_a_second_ends() -> None:
+    aws = Aws(AWS_S)
+    put_many(aws, 1, "hot")
+    aws.clock.advance(0.95)
+    put_many(aws, 500, "hot")
+    aws.clock.advance(0.05)
+
+    assert put_many(aws, 1_000, "hot") == 550
+
+
 def test_one_partition_key_is_read_three_thousand_times_a_second() -> None:
     aws = Aws(AWS_S)
 
@@ -114,6 +124,17 @@ def test_a_table_bears_twice_its_peak_half_an_hour_later_and_no_sooner() -> None
     aws.clock.advance(2)
     assert put_many(aws, 10_000) == 8_000
     assert bears() == 8_000
+
+
+def test_a_burst_from_rest_is_no_peak() -> None:
+    aws = Aws(AWS_S)
+    put_many(aws, 4_000)
+    aws.clock.advance(0.5)
+    assert put_many(aws, 4_000) == 2_000
+
+    aws.clock.advance(1_800)
+
+    assert put_many(aws, 20_000) == 8_000
 
 
 def test_a_table_that_is_little_used_bears_as_much_as_before() -> None:

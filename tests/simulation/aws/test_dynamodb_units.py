@@ -56,6 +56,15 @@ def test_a_write_costs_a_unit_for_each_kilobyte(size_bytes: int, units: int) -> 
     assert aws.units(lambda: aws.put(**item(size_bytes))) == [(units, 0), (0, 0), (0, 0)]
 
 
+def test_a_write_that_finds_nothing_and_leaves_nothing_costs_a_unit() -> None:
+    aws = Aws()
+
+    delete = aws.units(lambda: aws.call("DeleteItem", TableName=TABLE_NAME, Key=KEY))
+    decide = aws.units(lambda: aws.batch(update(decided(queued(request(1))))))
+
+    assert delete == decide == [(1, 0), (0, 0), (0, 0)]
+
+
 def test_the_larger_of_the_item_before_and_after_counts() -> None:
     aws = Aws()
     aws.put(**item(3_000))
