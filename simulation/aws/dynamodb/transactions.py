@@ -73,14 +73,17 @@ class Transactions:
 
     def _hold(self, keys: Sequence[Key], commit: Callable[[], None], seconds: float) -> None:
         """Keep other writers from the items until the commit; readers see them as they were."""
-        held = self._writes.held
+        account, held = self._account, self._writes.held
         held.update(keys)
+        caller = account.caller
 
         def end() -> None:
             held.difference_update(keys)
+            # Others have called meanwhile.
+            account.caller = caller
             commit()
 
-        self._account.clock.call_later(seconds, end)
+        account.clock.call_later(seconds, end)
 
 
 def _metered(

@@ -160,3 +160,16 @@ def test_effects_are_observed_when_the_transaction_commits() -> None:
     capacity, decision = aws.watch.writes
     assert [state and state["capacityRemaining"] for state in capacity] == [{"N": "10"}, {"N": "9"}]
     assert decision[1] == decided(queued(request(0))).after.to_item()
+
+
+def test_a_commit_is_its_caller_s_whoever_called_meanwhile() -> None:
+    aws = aws_with_seats()
+    aws.account.caller = "worker-1"
+    aws.begin("TransactWriteItems", TransactItems=winner(0))
+    aws.account.caller = "worker-2"
+    aws.get(CAPACITY_KEY)
+
+    aws.clock.advance(0.02)
+
+    assert aws.account.caller == "worker-1"
+    assert len(aws.watch.writes) == 2
