@@ -102,6 +102,11 @@ def queue_error(name: str, message: str) -> ServiceError:
     return ServiceError(_SQS + name, message)
 
 
+def too_many_events() -> ServiceError:
+    """EventBridge: more calls of PutEvents than the account's quota allows."""
+    return ServiceError("ThrottlingException", "Rate exceeded")
+
+
 def no_resource(message: str) -> ServiceError:
     """EventBridge: the bus does not exist."""
     return ServiceError("ResourceNotFoundException", message)
