@@ -8,12 +8,13 @@ _ROUNDING: Final = 1e-6
 
 
 class Bucket:
-    """Gives `per_s` tokens a second; what one second does not use is lost."""
+    """Gives `per_s` tokens a second; what one second does not use is lost, but for a single one."""
 
     def __init__(self, per_s: float, clock: Clock) -> None:
         self._per_s = per_s
+        self._most = max(1.0, per_s)
         self._clock = clock
-        self._tokens = per_s
+        self._tokens = self._most
         self._filled_at = clock.time()
 
     def take(self, tokens: float = 1.0) -> bool:
@@ -27,7 +28,7 @@ class Bucket:
         """Whether there are as many tokens."""
         now = self._clock.time()
         gained = (now - self._filled_at) * self._per_s
-        self._tokens = min(self._per_s, self._tokens + gained)
+        self._tokens = min(self._most, self._tokens + gained)
         self._filled_at = now
         return tokens <= self._tokens + _ROUNDING
 
