@@ -3,15 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from time import time
 from uuid import uuid4
 
 import pytest
 
-from aws.bus import Bus, BusEntry
 from aws.client import Client, Connection
 from aws.errors import Fatal, Rejected
-from aws.queue import OutgoingMessage, Queue, VisibilityChange, is_lost_handle
 from aws.sdk import open_client
 from aws.table import SeatsCancelled, Table, is_condition_failed, is_duplicate
 from local.emulator.stack import StackOutputs
@@ -100,14 +97,6 @@ def key_schema(prefix: str) -> list[dict[str, str]]:
         {"AttributeName": f"{prefix}PK", "KeyType": "HASH"},
         {"AttributeName": f"{prefix}SK", "KeyType": "RANGE"},
     ]
-
-
-@pytest.fixture
-async def queue(connection: Connection) -> AsyncIterator[Queue]:
-    """An empty queue of its own."""
-    async with open_client("sqs", connection) as client:
-        created = await client.call("CreateQueue", QueueName=f"queue-{uuid4().hex}")
-        yield Queue(client, created["QueueUrl"])
 
 
 async def with_event(table: Table, seats: int) -> None:
@@ -492,52 +481,3 @@ async def test_an_index_is_not_read_consistently(table: Table, dynamodb: Client)
             ExpressionAttributeValues={":user": {"S": "USER#u1"}},
             ConsistentRead=True,
         )
-
-
-async def test_a_message_comes_back_with_its_attributes_and_its_attempt(queue: Queue) -> None:
-    (message_id,) = await queue.send([OutgoingMessage("body", {"redrivenAt": "17"})])
-
-    (first,) = await queue.receive(10, 1, 30)
-    assert await queue.change_visibility([VisibilityChange(first.receipt_handle, 0)]) == [None]
-    (second,) = await queue.receive(10, 1, 30)
-
-    assert (first.message_id, first.body, first.attempt) == (message_id, "body", 1)
-    assert first.attributes == {"redrivenAt": "17"}
-    assert not first.from_dlq
-    assert (second.message_id, second.attempt) == (message_id, 2)
-    assert second.sent_at_ms == first.sent_at_ms > 1_600_000_000_000
-    assert await queue.delete([second.receipt_handle]) == [None]
-    assert (await queue.describe()).approximate_messages == 0
-
-
-async def test_one_unknown_receipt_fails_alone(queue: Queue) -> None:
-    await queue.send([OutgoingMessage("body")])
-    (delivery,) = await queue.receive(10, 1, 30)
-
-    deleted, unknown = await queue.delete([delivery.receipt_handle, "no-such-receipt"])
-
-    assert deleted is None
-    assert unknown is not None
-    assert is_lost_handle(unknown)
-
-
-async def test_a_missing_queue_is_fatal(queue: Queue, connection: Connection) -> None:
-    async with open_client("sqs", connection) as client:
-        missing = Queue(client, queue.url + "-missing")
-
-        with pytest.raises(Fatal):
-            await missing.describe()
-        with pytest.raises(Fatal):
-            await missing.receive(1, 0, 30)
-
-
-async def test_the_deployed_bus_is_found_and_another_is_missed(
-    connection: Connection, stack: StackOutputs
-) -> None:
-    async with open_client("events", connection) as client:
-        bus = Bus(client, stack.event_bus_name)
-        await bus.check()
-        assert await bus.put([BusEntry("s", "t", b"{}", int(time()))]) == [None]
-
-        with pytest.raises(Fatal):
-            await Bus(client, "no-such-bus").check()
