@@ -77,8 +77,8 @@ def test_an_extended_message_stays_hidden_until_its_new_deadline() -> None:
 def test_a_queue_whose_messages_are_deleted_sets_no_more_alarms() -> None:
     model = Model()
     model.send("a", "b")
-    for message in model.receive(VisibilityTimeout=5).messages:
-        model.delete(message["ReceiptHandle"])
+    for timeout_s in (5, 9):
+        model.delete(handle_of(model, VisibilityTimeout=timeout_s))
 
     model.clock.advance(5)
 
@@ -290,6 +290,9 @@ def test_attributes_count_towards_the_size_by_name_type_and_value() -> None:
     ]
 
     assert [answer.status for answer in answers] == [200, 400]
+    huge = {"reason": text("x" * MIB)}
+    refused = model.sqs("SendMessage", MessageBody="x", MessageAttributes=huge)
+    assert refused.error == "InvalidParameterValue"
 
 
 def test_a_batch_of_one_mebibyte_is_taken_and_one_byte_more_is_not() -> None:
