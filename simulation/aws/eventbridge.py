@@ -75,7 +75,12 @@ class Bus:
             if "Resources" in entry:
                 characters += sum(map(len, entry["Resources"]))
             most_bytes += 4 * characters + _TIME_BYTES
-            code = (fault("PutEvents") if fault is not None else None) or _check(detail)
+            try:
+                code = "" if isinstance(orjson.loads(detail), dict) else _MALFORMED
+            except orjson.JSONDecodeError:
+                code = _MALFORMED
+            if fault is not None:
+                code = fault("PutEvents") or code
             codes.append(code)
             accepted += not code and entry.get("EventBusName", "default") == self.name
         if most_bytes >= _MAX_BYTES <= sum(map(_size, entries)):
@@ -114,14 +119,6 @@ class Bus:
         if name != self.name:
             raise errors.no_resource(f"Event bus {name} does not exist.")
         return {"Name": name, "Arn": self._arn}
-
-
-def _check(detail: str) -> str:
-    try:
-        is_object = isinstance(orjson.loads(detail), dict)
-    except orjson.JSONDecodeError:
-        is_object = False
-    return "" if is_object else _MALFORMED
 
 
 def _acceptance(number: int) -> dict[str, str]:

@@ -190,11 +190,7 @@ class Queue:
         return kept
 
     def _move(self, spent: Collection[Message], target: "Queue") -> None:
-        """Move messages to the dead-letter queue, with all that they have.
-
-        Amazon SQS Developer Guide, "Using dead-letter queues in Amazon SQS": when the receive
-        count exceeds the maximum, and with the time of the first enqueueing.
-        """
+        """Move messages as they are ("Using dead-letter queues in Amazon SQS")."""
         observer = self._account.observer
         for message in spent:
             message.source_arn = self.arn
@@ -217,15 +213,21 @@ class Queue:
 
     def send_message(self, payload: Payload) -> dict[str, Any]:
         """SendMessage."""
-        message = self._message(payload)
+        now_ms = self._account.clock.epoch_ms()
+        message = self.message(payload["MessageBody"], payload.get("MessageAttributes"), now_ms)
         check_size([message], "InvalidParameterValue")
         self.release([message])
         return {"MessageId": message.message_id, "MD5OfMessageBody": message.body_md5}
 
     def send_message_batch(self, payload: Payload) -> dict[str, Any]:
         """SendMessageBatch."""
-        fault = self._account.entry_fault
-        results = apply_each("SendMessageBatch", payload, self._message, fault)
+        now_ms = self._account.clock.epoch_ms()
+        results = apply_each(
+            "SendMessageBatch",
+            payload,
+            lambda e: self.message(e["MessageBody"], e.get("MessageAttributes"), now_ms),
+            self._account.entry_fault,
+        )
         messages = [message for _, message in results.done]
         check_size(messages, "BatchRequestTooLong")
         self.release(messages)
@@ -235,10 +237,6 @@ class Queue:
                 for id_, m in results.done
             ]
         )
-
-    def _message(self, entry: Payload) -> Message:
-        now_ms = self._account.clock.epoch_ms()
-        return self.message(entry["MessageBody"], entry.get("MessageAttributes"), now_ms)
 
     def delete_message(self, payload: Payload) -> dict[str, Any]:
         """DeleteMessage; deleting twice succeeds.
