@@ -33,7 +33,7 @@ class ModelClient:
         return json.decode(self._service, operation, answer)
 
 
-def direct(cloud: Cloud) -> Transport:
+def direct(cloud: Cloud, caller: str = "") -> Transport:
     """A transport without delays and faults: the model answers when it answers."""
 
     async def carry(target: str, body: bytes) -> Answer:
@@ -43,6 +43,7 @@ def direct(cloud: Cloud) -> Transport:
             if not answered.done():
                 answered.set_result(Answer(status, [], document))
 
+        cloud.account.caller = caller
         cloud.handle(target, body, respond)
         return await answered
 

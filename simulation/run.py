@@ -14,10 +14,13 @@ from aws.queue import Queue
 from operations import dead_letters
 from operations.dead_letters import Selection
 from runtime.stop import ExitCode
+from schema import names
 from schema.items import Capacity, EventConfig
 from simulation import loop as loops
 from simulation.aws.account import Account
 from simulation.aws.cloud import Cloud, queue_url
+from simulation.aws.eventbridge import Rule
+from simulation.aws.firehose import Buffering, Stream
 from simulation.checks.checks import Checks
 from simulation.client import ModelClient, direct
 from simulation.crowd import Crowd
@@ -182,6 +185,13 @@ class _Run:
             table.seed(dict(capacity))
             self._checks.requests.wrote("operator", None, capacity)
         self._create_queue(DEAD_LETTER_QUEUE, {})
+        self._cloud.bus.rules.append(
+            Rule(
+                frozenset({names.WORKER_SOURCE}),
+                frozenset({names.PARTICIPATION_PROCESSED, names.REQUEST_FAILED}),
+                Stream("lake", account, Buffering()),
+            )
+        )
         policy = {
             "deadLetterTargetArn": account.arn("sqs", DEAD_LETTER_QUEUE),
             "maxReceiveCount": self._scenario.max_receive_count,
@@ -255,14 +265,14 @@ class _Run:
         queue = self._cloud.queue(QUEUE)
         if queue.waiting or queue.in_flight:
             return f"{queue.waiting} messages wait and {queue.in_flight} are in flight"
-        return None
+        undelivered = self._checks.evidence.undelivered
+        return f"{undelivered} events have not reached the lake" if undelivered else None
 
     async def _redrive(self) -> None:
         """Bring back what SQS moved to the dead-letter queue, as an operator would."""
         if not self._cloud.queue(DEAD_LETTER_QUEUE).waiting:
             return
-        self._cloud.account.caller = "operator"
-        client = ModelClient("sqs", direct(self._cloud))
+        client = ModelClient("sqs", direct(self._cloud, "operator"))
         main, dlq = Queue(client, queue_url(QUEUE)), Queue(client, queue_url(DEAD_LETTER_QUEUE))
         at_ms = self._cloud.account.clock.epoch_ms()
         selection = Selection(reason=dead_letters.RETRIES_EXHAUSTED, sent_before_ms=at_ms)
@@ -294,6 +304,13 @@ class _Run:
                 lost.update(life.parts.metrics.lost_events())
         return lost
 
+    def _units(self) -> dict[str, float]:
+        units: dict[str, float] = {}
+        for index, usage in self._cloud.table.usage.items():
+            units[f"{index or 'table'} writes"] = usage.write_units
+            units[f"{index or 'table'} reads"] = usage.read_units
+        return units
+
     def outcome(self) -> Outcome:
         """What became of the run."""
         checks, crowd = self._checks, self._crowd
@@ -323,7 +340,7 @@ class _Run:
                 kills=self._kills,
                 starts=sum(len(node.lives) for node in self._nodes.values()),
                 calls=dict(sorted(self._cloud.calls.items())),
-                units={},
+                units=self._units(),
                 throttles=dict(sorted(checks.throttles.items())),
                 first_throttle_s={
                     name: at_s - START_S for name, at_s in sorted(checks.first_throttle_s.items())

@@ -45,6 +45,11 @@ class EvidenceChecks:
             text = f"the event of request {request_id} does not say what is stored: {detail}"
             self._broken("evidence", text, request_id)
 
+    @property
+    def undelivered(self) -> int:
+        """Events that the bus accepted and the lake has not taken."""
+        return self.published.total() + self.failed - self.delivered
+
     def delivered_record(self, record: bytes) -> None:
         """Count what the lake takes, and check that it is one line of JSON."""
         self.delivered += 1
