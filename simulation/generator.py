@@ -88,6 +88,8 @@ def _worker_settings(random: Random) -> Settings:
         "batch_linger_ms": random.choice((0, 20, 200)),
         "delete_linger_ms": random.choice((0, 20, 200)),
         "visibility_timeout_s": random.choice((4, 10, 60)),
+        "retry_backoff_base_s": 1.0,
+        "retry_backoff_max_s": 3.0,
         "receive_wait_s": random.choice((1, 5, 10)),
         "publish_concurrency": random.choice((1, 4)),
         "publish_timeout_s": random.choice((0.5, 2.0, 5.0)),

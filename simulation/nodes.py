@@ -58,6 +58,8 @@ class World:
     trace: Trace
     crashed: Callable[[str, BaseException], None]
     """Is called for an error that a program did not foresee."""
+    is_over: bool = False
+    """Whether the run is over: nothing begins any more."""
 
     def random(self, purpose: str) -> Random:
         """A generator of its own for each purpose, so that none disturbs another."""
@@ -95,6 +97,8 @@ class Node(ABC):
 
     def start(self) -> None:
         """Start a new process."""
+        if self._world.is_over:
+            return
         name = f"{self.name}.{len(self.lives) + 1}"
         processor = Processor(self._world.loop)
         context = processor.context()
@@ -239,7 +243,7 @@ class IngestNode(Node):
     def click(self, user_id: str, event_id: str, respond: Respond) -> None:
         """Take one click; `respond` is called once, with what the user sees."""
         life, app = self.life, self._app
-        if life is None or app is None:
+        if life is None or app is None or self._world.is_over:
             respond(_BROKEN)
             return
         self._clicks += 1

@@ -22,6 +22,7 @@ from simulation.aws.cloud import Cloud, queue_url
 from simulation.aws.eventbridge import Rule
 from simulation.aws.firehose import Buffering, Stream
 from simulation.checks.checks import Checks
+from simulation.checks.messages import OPERATOR
 from simulation.client import ModelClient, direct
 from simulation.crowd import Crowd
 from simulation.loop import START_S, VirtualLoop
@@ -108,7 +109,7 @@ class _Run:
         self._checks.verdict.announce = self.over.set
         self._cloud = cloud = Cloud(account)
         network.connect(cloud)
-        world = World(
+        self._world = world = World(
             loop=loop,
             scenario=scenario,
             cloud=cloud,
@@ -121,6 +122,7 @@ class _Run:
         ingests = [IngestNode(f"ingest-{n + 1}", world) for n in range(scenario.ingests)]
         self._nodes: dict[str, Node] = {node.name: node for node in (*ingests, *self._workers)}
         self._crowd = Crowd(world, ingests, self._random("crowd"), self._promised)
+        loop.set_exception_handler(self._broke_down)
         self._make_resources()
         self._kills = 0
         self._redriven = 0
@@ -161,7 +163,8 @@ class _Run:
                 progress(second)
 
     def bury(self) -> None:
-        """Let what is left of all nodes be cancelled."""
+        """Let what is left of all nodes be cancelled, and nothing begin any more."""
+        self._world.is_over = True
         for node in self._nodes.values():
             for life in node.lives:
                 life.processor.bury()
@@ -183,7 +186,7 @@ class _Run:
             ).to_item()
             table.seed(config.to_item())
             table.seed(dict(capacity))
-            self._checks.requests.wrote("operator", None, capacity)
+            self._checks.requests.wrote(OPERATOR, None, capacity)
         self._create_queue(DEAD_LETTER_QUEUE, {})
         self._cloud.bus.rules.append(
             Rule(
@@ -203,10 +206,18 @@ class _Run:
         self._cloud.handle("AmazonSQS.CreateQueue", orjson.dumps(call), _ignore)
 
     def _is_well(self, name: str) -> bool:
-        return self._nodes[name.rpartition(".")[0]].is_alive(name)
+        node = self._nodes.get(name.rpartition(".")[0])
+        return node is not None and node.is_alive(name)
 
     def _crashed(self, name: str, error: BaseException) -> None:
         self._checks.verdict.broken("crash", f"{name} crashed: {error!r}", name)
+
+    def _broke_down(self, _loop: object, context: dict[str, object]) -> None:
+        """An error in what simulates, or in a callback of a program."""
+        error = context.get("exception")
+        if not self._world.is_over:
+            text = f"{context.get('message')}: {error!r}"
+            self._checks.verdict.broken("crash", text)
 
     def _promised(self, request_id: str) -> None:
         requests = self._checks.requests
@@ -272,7 +283,7 @@ class _Run:
         """Bring back what SQS moved to the dead-letter queue, as an operator would."""
         if not self._cloud.queue(DEAD_LETTER_QUEUE).waiting:
             return
-        client = ModelClient("sqs", direct(self._cloud, "operator"))
+        client = ModelClient("sqs", direct(self._cloud, OPERATOR))
         main, dlq = Queue(client, queue_url(QUEUE)), Queue(client, queue_url(DEAD_LETTER_QUEUE))
         at_ms = self._cloud.account.clock.epoch_ms()
         selection = Selection(reason=dead_letters.RETRIES_EXHAUSTED, sent_before_ms=at_ms)
@@ -292,6 +303,8 @@ class _Run:
             elif life.exit_code is ExitCode.DEADLINE and self._scenario.is_quiet:
                 text = f"{life.name} had nothing to do, and did not drain"
                 self._checks.verdict.broken("drain", text, life.name)
+        if (left := self._unfinished()) is not None:
+            self._checks.verdict.broken("drain", f"after the drain {left}")
 
     def _lives(self) -> list[Life]:
         return [life for node in self._workers for life in node.lives]

@@ -29,7 +29,7 @@ class Checks(Observer):
         is_well: Callable[[str], bool],
         now_s: Callable[[], float],
     ) -> None:
-        rules = Rules.of(scenario)
+        rules = Rules.of(scenario, settings)
         self.verdict = Verdict(trace)
         self.requests = RequestChecks(trace, self.verdict)
         self.evidence = EvidenceChecks(trace, self.verdict, self.requests, settings.environment)
@@ -107,7 +107,4 @@ class Checks(Observer):
         if len(silent) > lost:
             text = f"{len(silent)} decisions have no event, and {lost} are counted as lost"
             self.verdict.broken("evidence", text, silent[0])
-        if self.messages.held:
-            text = f"{self.messages.held} messages are still held"
-            self.verdict.broken("held", text)
         self.requests.check_seats()

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from schema import message as bodies
 from schema import names
@@ -11,6 +12,10 @@ from simulation.aws.sqs.messages import Message
 from simulation.checks.requests import RequestChecks
 from simulation.checks.verdict import Rules, Verdict
 from simulation.trace import Trace
+
+OPERATOR: Final = "operator"
+"""Who redrives: what it deletes from the dead-letter queue it has sent again."""
+_ROUNDING_S: Final = 0.001
 
 
 @dataclass(slots=True)
@@ -77,7 +82,8 @@ class MessageChecks:
                 self._broken("leases", text, f"message {number} ")
         self._leases[number] = _Lease(caller)
         self._in_flight[caller] += 1
-        if self._in_flight[caller] > self._in_flight_limit:
+        too_many = self._in_flight[caller] > self._in_flight_limit
+        if too_many and self._rules.receives_arrive and caller != OPERATOR:
             text = f"{caller} holds {self._in_flight[caller]}, more than MAX_IN_FLIGHT"
             self._broken("in flight", text, caller)
 
@@ -89,7 +95,7 @@ class MessageChecks:
         lease = self._leases.get(number)
         if lease is None or lease.node != caller:
             return
-        is_extension = left_s >= self._visibility_timeout_s
+        is_extension = left_s > self._visibility_timeout_s - _ROUNDING_S
         if is_extension and lease.is_handed_back:
             text = f"message {number} was handed back and then hidden again for {left_s:.0f} s"
             self._broken("hand-back", text, f"message {number} ")
@@ -106,8 +112,8 @@ class MessageChecks:
             self._in_flight[lease.node] -= 1
         request_id = self._request_of.get(number)
         item = None if request_id is None else self._requests.items.get(request_id)
-        if request_id is None or item is None:
-            return  # it names no request: it is quarantined
+        if request_id is None or item is None or caller == OPERATOR:
+            return  # it is quarantined, for it names no request; or redriven
         if not item.status.is_final:
             text = f"message {number} was deleted while request {request_id} is {item.status}"
             self._broken("acknowledged", text, request_id)
@@ -124,11 +130,6 @@ class MessageChecks:
     def is_for_people(self, message: Message) -> bool:
         """Whether a message in the dead-letter queue waits for an operator's eyes."""
         return names.REASON_CODE_ATTRIBUTE in (message.attributes or {})
-
-    @property
-    def held(self) -> int:
-        """Messages that somebody received, and neither deleted nor handed back."""
-        return sum(not lease.is_handed_back for lease in self._leases.values())
 
 
 def _request_of(message: Message) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from schema import keys, names
 from schema.items import RequestItem
-from schema.states import ResultCode, Status, may_become
+from schema.states import EventType, ResultCode, Status, may_become
 from simulation.checks.verdict import Verdict
 from simulation.trace import Trace
 
@@ -100,7 +100,7 @@ class RequestChecks:
     def _check_decision(self, was: RequestItem | None, now: RequestItem) -> None:
         name, event_id = now.request_id, now.event_id
         self.outcomes[now.result_code or "none"] += 1
-        if now.status is Status.SUCCEEDED and event_id in self._total:
+        if now.status is Status.SUCCEEDED and now.event_type == EventType.FIRST_COME:
             self._winners[event_id] += 1
         left = self._remaining.get(event_id, 0)
         if now.result_code == ResultCode.REJECTED_CAPACITY and left:

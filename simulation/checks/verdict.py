@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from config.settings import WorkerSettings
 from simulation.scenario import Kind, Noise, Outage, Pause, Scenario, Service
 from simulation.trace import Trace
 
@@ -21,21 +22,28 @@ class Violation:
 class Rules:
     """Rules that some faults excuse; all others hold in every run."""
 
+    receives_arrive: bool
+    """No fault of SQS explains that somebody holds messages without knowing it."""
     leases_hold: bool
-    """No fault of SQS, no pause and no overload explains that a lease runs out."""
+    """Nor does any other explain that a lease runs out."""
     events_arrive: bool
     """No fault and no limit of EventBridge explains that an event is missing."""
 
     @classmethod
-    def of(cls, scenario: Scenario) -> "Rules":
-        """What can be asked of a scenario."""
+    def of(cls, scenario: Scenario, settings: WorkerSettings) -> "Rules":
+        """What can be asked of a scenario, and of workers with these settings."""
         troubled = {fault.service for fault in scenario.faults if isinstance(fault, Noise | Outage)}
         pauses = any(isinstance(fault, Pause) for fault in scenario.faults)
+        receives_arrive = Service.SQS not in troubled
         return cls(
-            leases_hold=not pauses
-            and Service.SQS not in troubled
+            receives_arrive=receives_arrive,
+            # A hand-back as long as a lease would look like one.
+            leases_hold=settings.retry_backoff_max_s < settings.visibility_timeout_s
+            and not pauses
+            and receives_arrive
             and scenario.duplicate_delivery == 0.0,
-            events_arrive=all(
+            events_arrive=not pauses
+            and all(
                 isinstance(fault, Noise) and fault.kind is Kind.TWICE
                 for fault in scenario.faults
                 if isinstance(fault, Noise | Outage) and fault.service is Service.EVENTS
