@@ -15,7 +15,6 @@ from schema.message import ParticipationMessage
 from schema.states import Status
 
 _SECONDS_PER_DAY: Final = 86_400
-_MAX_UNSETTLED: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +61,6 @@ class Acceptor:
         self._settings = settings
         self._clock_ms = clock_ms
         self._under_way: dict[str, _UnderWay] = {}
-        # Requests that this process knows may be stored but not queued: their next click need
-        # not wait until the item is old enough to be taken for a crash. In order of insertion.
-        self._unsettled: dict[str, None] = {}
 
     async def accept(self, event: EventConfig, user_id: str) -> Acceptance:
         """Accept one click on an open event.
@@ -98,9 +94,6 @@ class Acceptor:
             requested_at_ms=now_ms,
             ttl_s=now_ms // 1000 + self._settings.request_ttl_days * _SECONDS_PER_DAY,
         )
-        # However a step ends, by an error or by cancellation, the request then stays noted.
-        was_unsettled = request_id in self._unsettled
-        self._note_unsettled(request_id)
         try:
             insertion = await self._gateway.insert(request)
             is_duplicate = False
@@ -110,21 +103,15 @@ class Acceptor:
                     return Refused(request_id)  # it expired in between
                 is_duplicate = not (insertion.was_retried and stored.requested_at_ms == now_ms)
                 request = stored
-            must_queue = (
-                insertion.is_new
-                or insertion.was_retried
-                or was_unsettled
-                or self._is_stuck(request, now_ms)
-            )
-            if must_queue and request.status is Status.RECEIVED:
+            # Whoever stored it may never queue it, and a 202 is a promise that it is queued.
+            if request.status is Status.RECEIVED:
                 await self._queue(request)
         except Unavailable:
             return Refused(request_id)
-        self._unsettled.pop(request_id, None)
         return Accepted(request_id, is_duplicate)
 
     async def _queue(self, request: RequestItem) -> None:
-        """Send the message, then record queuedAt; a worker that was faster has recorded it."""
+        """Send the message, then record queuedAt, where nobody faster has recorded it."""
         await self._gateway.send(
             ParticipationMessage(request.request_id, request.event_id, request.user_id)
         )
@@ -147,15 +134,3 @@ class Acceptor:
                     queuedAt=queued.queued_at_ms,
                 )
             )
-
-    def _is_stuck(self, stored: RequestItem, now_ms: int) -> bool:
-        """Whether a crash between storing and queueing must have left the request behind."""
-        if stored.status is not Status.RECEIVED:
-            return False
-        age_ms = now_ms - (stored.requested_at_ms or 0)
-        return age_ms >= self._settings.requeue_after_s * 1000
-
-    def _note_unsettled(self, request_id: str) -> None:
-        self._unsettled[request_id] = None
-        if len(self._unsettled) > _MAX_UNSETTLED:
-            del self._unsettled[next(iter(self._unsettled))]

@@ -1,6 +1,5 @@
 """What the service does for users: take a click, show a request, list requests."""
 
-import math
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final
@@ -81,10 +80,9 @@ class Endpoints:
         acceptance = await self._acceptor.accept(event, identity.user_id)
         call.access.request_id = acceptance.request_id
         if isinstance(acceptance, Refused):
-            # Another process takes the request up again only when it is this old.
             raise unavailable(
                 "the request could not be queued; ask again",
-                max(_RETRY_SOON_S, math.ceil(self._settings.requeue_after_s)),
+                _RETRY_SOON_S,
                 acceptance.request_id,
             )
         return JsonAnswer(

@@ -23,7 +23,7 @@ from tests import programs
 from tests.faults.program import Program
 from tests.faults.proxy import FaultProxy
 from tests.ingest.support import SECRET, bearer
-from tests.worker.support import World, now_ms
+from tests.worker.support import World
 
 CLICK: Final = "/events/event-1/participations"
 _TIMEOUT_S: Final = 30.0
@@ -107,12 +107,6 @@ class Live:
             )
             async with gateway.running():
                 yield gateway
-
-    async def until_old(self, request_id: str, age_s: float) -> None:
-        """Wait until a request, if there is one, was made that long ago."""
-        stored = (await self.world.table.load([request_id])).requests.get(request_id)
-        if stored is not None and stored.requested_at_ms is not None:
-            await anyio.sleep(max(0.0, stored.requested_at_ms / 1000 + age_s - now_ms() / 1000))
 
     async def messages(self) -> Sequence[ParticipationMessage]:
         """Take all messages off the main queue."""

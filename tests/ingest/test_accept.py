@@ -15,7 +15,7 @@ from tests.virtual_time import run, virtual_time
 
 USER = "user-1"
 REQUEST = keys.request_id(EVENT.event_id, USER)
-SETTINGS = settings_of(requeue_after_s=10, request_ttl_days=90, environment="test")
+SETTINGS = settings_of(request_ttl_days=90, environment="test")
 
 
 @pytest.fixture
@@ -73,21 +73,52 @@ async def test_the_second_click_names_the_same_request_and_sends_nothing(
     assert gateway.requests[REQUEST] == before
 
 
-async def test_a_request_that_another_process_is_just_queueing_is_left_to_it(
-    acceptor: Acceptor, gateway: MemoryGateway, clock: Clock
-) -> None:
-    gateway.requests[REQUEST] = stored(USER, None, requested_at_ms=clock.at_ms - 9_999)
+@virtual_time
+async def test_a_request_whose_process_dies_while_sending_is_queued_by_the_next_one() -> None:
+    gateway, clock = MemoryGateway(), Clock()
+    dying, other = (Acceptor(gateway, SETTINGS, clock) for _ in range(2))
 
-    outcome = await acceptor.accept(EVENT, USER)
+    async with anyio.create_task_group() as process:
+        gateway.before = lambda operation: anyio.sleep(60) if operation == "send" else None
+        process.start_soon(dying.accept, EVENT, USER)
+        await anyio.sleep(0.001)
+        gateway.before = lambda _: None
+        outcome = await other.accept(EVENT, USER)
+        process.cancel_scope.cancel()
 
     assert outcome == Accepted(REQUEST, is_duplicate=True)
-    assert gateway.messages == []
+    assert [message.request_id for message in gateway.messages] == [REQUEST]
+    assert gateway.requests[REQUEST].status is Status.QUEUED
 
 
+@virtual_time
+async def test_queued_at_stays_as_written_when_the_process_that_began_comes_second() -> None:
+    gateway, clock = MemoryGateway(), Clock()
+    slow, other = (Acceptor(gateway, SETTINGS, clock) for _ in range(2))
+    outcomes = []
+
+    async def click_slowly() -> None:
+        outcomes.append(await slow.accept(EVENT, USER))
+
+    async with anyio.create_task_group() as tasks:
+        gateway.before = lambda operation: anyio.sleep(60) if operation == "send" else None
+        tasks.start_soon(click_slowly)
+        await anyio.sleep(0.001)
+        gateway.before = lambda _: None
+        outcomes.append(await other.accept(EVENT, USER))
+        queued = gateway.requests[REQUEST]
+        clock.move(60)
+
+    assert outcomes == [Accepted(REQUEST, is_duplicate=True), Accepted(REQUEST, is_duplicate=False)]
+    assert len(gateway.messages) == 2
+    assert gateway.requests[REQUEST] == queued
+
+
+@pytest.mark.parametrize("age_ms", [0, 1, 10_000])
 async def test_a_request_that_a_crash_left_received_is_queued_by_the_next_click(
-    acceptor: Acceptor, gateway: MemoryGateway, clock: Clock
+    acceptor: Acceptor, gateway: MemoryGateway, clock: Clock, age_ms: int
 ) -> None:
-    gateway.requests[REQUEST] = stored(USER, None, requested_at_ms=clock.at_ms - 10_000)
+    gateway.requests[REQUEST] = stored(USER, None, requested_at_ms=clock.at_ms - age_ms)
 
     outcome = await acceptor.accept(EVENT, USER)
 
@@ -95,7 +126,7 @@ async def test_a_request_that_a_crash_left_received_is_queued_by_the_next_click(
     assert [message.request_id for message in gateway.messages] == [REQUEST]
     assert gateway.requests[REQUEST].status is Status.QUEUED
     assert gateway.requests[REQUEST].queued_at_ms == clock.at_ms
-    assert gateway.requests[REQUEST].requested_at_ms == clock.at_ms - 10_000
+    assert gateway.requests[REQUEST].requested_at_ms == clock.at_ms - age_ms
 
 
 @pytest.mark.parametrize(
@@ -109,26 +140,27 @@ async def test_a_request_that_a_crash_left_received_is_queued_by_the_next_click(
         ("mark_queued", "after"),
     ],
 )
-async def test_a_refused_click_is_completed_by_the_very_next_one(
-    acceptor: Acceptor, gateway: MemoryGateway, operation: str, moment: str
+async def test_a_refused_click_is_completed_by_the_very_next_one_in_any_process(
+    acceptor: Acceptor, gateway: MemoryGateway, clock: Clock, operation: str, moment: str
 ) -> None:
     gateway.fails = lambda current: moment if current == operation else None
     assert await acceptor.accept(EVENT, USER) == Refused(REQUEST)
 
     gateway.fails = lambda _: None
-    outcome = await acceptor.accept(EVENT, USER)
+    outcome = await Acceptor(gateway, SETTINGS, clock).accept(EVENT, USER)
 
     assert isinstance(outcome, Accepted)
     assert gateway.requests[REQUEST].status is Status.QUEUED
     assert REQUEST in {message.request_id for message in gateway.messages}
 
 
-async def test_while_the_queue_is_down_no_click_is_answered_as_accepted(
-    acceptor: Acceptor, gateway: MemoryGateway
+async def test_while_the_queue_is_down_no_process_answers_a_click_as_accepted(
+    gateway: MemoryGateway, clock: Clock
 ) -> None:
     gateway.fails = lambda operation: "before" if operation == "send" else None
+    acceptors = [Acceptor(gateway, SETTINGS, clock) for _ in range(2)]
 
-    outcomes = [await acceptor.accept(EVENT, USER) for _ in range(3)]
+    outcomes = [await acceptor.accept(EVENT, USER) for acceptor in (*acceptors, acceptors[0])]
 
     assert outcomes == [Refused(REQUEST)] * 3
     assert gateway.requests[REQUEST].status is Status.RECEIVED
@@ -270,23 +302,26 @@ async def test_what_is_published_is_the_queued_at_that_is_stored(
 _FAILURES = st.lists(st.sampled_from([None, None, "before", "after"]), max_size=30)
 
 
-@given(clicks=st.lists(st.sampled_from(["a", "b"]), max_size=12), failures=_FAILURES)
+_CLICKS = st.lists(st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 1)), max_size=12)
+
+
+@given(clicks=_CLICKS, failures=_FAILURES)
 def test_whoever_is_answered_as_accepted_has_a_message_on_the_queue(
-    clicks: list[str], failures: list[str | None]
+    clicks: list[tuple[str, int]], failures: list[str | None]
 ) -> None:
     async def main() -> None:
         gateway, clock = MemoryGateway(), Clock()
-        acceptor = Acceptor(gateway, SETTINGS, clock)
+        processes = [Acceptor(gateway, SETTINGS, clock) for _ in range(2)]
         left = list(failures)
         gateway.fails = lambda _: left.pop() if left else None
-        for user in clicks:
+        for user, process in clicks:
             clock.move(1)
-            outcome = await acceptor.accept(EVENT, user)
+            outcome = await processes[process].accept(EVENT, user)
             if isinstance(outcome, Accepted):
                 assert outcome.request_id in {m.request_id for m in gateway.messages}
         gateway.fails = lambda _: None
-        for user in set(clicks):
-            assert isinstance(await acceptor.accept(EVENT, user), Accepted)
+        for user, process in clicks:
+            assert isinstance(await processes[process].accept(EVENT, user), Accepted)
             assert gateway.requests[keys.request_id(EVENT.event_id, user)].status is Status.QUEUED
 
     run(main)
@@ -300,11 +335,10 @@ def test_queued_at_is_recorded_once_however_often_a_click_fails_and_is_repeated(
         gateway, clock = MemoryGateway(), Clock()
         left = list(failures)
         gateway.fails = lambda _: left.pop() if left else None
+        acceptor = Acceptor(gateway, SETTINGS, clock)
         seen: set[int] = set()
         while True:
-            # Each click meets another process: none remembers what the one before saw.
-            acceptor = Acceptor(gateway, SETTINGS, clock)
-            clock.move(11)
+            clock.move(1)
             finished = not left
             await acceptor.accept(EVENT, USER)
             item = gateway.requests.get(REQUEST)

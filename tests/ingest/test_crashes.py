@@ -17,7 +17,6 @@ from tests.ingest.live import Live, click, client_of
 from tests.worker.support import until
 
 REQUEST: Final = keys.request_id("event-1", "user-1")
-REQUEUE_AFTER_S: Final = 1
 
 
 def writes(verb: str) -> Callable[[Document], bool]:
@@ -52,7 +51,7 @@ MOMENTS: Final = {
 
 async def crash(live: Live, moment: Moment) -> None:
     """Click, and kill the service when it comes to this moment; the user gets no answer."""
-    async with live.program(REQUEUE_AFTER_S=str(REQUEUE_AFTER_S)) as (program, url):
+    async with live.program() as (program, url):
         with live.proxy.hold(moment.operation, moment.stage, moment.where) as gate:
             async with client_of(url) as http, anyio.create_task_group() as tasks:
                 tasks.start_soon(click_in_vain, http)
@@ -91,10 +90,9 @@ async def test_after_a_crash_the_next_click_has_the_request_decided_exactly_once
     after_crash = await queued_at(live)
 
     async with (
-        live.program(REQUEUE_AFTER_S=str(REQUEUE_AFTER_S)) as (_, url),
+        live.program() as (_, url),
         client_of(url) as http,
     ):
-        await live.until_old(REQUEST, REQUEUE_AFTER_S)
         answer = await click(http, "user-1")
     assert answer.status_code == 202
     assert answer.json() == {"requestId": REQUEST, "isDuplicate": moment.leaves is not None}
@@ -109,7 +107,7 @@ async def test_a_request_decided_while_its_service_was_dying_stays_as_it_was_dec
     live: Live,
 ) -> None:
     moment = MOMENTS["at-3-update"]
-    async with live.program(REQUEUE_AFTER_S=str(REQUEUE_AFTER_S)) as (program, url):
+    async with live.program() as (program, url):
         with live.proxy.hold(moment.operation, moment.stage, moment.where) as gate:
             async with client_of(url) as http, anyio.create_task_group() as tasks:
                 tasks.start_soon(click_in_vain, http)
@@ -120,8 +118,7 @@ async def test_a_request_decided_while_its_service_was_dying_stays_as_it_was_dec
     decided = await live.world.item(REQUEST)
     assert decided.queued_at_ms is not None
 
-    async with live.ingest(requeue_after_s=REQUEUE_AFTER_S) as http:
-        await live.until_old(REQUEST, REQUEUE_AFTER_S)
+    async with live.ingest() as http:
         answer = await click(http, "user-1")
 
     assert answer.json() == {"requestId": REQUEST, "isDuplicate": True}
