@@ -189,9 +189,6 @@ class IngestSettings(CommonSettings):
     publish_requested_events: bool = Field(
         False, description="publish ParticipationRequested events as well"
     )
-    requeue_after_s: float = Field(
-        10, ge=0, le=3_600, description="age at which a request still RECEIVED is sent again"
-    )
     event_cache_ttl_s: float = Field(
         5, ge=0, le=3_600, description="how long an event's configuration is remembered"
     )

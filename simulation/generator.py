@@ -99,7 +99,6 @@ def _worker_settings(random: Random) -> Settings:
 
 def _ingest_settings(random: Random) -> Settings:
     return {
-        "requeue_after_s": random.choice((0.5, 2.0, 10.0)),
         "coalesce_linger_ms": random.choice((0, 3, 20)),
         "event_cache_ttl_s": random.choice((0.0, 5.0)),
         "publish_requested_events": _happens(random, 0.2),
