@@ -6,6 +6,7 @@ import pytest
 
 from aws.errors import Rejected
 from bench.stub_process import Stub
+from schema import keys
 from simulation.aws.cloud import TABLE_NAME
 from tests.bench.conftest import Clients
 
@@ -153,3 +154,28 @@ async def test_a_statement_needs_its_whole_key_and_all_its_parameters(
     (failed,) = await execute(clients, twice)
     assert failed["Error"]["Code"] == "ConditionalCheckFailed"
     assert await read(clients) == "kept"
+
+
+async def test_single_writes_keep_their_conditions(clients: Clients, stub: Stub) -> None:
+    stub.seed_requests(1, [1])
+    capacity = {"PK": {"S": keys.event_pk("event-0")}, "SK": {"S": "CAPACITY"}}
+    update = {
+        "TableName": TABLE_NAME,
+        "Key": capacity,
+        "UpdateExpression": "SET capacityRemaining = capacityRemaining - :n",
+        "ConditionExpression": "capacityRemaining >= :n",
+        "ExpressionAttributeValues": {":n": {"N": "1"}},
+    }
+    answer = await clients.dynamodb.call("UpdateItem", **update, ReturnValues="UPDATED_NEW")
+    assert answer["Attributes"]["capacityRemaining"] == {"N": "0"}
+    with pytest.raises(Rejected, match="ConditionalCheckFailedException"):
+        await clients.dynamodb.call("UpdateItem", **update)
+    with pytest.raises(Rejected, match="ConditionalCheckFailedException"):
+        await clients.dynamodb.call(
+            "PutItem",
+            TableName=TABLE_NAME,
+            Item=capacity,
+            ConditionExpression="attribute_not_exists(PK)",
+        )
+    stored = await clients.dynamodb.call("GetItem", TableName=TABLE_NAME, Key=capacity)
+    assert stored["Item"]["capacityRemaining"] == {"N": "0"}

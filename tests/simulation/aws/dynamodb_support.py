@@ -13,6 +13,7 @@ from simulation.aws.account import Account
 from simulation.aws.cloud import TABLE_NAME, Cloud
 from simulation.aws.limits import Limits
 from simulation.aws.observer import Observer
+from tests.simulation.aws.hand_clock import HandClock
 
 BOUNDLESS = Limits(table_write_units=1e9)
 """Metered, and nothing is ever in the way."""
@@ -34,43 +35,6 @@ DECIDED = {
     "is_dlq": False,
     "worker_id": "w1",
 }
-
-
-class ManualTimer:
-    def __init__(self, due_at: float, callback: Callable[[], object]) -> None:
-        self.due_at = due_at
-        self.callback = callback
-        self.is_cancelled = False
-
-    def cancel(self) -> None:
-        self.is_cancelled = True
-
-
-class ManualClock:
-    def __init__(self) -> None:
-        self.now = 1_000.0
-        self.timers: list[ManualTimer] = []
-
-    def time(self) -> float:
-        return self.now
-
-    def epoch_ms(self) -> int:
-        return int(self.now * 1_000)
-
-    def call_later(
-        self, delay_s: float, callback: Callable[..., object], *arguments: Any
-    ) -> ManualTimer:
-        timer = ManualTimer(self.now + delay_s, lambda: callback(*arguments))
-        self.timers.append(timer)
-        return timer
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
-        due = [timer for timer in self.timers if timer.due_at <= self.now]
-        self.timers = [timer for timer in self.timers if timer.due_at > self.now]
-        for timer in sorted(due, key=lambda timer: timer.due_at):
-            if not timer.is_cancelled:
-                timer.callback()
 
 
 class Watch(Observer):
@@ -96,7 +60,7 @@ class Aws:
     """A cloud without a wire: answers are documents, errors are raised."""
 
     def __init__(self, limits: Limits = BOUNDLESS, transaction_s: float | None = None) -> None:
-        self.clock = ManualClock()
+        self.clock = HandClock()
         self.watch = Watch()
         self.account = Account(self.clock, limits, self.watch)
         if transaction_s is not None:

@@ -14,7 +14,6 @@ from simulation.aws.observer import Observer
 from tests.simulation.aws.dynamodb_support import (
     CAPACITY_KEY,
     Aws,
-    ManualClock,
     Refused,
     decided,
     insert,
@@ -23,6 +22,7 @@ from tests.simulation.aws.dynamodb_support import (
     seats,
     update,
 )
+from tests.simulation.aws.hand_clock import HandClock
 
 KEY = {"PK": {"S": "p"}, "SK": {"S": "s"}}
 
@@ -200,7 +200,7 @@ def test_an_observer_of_writes_is_enough_to_count_and_no_limit_is_kept() -> None
 
 
 def test_without_limits_and_observer_nothing_is_counted() -> None:
-    assert Cloud(Account(ManualClock())).table.usage == {}
+    assert Cloud(Account(HandClock())).table.usage == {}
 
 
 def test_an_observer_sees_both_states_which_never_change_later() -> None:
@@ -217,13 +217,13 @@ def test_an_observer_sees_both_states_which_never_change_later() -> None:
 
 
 def test_an_observer_that_ignores_writes_costs_the_table_nothing() -> None:
-    cloud = Cloud(Account(ManualClock(), observer=Observer()))
+    cloud = Cloud(Account(HandClock(), observer=Observer()))
 
     assert cloud.table.usage == {}
 
 
 def test_limits_are_the_account_s_when_the_table_is_made() -> None:
-    account = Account(ManualClock())
+    account = Account(HandClock())
     cloud = Cloud(account)
     account.limits = replace(NO_LIMITS, table_write_units=1)
     cloud.clear()
