@@ -94,6 +94,8 @@ class Processor:
             self._held.append(step)
             self._set_alarm()
         else:
+            # Step and handle name each other, and no collector runs during a simulation.
+            step.handle = None
             step.callback(*step.arguments)
 
     def _run_held(self) -> None:
@@ -135,7 +137,8 @@ class _Step:
 
     def resume(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run after having been kept, unless cancelled meanwhile."""
-        if self.handle is None or self.handle.cancelled():
+        handle, self.handle = self.handle, None
+        if handle is None or handle.cancelled():
             return
         try:
             self.context.run(self.callback, *self.arguments)
