@@ -3,12 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
+
+from pydantic import ConfigDict, Field
 
 from simulation.aws.limits import NO_LIMITS, Limits
 
 Settings: TypeAlias = Mapping[str, str | int | float | bool]
 """A program's settings by field name; what is not named has its default."""
+
+
+_ENDLESS_AS_TEXT: Final = ConfigDict(ser_json_inf_nan="strings")
+"""JSON has no infinity."""
 
 
 class Service(StrEnum):
@@ -46,6 +52,8 @@ class Kind(StrEnum):
 class Noise:
     """Calls of one service that go wrong with a probability, for a while."""
 
+    __pydantic_config__ = _ENDLESS_AS_TEXT
+
     fault: Literal["noise"] = "noise"
     service: Service
     kind: Kind
@@ -57,6 +65,8 @@ class Noise:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
     """A service that fails every call for a while; `node` alone, where one is named (a cut)."""
+
+    __pydantic_config__ = _ENDLESS_AS_TEXT
 
     fault: Literal["outage"] = "outage"
     service: Service
@@ -106,7 +116,9 @@ class Skew:
     at_s: float = 0.0
 
 
-Fault: TypeAlias = Noise | Outage | Kill | Stop | Pause | Skew
+Fault: TypeAlias = Annotated[
+    Noise | Outage | Kill | Stop | Pause | Skew, Field(discriminator="fault")
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
