@@ -6,7 +6,7 @@ from typing import Final
 import typer
 
 from aws.errors import AwsError
-from cli import config, deploy, dlq, events, ingest, lake, local, worker
+from cli import config, deploy, dlq, events, ingest, lake, local, simulate, worker
 from config.settings import SettingsError
 
 _LOCAL_EXTRA: Final = frozenset({"duckdb", "jinja2", "jsonschema", "pytz", "sqlglot"})
@@ -23,6 +23,7 @@ app.command("worker")(worker.worker)
 app.command("ingest")(ingest.ingest)
 app.command("token")(ingest.token)
 app.command("demo")(local.demo)
+app.command("simulate", help=simulate.HELP)(simulate.simulate)
 app.command("config")(config.config)
 app.command("deploy")(deploy.deploy)
 app.command("env")(deploy.env)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from simulation.aws.dynamodb.throughput import Usage
 from simulation.checks.verdict import Violation
 from simulation.scenario import Scenario
 
@@ -18,6 +19,18 @@ class Second:
     published: int
     waiting: int
     in_flight: int
+    throttles: Mapping[str, int]
+    """How often each limit was in the way so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One decision's times, by the programs' own clocks."""
+
+    queued_at_s: float
+    """From the run's start."""
+    queue_delay_s: float
+    e2e_delay_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +57,13 @@ class Figures:
     kills: int
     starts: int
     calls: Mapping[str, int]
-    units: Mapping[str, float]
+    units: Mapping[str, Usage]
+    """DynamoDB's units by index; the table's own under ""."""
     throttles: Mapping[str, int]
     """How often each limit was in the way."""
     first_throttle_s: Mapping[str, float]
     answer_times_s: Sequence[float]
-    queue_delays_s: Sequence[float]
-    e2e_delays_s: Sequence[float]
+    decisions: Sequence[Decision]
     last_decision_s: float
     seconds: Sequence[Second]
 
@@ -58,6 +71,16 @@ class Figures:
     def decided(self) -> int:
         """Requests with a final status."""
         return sum(self.outcomes.values())
+
+    @property
+    def queue_delays_s(self) -> Sequence[float]:
+        """From queueing to the start of work, of each decision."""
+        return [decision.queue_delay_s for decision in self.decisions]
+
+    @property
+    def e2e_delays_s(self) -> Sequence[float]:
+        """From queueing to the decision, of each decision."""
+        return [decision.e2e_delay_s for decision in self.decisions]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,4 +93,6 @@ class Outcome:
     steps: int
     last_steps: Sequence[str]
     """The steps before the violation, if there is one."""
+    steps_about: Sequence[str]
+    """Those steps before it that name what it is about."""
     figures: Figures

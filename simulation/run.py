@@ -2,7 +2,7 @@
 
 import gc
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Final
 
@@ -15,7 +15,7 @@ from operations import dead_letters
 from operations.dead_letters import Selection
 from runtime.stop import ExitCode
 from schema import names
-from schema.items import Capacity, EventConfig
+from schema.items import Capacity, EventConfig, RequestItem
 from simulation import loop as loops
 from simulation.aws.account import Account
 from simulation.aws.cloud import Cloud, queue_url
@@ -28,7 +28,7 @@ from simulation.crowd import Crowd
 from simulation.loop import START_S, VirtualLoop
 from simulation.network import Network
 from simulation.nodes import IngestNode, Life, Node, WorkerNode, World
-from simulation.outcome import Figures, Outcome, Second
+from simulation.outcome import Decision, Figures, Outcome, Second
 from simulation.scenario import Kill, Pause, Scenario, Skew, Stop
 from simulation.settings import DEAD_LETTER_QUEUE, QUEUE, worker_settings
 from simulation.trace import Trace
@@ -157,6 +157,7 @@ class _Run:
                 published=checks.evidence.published.total(),
                 waiting=queue.waiting,
                 in_flight=queue.in_flight,
+                throttles=dict(sorted(checks.throttles.items())),
             )
             self._seconds.append(second)
             if progress is not None:
@@ -317,13 +318,6 @@ class _Run:
                 lost.update(life.parts.metrics.lost_events())
         return lost
 
-    def _units(self) -> dict[str, float]:
-        units: dict[str, float] = {}
-        for index, usage in self._cloud.table.usage.items():
-            units[f"{index or 'table'} writes"] = usage.write_units
-            units[f"{index or 'table'} reads"] = usage.read_units
-        return units
-
     def outcome(self) -> Outcome:
         """What became of the run."""
         checks, crowd = self._checks, self._crowd
@@ -336,6 +330,9 @@ class _Run:
             digest=self._trace.digest,
             steps=self._trace.steps,
             last_steps=self._trace.last(_SHOWN_STEPS) if violation else (),
+            steps_about=self._trace.last(_SHOWN_STEPS, violation.about)
+            if violation and violation.about
+            else (),
             figures=Figures(
                 simulated_s=self._now_s(),
                 clicks=crowd.clicks,
@@ -353,22 +350,13 @@ class _Run:
                 kills=self._kills,
                 starts=sum(len(node.lives) for node in self._nodes.values()),
                 calls=dict(sorted(self._cloud.calls.items())),
-                units=self._units(),
+                units=self._cloud.table.usage,
                 throttles=dict(sorted(checks.throttles.items())),
                 first_throttle_s={
                     name: at_s - START_S for name, at_s in sorted(checks.first_throttle_s.items())
                 },
                 answer_times_s=crowd.answer_times_s,
-                queue_delays_s=[
-                    (item.started_at_ms - item.queued_at_ms) / 1000
-                    for item in decided
-                    if item.started_at_ms is not None and item.queued_at_ms is not None
-                ],
-                e2e_delays_s=[
-                    (item.finished_at_ms - item.queued_at_ms) / 1000
-                    for item in decided
-                    if item.finished_at_ms is not None and item.queued_at_ms is not None
-                ],
+                decisions=_decisions(decided),
                 last_decision_s=max(
                     ((item.finished_at_ms or 0) - START_EPOCH_MS) / 1000 for item in decided
                 )
@@ -377,6 +365,20 @@ class _Run:
                 seconds=self._seconds,
             ),
         )
+
+
+def _decisions(decided: Iterable[RequestItem]) -> list[Decision]:
+    return [
+        Decision(
+            queued_at_s=(item.queued_at_ms - START_EPOCH_MS) / 1000,
+            queue_delay_s=(item.started_at_ms - item.queued_at_ms) / 1000,
+            e2e_delay_s=(item.finished_at_ms - item.queued_at_ms) / 1000,
+        )
+        for item in decided
+        if item.queued_at_ms is not None
+        and item.started_at_ms is not None
+        and item.finished_at_ms is not None
+    ]
 
 
 def _ignore(_status: int, _document: bytes) -> None:

@@ -77,6 +77,7 @@ class LineChart:
     is_log: bool = False
     """A logarithmic axis of durations in ms."""
     marks: Sequence[Mark] = ()
+    instant_text: Callable[[float], str] = scales.instant_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,7 +257,7 @@ def _hover_columns(chart: LineChart, middles: Sequence[float], size: Size) -> li
             for series in chart.series
             if (value := series.values[at]) is not None
         ]
-        text = escape(" · ".join([scales.instant_text(instant), *figures]))
+        text = escape(" · ".join([chart.instant_text(instant), *figures]))
         parts.append(
             f'<rect class="hover" x="{middles[at] - width / 2:.1f}" y="{_TOP}" '
             f'width="{width:.1f}" height="{size.plot_height}"><title>{text}</title></rect>'

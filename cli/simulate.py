@@ -1,0 +1,108 @@
+"""`participation simulate`: the whole pipeline on virtual time, with AWS's limits and faults."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from simulation import catalog, saved
+from simulation.catalog import ScenarioError, Wishes
+
+if TYPE_CHECKING:
+    from cli.simulate_run import Output
+
+_WRONG: Final = 2
+_PURPOSE: Final = """Run the real programs on a model of AWS, in virtual time, and check all they do.
+
+Exit code 1 where a check fails: the run is then shrunk, and the smallest scenario found that still
+fails is written to a file in var/simulation.
+
+Scenarios:"""
+HELP: Final = "\n\n".join(
+    [_PURPOSE, *(f"{entry.name}: {entry.sentence}" for entry in catalog.CATALOG.values())]
+)
+
+
+def simulate(
+    *,
+    scenario: Annotated[str, typer.Argument(help="a scenario's name")] = "flash",
+    file: Annotated[
+        Path | None, typer.Option("--file", help="run the scenario of this file")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="decides everything that is left to chance")] = 1,
+    runs: Annotated[int, typer.Option(min=1, help="so many seeds, from --seed on")] = 1,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="processes for --runs [the number of cores]")
+    ] = None,
+    rate: Annotated[float | None, typer.Option(min=0.1, help="clicks a second")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="how long they click")] = None,
+    seats: Annotated[int | None, typer.Option(min=0, help="seats of the event")] = None,
+    region: Annotated[str | None, typer.Option(help="whose quotas apply")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="worker tasks [one for 2,000 clicks/s]")
+    ] = None,
+    ingests: Annotated[
+        int | None, typer.Option(min=1, help="ingest tasks [one for 2,500 clicks/s]")
+    ] = None,
+    limit: Annotated[
+        list[str] | None, typer.Option(help="name=value; none switches a limit off")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    html: Annotated[Path | None, typer.Option(help="write a page with charts")] = None,
+    no_shrink: Annotated[bool, typer.Option("--no-shrink", help="keep a failure as it is")] = False,
+    log_level: Annotated[
+        str | None, typer.Option(help="show what the programs log: debug, info, warning, error")
+    ] = None,
+) -> None:
+    """Run scenarios: `HELP` says which there are."""
+    from cli.simulate_run import Output
+
+    try:
+        wishes = Wishes(
+            rate=rate,
+            seconds=seconds,
+            seats=seats,
+            region=region,
+            workers=workers,
+            ingests=ingests,
+            limits=_limits(limit or ()),
+        )
+        output = Output(as_json=as_json, html=html, is_shrunk=not no_shrink, log_level=log_level)
+        holds = _run(scenario, file, range(seed, seed + runs), jobs, wishes, output)
+    except ScenarioError as error:
+        sys.stderr.write(f"participation: {error}\n")
+        sys.exit(_WRONG)
+    sys.exit(0 if holds else 1)
+
+
+def _run(
+    name: str, file: Path | None, seeds: range, jobs: int | None, wishes: Wishes, output: "Output"
+) -> bool:
+    from cli.simulate_run import many, one
+
+    if file is not None:
+        if wishes != Wishes() or len(seeds) > 1:
+            raise ScenarioError("a file says all of a scenario: --file goes with no other choice")
+        return one(saved.read(file), f"participation simulate --file {file}", output)
+    if len(seeds) == 1:
+        made = catalog.scenario(name, seeds[0], wishes)
+        return one(made, catalog.command(name, seeds[0], wishes), output)
+    if output.html is not None:
+        raise ScenarioError("--html is about one run: give it without --runs")
+    return many(name, seeds, wishes, jobs, output)
+
+
+def _limits(given: Sequence[str]) -> dict[str, float | None]:
+    limits: dict[str, float | None] = {}
+    for text in given:
+        name, is_there, value = text.partition("=")
+        try:
+            limits[name] = None if value == "none" else float(value)
+        except ValueError as error:
+            wrong = f"{value!r} is no number" if is_there else "its value is missing"
+            raise ScenarioError(
+                f"--limit {text}: {wrong}; write name=value or name=none"
+            ) from error
+    return limits
