@@ -14,14 +14,17 @@ if TYPE_CHECKING:
     from cli.simulate_run import Output
 
 _WRONG: Final = 2
-_PURPOSE: Final = """Run the real programs on a model of AWS, in virtual time, and check all they do.
-
-Exit code 1 where a check fails: the run is then shrunk, and the smallest scenario found that still
-fails is written to a file in var/simulation.
-
-Scenarios:"""
+_SHRUNK: Final = (
+    "Exit code 1 where a check fails: the run is then shrunk, and the smallest scenario found that "
+    "still fails is written to a file in var/simulation."
+)
 HELP: Final = "\n\n".join(
-    [_PURPOSE, *(f"{entry.name}: {entry.sentence}" for entry in catalog.CATALOG.values())]
+    [
+        "Run the real programs on a model of AWS, in virtual time, and check all that they do.",
+        _SHRUNK,
+        "Scenarios:",
+        *(f"{entry.name}: {entry.sentence}" for entry in catalog.CATALOG.values()),
+    ]
 )
 
 
@@ -34,17 +37,17 @@ def simulate(
     seed: Annotated[int, typer.Option(help="decides everything that is left to chance")] = 1,
     runs: Annotated[int, typer.Option(min=1, help="so many seeds, from --seed on")] = 1,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="processes for --runs [the number of cores]")
+        int | None, typer.Option(min=1, help="processes for --runs; default: one per core")
     ] = None,
     rate: Annotated[float | None, typer.Option(min=0.1, help="clicks a second")] = None,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="how long they click")] = None,
     seats: Annotated[int | None, typer.Option(min=0, help="seats of the event")] = None,
     region: Annotated[str | None, typer.Option(help="whose quotas apply")] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="worker tasks [one for 2,000 clicks/s]")
+        int | None, typer.Option(min=1, help="worker tasks; default: one for each 2,000 clicks/s")
     ] = None,
     ingests: Annotated[
-        int | None, typer.Option(min=1, help="ingest tasks [one for 2,500 clicks/s]")
+        int | None, typer.Option(min=1, help="ingest tasks; default: one for each 2,500 clicks/s")
     ] = None,
     limit: Annotated[
         list[str] | None, typer.Option(help="name=value; none switches a limit off")

@@ -12,7 +12,7 @@ from simulation.shrink import shrink
 Tried = Callable[[int, Scenario], None]
 """Learns of each run: how many there were, and the scenario."""
 
-_STEPS: Final = 3_000_000
+_STEPS: Final = 1_000_000
 """About so many steps are spent on all runs together."""
 _FEWEST_RUNS: Final = 20
 _MOST_RUNS: Final = 400

@@ -4,6 +4,7 @@ import gc
 import weakref
 
 import anyio
+
 from simulation import loop as loops
 from simulation.loop import Processor
 
