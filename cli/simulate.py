@@ -60,7 +60,7 @@ def simulate(
     ] = None,
 ) -> None:
     """Run scenarios: `HELP` says which there are."""
-    from cli.simulate_run import Output
+    from cli.simulate_run import INTERRUPTED, INTERRUPTED_CODE, Output
 
     try:
         wishes = Wishes(
@@ -77,6 +77,9 @@ def simulate(
     except ScenarioError as error:
         sys.stderr.write(f"participation: {error}\n")
         sys.exit(_WRONG)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{INTERRUPTED}\n")
+        sys.exit(INTERRUPTED_CODE)
     sys.exit(0 if holds else 1)
 
 

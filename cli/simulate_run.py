@@ -1,7 +1,6 @@
 """What `participation simulate` does with a scenario: run it, report it, and shrink a failure."""
 
 import logging
-import multiprocessing
 import os
 import signal
 import sys
@@ -31,7 +30,8 @@ from simulation.report.progress import Progress
 from simulation.run import simulate
 from simulation.scenario import Scenario
 
-_INTERRUPTED: Final = 130
+INTERRUPTED: Final = "participation: interrupted"
+INTERRUPTED_CODE: Final = 130
 _FOLDER: Final = Path("var/simulation")
 _LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -72,7 +72,7 @@ def many(name: str, seeds: range, wishes: Wishes, jobs: int | None, output: Outp
     scenarios = [catalog.scenario(name, seed, wishes) for seed in seeds]
     began_s = time.monotonic()
     trials: list[Trial] = []
-    with _interruptible(), _progress() as progress:
+    with _progress() as progress:
         for trial in campaign.run(iter(scenarios), jobs or os.cpu_count() or 1, prepare):
             trials.append(trial)
             failures = sum(one.violation is not None for one in trials)
@@ -150,16 +150,13 @@ def _configure_logs(level: str | None) -> None:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C end the command with one line: nothing that runs here is worth a clean-up."""
+    """Let Ctrl-C end the process: to stop a simulation in order would be to simulate on."""
 
     def end(_signal: int, _frame: FrameType | None) -> None:
-        for child in multiprocessing.active_children():
-            child.terminate()
-        console = _errors()
-        console.show_cursor()
-        sys.stderr.write("participation: interrupted\n")
+        _errors().show_cursor()
+        sys.stderr.write(f"{INTERRUPTED}\n")
         sys.stderr.flush()
-        os._exit(_INTERRUPTED)
+        os._exit(INTERRUPTED_CODE)
 
     before = signal.signal(signal.SIGINT, end)
     try:

@@ -57,20 +57,32 @@ def run(scenarios: Iterator[Scenario], jobs: int, prepare: Callable[[], None]) -
     with ProcessPoolExecutor(
         jobs, mp_context=context, initializer=_begin, initargs=(prepare,)
     ) as pool:
-        under_way: set[Future[Trial]] = set()
-        failures = 0
-        while True:
-            while len(under_way) < jobs and failures < _ENOUGH_FAILURES:
-                scenario = next(scenarios, None)
-                if scenario is None:
-                    break
-                under_way.add(pool.submit(trial, scenario))
-            if not under_way:
-                return
-            done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-            for result in sorted((future.result() for future in done), key=lambda t: t.seed):
-                failures += result.violation is not None
-                yield result
+        try:
+            yield from _results(pool, scenarios, jobs)
+        except BaseException:
+            # Nobody waits for what is under way: the pool would wait for it.
+            for child in multiprocessing.active_children():
+                child.terminate()
+            raise
+
+
+def _results(
+    pool: ProcessPoolExecutor, scenarios: Iterator[Scenario], jobs: int
+) -> Iterator[Trial]:
+    under_way: set[Future[Trial]] = set()
+    failures = 0
+    while True:
+        while len(under_way) < jobs and failures < _ENOUGH_FAILURES:
+            scenario = next(scenarios, None)
+            if scenario is None:
+                break
+            under_way.add(pool.submit(trial, scenario))
+        if not under_way:
+            return
+        done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+        for result in sorted((future.result() for future in done), key=lambda t: t.seed):
+            failures += result.violation is not None
+            yield result
 
 
 def trial(scenario: Scenario) -> Trial:

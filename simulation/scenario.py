@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import ConfigDict, Field
+from pydantic import Field, PlainSerializer
 
 from simulation.aws.limits import NO_LIMITS, Limits
 
@@ -13,8 +13,12 @@ Settings: TypeAlias = Mapping[str, str | int | float | bool]
 """A program's settings by field name; what is not named has its default."""
 
 
-_ENDLESS_AS_TEXT: Final = ConfigDict(ser_json_inf_nan="strings")
-"""JSON has no infinity."""
+def _in_json(seconds: float) -> float | str:
+    return "Infinity" if seconds == float("inf") else seconds
+
+
+Until: TypeAlias = Annotated[float, PlainSerializer(_in_json, when_used="json")]
+"""Seconds, or infinity, which JSON has no number for."""
 
 
 class Service(StrEnum):
@@ -52,26 +56,22 @@ class Kind(StrEnum):
 class Noise:
     """Calls of one service that go wrong with a probability, for a while."""
 
-    __pydantic_config__ = _ENDLESS_AS_TEXT
-
     fault: Literal["noise"] = "noise"
     service: Service
     kind: Kind
     probability: float
     from_s: float = 0.0
-    until_s: float = float("inf")
+    until_s: Until = float("inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
     """A service that fails every call for a while; `node` alone, where one is named (a cut)."""
 
-    __pydantic_config__ = _ENDLESS_AS_TEXT
-
     fault: Literal["outage"] = "outage"
     service: Service
     from_s: float
-    until_s: float
+    until_s: Until
     kind: Kind = Kind.FAILED
     node: str | None = None
 
