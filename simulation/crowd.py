@@ -107,14 +107,15 @@ class Crowd:
             nonlocal answered
             if not answered or answer.status == _ACCEPTED:
                 is_first, answered = not answered, True
+                patience.cancel()
                 self._answered(click, answer, again=is_first)
 
         loop = self._world.loop
         ingest = self._choose()
         if ingest is None:
-            respond(Answer(0))
+            self._answered(click, Answer(0), again=True)
             return
-        loop.call_in_the_world(_PATIENCE_S, respond, Answer(0))
+        patience = loop.call_in_the_world(_PATIENCE_S, respond, Answer(0))
         ingest.click(click.user_id, click.event_id, respond)
 
     def _choose(self) -> IngestNode | None:

@@ -38,6 +38,8 @@ _LOOK_EVERY_S: Final = 1.0
 _DRAIN_GRACE_S: Final = 2.0
 _STARTS_WITHIN_S: Final = 1.0
 _SHOWN_STEPS: Final = 40
+_COLLECT_AFTER_ANSWERS: Final = 50_000
+"""Smaller runs end before it is worth while."""
 
 Progress = Callable[[Second], None]
 """Learns of each simulated second."""
@@ -127,6 +129,7 @@ class _Run:
         self._kills = 0
         self._redriven = 0
         self._seconds: list[Second] = []
+        self._collected_at = 0
 
     async def drive(self) -> None:
         """Start, clicks and faults, the wait until all is finished, and the last checks."""
@@ -160,8 +163,15 @@ class _Run:
                 throttles=dict(sorted(checks.throttles.items())),
             )
             self._seconds.append(second)
+            self._collect(self._crowd.answers.total())
             if progress is not None:
                 progress(second)
+
+    def _collect(self, answers: int) -> None:
+        """Free what errors leave behind in circles; when depends on nothing but the run."""
+        if answers - self._collected_at >= _COLLECT_AFTER_ANSWERS:
+            self._collected_at = answers
+            gc.collect()
 
     def bury(self) -> None:
         """Let what is left of all nodes be cancelled, and nothing begin any more."""
