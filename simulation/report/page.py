@@ -23,7 +23,7 @@ def show(console: Console, outcome: Outcome) -> None:
     """Print a run."""
     scenario, figures = outcome.scenario, outcome.figures
     body: list[RenderableType] = [_figures(outcome), "", _charts(figures), "", _limits(figures)]
-    if figures.accepted:
+    if figures.decided:
         body += ["", _costs(figures)]
     console.print(
         Panel(
@@ -175,7 +175,7 @@ def _row(binding: Binding) -> tuple[str, ...]:
 
 def _costs(figures: Figures) -> RenderableType:
     table = Table(
-        "a request", "", "dollars a million", box=None, header_style="dim", pad_edge=False
+        "a decided request", "", "dollars a million", box=None, header_style="dim", pad_edge=False
     )
     for column in table.columns[1:]:
         column.justify = "right"

@@ -63,8 +63,11 @@ def percentiles(values: Collection[float]) -> Percentiles | None:
 
 
 def shares(figures: Figures) -> Sequence[Share]:
-    """Units, calls and dollars by accepted request; nothing where none was accepted."""
-    requests = figures.accepted
+    """Units, calls and dollars by decided request; nothing where none was decided.
+
+    Not by accepted click: under throttling many a request is decided whose click got 503.
+    """
+    requests = figures.decided
     if not requests:
         return ()
     return [
@@ -79,8 +82,8 @@ def dollars_a_million(figures: Figures) -> float:
 
 
 def calls_a_request(figures: Figures) -> float:
-    """AWS calls of all programs together, by accepted request."""
-    return sum(figures.calls.values()) / figures.accepted if figures.accepted else 0.0
+    """AWS calls of all programs together, by decided request."""
+    return sum(figures.calls.values()) / figures.decided if figures.decided else 0.0
 
 
 def per_second(totals: Sequence[int]) -> Sequence[int]:
