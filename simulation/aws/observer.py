@@ -24,6 +24,10 @@ class Observer:
     def deleted(self, queue: str, message: Message) -> None:
         """A message is gone for good."""
 
+    def entry_failed(self, operation: str, queue: str, message: Message) -> None:
+        """A delete or a change of visibility failed for one message in flight, in a batch that
+        succeeded."""
+
     def moved(self, source: str, target: str, message: Message) -> None:
         """A message was received too often and went to the dead-letter queue."""
 

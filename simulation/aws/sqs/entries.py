@@ -75,6 +75,12 @@ def _failure(entry: Payload, code: str, message: str) -> dict[str, Any]:
     return {"Id": entry["Id"], "SenderFault": is_sender_fault, "Code": code, "Message": message}
 
 
+def failed_receipts(payload: Payload, results: Results[T]) -> list[int]:
+    """The receives whose entries failed alone by a fault of the service."""
+    failed = {failure["Id"] for failure in results.failed if not failure["SenderFault"]}
+    return [receipt_of(entry) for entry in payload["Entries"] if entry["Id"] in failed]
+
+
 def receipt_of(entry: Payload) -> int:
     """Which receive a receipt handle is of."""
     receipt, _, padding = entry["ReceiptHandle"].partition(":")

@@ -14,6 +14,7 @@ from simulation.aws.sqs.entries import (
     apply_each,
     check_content,
     check_size,
+    failed_receipts,
     receipt_of,
     within,
 )
@@ -249,8 +250,10 @@ class Queue:
 
     def delete_message_batch(self, payload: Payload) -> dict[str, Any]:
         """DeleteMessageBatch."""
-        fault = self._account.entry_fault
-        results = apply_each("DeleteMessageBatch", payload, self._delete, fault)
+        operation, fault = "DeleteMessageBatch", self._account.entry_fault
+        results = apply_each(operation, payload, self._delete, fault)
+        if results.failed:
+            self._report_failed(operation, failed_receipts(payload, results))
         self._confirm([message for _, message in results.done])
         return results.document([{"Id": id_} for id_, _ in results.done])
 
@@ -288,10 +291,15 @@ class Queue:
 
     def change_message_visibility_batch(self, payload: Payload) -> dict[str, Any]:
         """ChangeMessageVisibilityBatch."""
-        results = apply_each(
-            "ChangeMessageVisibilityBatch",
-            payload,
-            self.change_message_visibility,
-            self._account.entry_fault,
-        )
+        operation, fault = "ChangeMessageVisibilityBatch", self._account.entry_fault
+        results = apply_each(operation, payload, self.change_message_visibility, fault)
+        if results.failed:
+            self._report_failed(operation, failed_receipts(payload, results))
         return results.document([{"Id": id_} for id_, _ in results.done])
+
+    def _report_failed(self, operation: str, receipts: Collection[int]) -> None:
+        observer = self._account.observer
+        for receipt in receipts if observer is not None else ():
+            message = self._backlog.in_flight_by(receipt)
+            if observer is not None and message is not None:
+                observer.entry_failed(operation, self.name, message)
