@@ -49,7 +49,7 @@ def draw(seed: int) -> Scenario:
             rate=rate,
             seconds=seconds,
             impatience=random.choice((0.0, 0.0, 0.1, 0.5)),
-            foreign=random.choice((0.0, 0.0, 0.05)),
+            foreign=random.choice((0.0, 0.0, 0.05, 0.3)),
         ),
         workers=workers,
         ingests=ingests,
@@ -79,18 +79,21 @@ def _events(random: Random, clicks: float) -> tuple[EventPlan, ...]:
 
 
 def _worker_settings(random: Random) -> Settings:
+    wait_s = random.choice((1, 5, 10))
     return {
         "pollers": random.randint(1, 6),
-        "processors": random.randint(1, 4),
+        "processors": random.choice((1, 1, 2, 4)),
         "dlq_pollers": random.choice((0, 0, 1)),
         "max_in_flight": random.choice((10, 50, 500)),
-        "batch_max_messages": random.choice((1, 10, 50, 99)),
+        "batch_max_messages": random.choice((1, 1, 10, 50, 99)),
         "batch_linger_ms": random.choice((0, 20, 200)),
         "delete_linger_ms": random.choice((0, 20, 200)),
-        "visibility_timeout_s": random.choice((4, 10, 60)),
+        "visibility_timeout_s": random.choice((4, 4, 10, 60)),
         "retry_backoff_base_s": 1.0,
         "retry_backoff_max_s": 3.0,
-        "receive_wait_s": random.choice((1, 5, 10)),
+        "receive_wait_s": wait_s,
+        # The shorter one ends drains by their deadline.
+        "shutdown_timeout_s": random.choice((wait_s + 4, 25)),
         "publish_concurrency": random.choice((1, 4)),
         "publish_timeout_s": random.choice((0.5, 2.0, 5.0)),
         "publish_max_attempts": random.choice((1, 1, 3)),
