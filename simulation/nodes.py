@@ -58,6 +58,8 @@ class World:
     trace: Trace
     crashed: Callable[[str, BaseException], None]
     """Is called for an error that a program did not foresee."""
+    drained: Callable[[str], None]
+    """Is called with the name of a process that has ended, and left nothing behind."""
     is_over: bool = False
     """Whether the run is over: nothing begins any more."""
 
@@ -77,6 +79,7 @@ class Life:
     ended: anyio.Event = field(default_factory=anyio.Event)
     exit_code: ExitCode | None = None
     stopped_at_s: float | None = None
+    was_paused: bool = False
     parts: Parts | None = None
 
 
@@ -129,6 +132,7 @@ class Node(ABC):
         if life is not None:
             self._world.trace.note(life.name, f"stands still for {seconds:g} s")
             life.processor.pause()
+            life.was_paused = True
             self._world.loop.call_in_the_world(seconds, life.processor.resume)
 
     def is_alive(self, name: str) -> bool:
@@ -154,6 +158,8 @@ class Node(ABC):
                 self._world.crashed(life.name, error)
         self._world.trace.note(life.name, f"ends with exit code {int(life.exit_code)}")
         self._gone(life)
+        if life.exit_code is ExitCode.DRAINED:
+            self._world.drained(life.name)
         if life.stopped_at_s is None:
             self._world.loop.call_in_the_world(_RESTART_S, self.start_unless_alive)
 

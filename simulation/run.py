@@ -36,6 +36,8 @@ from simulation.trace import Trace
 START_EPOCH_MS: Final = 1_704_290_000_000
 _LOOK_EVERY_S: Final = 1.0
 _DRAIN_GRACE_S: Final = 2.0
+_LOST_CALLS_END_S: Final = 35.0
+"""A lost call keeps its caller waiting so long: 20 s of a long poll, and the client's timeout."""
 _STARTS_WITHIN_S: Final = 1.0
 _SHOWN_STEPS: Final = 40
 _COLLECT_AFTER_ANSWERS: Final = 50_000
@@ -119,6 +121,7 @@ class _Run:
             tasks=tasks,
             trace=self._trace,
             crashed=self._crashed,
+            drained=self._drained,
         )
         self._workers = [WorkerNode(f"worker-{n + 1}", world) for n in range(scenario.workers)]
         ingests = [IngestNode(f"ingest-{n + 1}", world) for n in range(scenario.ingests)]
@@ -142,6 +145,8 @@ class _Run:
         await anyio.sleep(max(0.0, self._scenario.faults_end_s - self._now_s()))
         await self._until_quiet()
         await self._redrive()
+        if (ends_s := self._scenario.faults_end_s) > 0:
+            await anyio.sleep(max(0.0, ends_s + _LOST_CALLS_END_S - self._now_s()))
         await self._drain()
         lost = sum(self._lost().values())
         self._checks.in_the_end(self._crowd.accepted, lost)
@@ -223,6 +228,10 @@ class _Run:
     def _crashed(self, name: str, error: BaseException) -> None:
         self._checks.verdict.broken("crash", f"{name} crashed: {error!r}", name)
 
+    def _drained(self, name: str) -> None:
+        # The last calls may be on their way still, where their caller was out of patience.
+        self._at(_DRAIN_GRACE_S, self._checks.messages.drained, name)
+
     def _broke_down(self, _loop: object, context: dict[str, object]) -> None:
         """An error in what simulates, or in a callback of a program."""
         error = context.get("exception")
@@ -264,9 +273,17 @@ class _Run:
     def _stop(self, fault: Stop) -> None:
         node = self._nodes[fault.node]
         life = node.stop()
-        if life is not None and fault.restart_after_s is not None:
-            limit_s = self._settings.shutdown_timeout_s + fault.restart_after_s
-            self._at(limit_s + _DRAIN_GRACE_S, node.start_unless_alive)
+        if life is None:
+            return
+        limit_s = self._settings.shutdown_timeout_s + _DRAIN_GRACE_S
+        self._at(limit_s, self._check_ended, life)
+        if fault.restart_after_s is not None:
+            self._at(limit_s + fault.restart_after_s, node.start_unless_alive)
+
+    def _check_ended(self, life: Life) -> None:
+        """A process that was asked to stop ends in time, whatever goes wrong around it."""
+        if not life.ended.is_set() and not life.was_paused:
+            self._checks.verdict.broken("drain", f"{life.name} did not end in time", life.name)
 
     def _skew(self, fault: Skew) -> None:
         self._nodes[fault.node].offset_ms = fault.offset_ms
@@ -308,10 +325,10 @@ class _Run:
         with anyio.move_on_after(self._settings.shutdown_timeout_s + _DRAIN_GRACE_S):
             for life in lives:
                 await life.ended.wait()
+        await anyio.sleep(_DRAIN_GRACE_S)
         for life in lives:
-            if not life.ended.is_set():
-                self._checks.verdict.broken("drain", f"{life.name} did not end in time", life.name)
-            elif life.exit_code is ExitCode.DEADLINE and self._scenario.is_quiet:
+            self._check_ended(life)
+            if life.exit_code is ExitCode.DEADLINE and self._scenario.is_quiet:
                 text = f"{life.name} had nothing to do, and did not drain"
                 self._checks.verdict.broken("drain", text, life.name)
         if (left := self._unfinished()) is not None:

@@ -31,7 +31,7 @@ class Checks(Observer):
     ) -> None:
         rules = Rules.of(scenario, settings)
         self.verdict = Verdict(trace)
-        self.requests = RequestChecks(trace, self.verdict)
+        self.requests = RequestChecks(trace, self.verdict, rules)
         self.evidence = EvidenceChecks(trace, self.verdict, self.requests, settings.environment)
         self.messages = MessageChecks(
             trace,
@@ -53,7 +53,15 @@ class Checks(Observer):
 
     def wrote(self, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> None:
         """As `RequestChecks`."""
-        self.requests.wrote(self._caller(), before, after)
+        caller = self._caller()
+        decided = self.requests.wrote(caller, before, after)
+        if (
+            decided
+            and not decided.is_dlq
+            and self.messages.comes_by_dlq(caller, decided.request_id)
+        ):
+            text = f"request {decided.request_id} came by the DLQ, and does not say so"
+            self.verdict.broken("dlq", text, decided.request_id)
 
     def sent(self, queue: str, message: Message) -> None:
         """As `MessageChecks`."""
@@ -70,6 +78,10 @@ class Checks(Observer):
     def deleted(self, queue: str, message: Message) -> None:
         """As `MessageChecks`."""
         self.messages.deleted(self._caller(), queue, message)
+
+    def entry_failed(self, operation: str, queue: str, message: Message) -> None:
+        """As `MessageChecks`."""
+        self.messages.entry_failed(self._caller(), operation, message)
 
     def moved(self, source: str, target: str, message: Message) -> None:
         """As `MessageChecks`."""

@@ -13,6 +13,8 @@ from simulation.checks.requests import RequestChecks
 from simulation.checks.verdict import Rules, Verdict
 from simulation.trace import Trace
 
+_MOST_DELETE_TRIES: Final = 4
+"""After so many deletes that SQS fails, a worker lets a message go (worker/channel.py)."""
 OPERATOR: Final = "operator"
 """Who redrives: what it deletes from the dead-letter queue it has sent again."""
 _ROUNDING_S: Final = 0.001
@@ -20,10 +22,21 @@ _ROUNDING_S: Final = 0.001
 
 @dataclass(slots=True)
 class _Lease:
-    """The latest receive of a message that is neither deleted nor handed back."""
+    """The latest receive of a message that is not deleted."""
 
     node: str
+    message: Message
+    from_dlq: bool
+    """Whether it was received from the dead-letter queue, or after a redrive."""
     is_handed_back: bool = False
+    is_excused: bool = False
+    """Whether SQS failed what would have extended or ended it: its holder may have let it go."""
+    failed_deletes: int = 0
+
+    @property
+    def counts(self) -> bool:
+        """Whether it takes up one of its holder's places."""
+        return not self.is_handed_back and not self.is_excused
 
 
 class MessageChecks:
@@ -56,6 +69,9 @@ class MessageChecks:
         self._request_of: dict[int, str | None] = {}
         self._leases: dict[int, _Lease] = {}
         self._in_flight: Counter[str] = Counter()
+        self._drained: set[str] = set()
+        self._copied: set[str] = set()
+        """The messages of which a copy was sent to the dead-letter queue."""
         self.dead_lettered = 0
         self.quarantined = 0
 
@@ -64,6 +80,7 @@ class MessageChecks:
         request_id = self._request_of[message.number] = _request_of(message)
         if queue != self._queue:
             self.quarantined += 1
+            self._copied.add(_attribute(message, names.SOURCE_MESSAGE_ID_ATTRIBUTE))
         elif request_id is not None:
             self._requests.sent_at_ms[request_id].add(int(message.sent_at_ms))
         self._trace.note(caller, f"message {message.number} to {queue}: request {request_id}")
@@ -75,12 +92,15 @@ class MessageChecks:
         if number not in self._request_of:  # a second copy of a message
             self._request_of[number] = _request_of(message)
         lease = self._leases.get(number)
-        if lease is not None and not lease.is_handed_back:
+        if caller in self._drained and self._rules.receives_arrive:
+            self._broken("drain", f"message {number} went to {caller}, which has ended", caller)
+        if lease is not None and lease.counts:
             self._in_flight[lease.node] -= 1
             if self._rules.leases_hold and self._is_well(lease.node):
                 text = f"message {number} was received again while {lease.node} worked on it"
                 self._broken("leases", text, f"message {number} ")
-        self._leases[number] = _Lease(caller)
+        from_dlq = queue != self._queue or bool(_attribute(message, names.REDRIVEN_AT_ATTRIBUTE))
+        self._leases[number] = _Lease(caller, message, from_dlq)
         self._in_flight[caller] += 1
         too_many = self._in_flight[caller] > self._in_flight_limit
         if too_many and self._rules.receives_arrive and caller != OPERATOR:
@@ -100,20 +120,72 @@ class MessageChecks:
             text = f"message {number} was handed back and then hidden again for {left_s:.0f} s"
             self._broken("hand-back", text, f"message {number} ")
         elif not is_extension and not lease.is_handed_back:
+            if lease.counts:
+                self._in_flight[caller] -= 1
             lease.is_handed_back = True
+            if left_s > _ROUNDING_S:
+                self._check_put_off(caller, number)
+
+    def _check_put_off(self, caller: str, number: int) -> None:
+        """What a worker has decided it acknowledges, whatever becomes of the event."""
+        item = self._requests.items.get(self._request_of.get(number) or "")
+        decided = item is not None and item.status.is_final and item.worker_id == caller
+        if item is not None and decided and self._rules.commits_are_answered:
+            text = f"message {number} is to come again, and {caller} has decided its request"
+            self._broken("handed back", text, item.request_id)
+
+    def entry_failed(self, caller: str, operation: str, message: Message) -> None:
+        """Note that a receiver may have to let a message go that it can't delete or extend."""
+        number = message.number
+        self._trace.note(caller, f"{operation} fails for message {number}")
+        lease = self._leases.get(number)
+        if lease is None or lease.node != caller:
+            return
+        counted = lease.counts
+        if operation == "DeleteMessageBatch":
+            lease.failed_deletes += 1
+            lease.is_excused |= lease.failed_deletes >= _MOST_DELETE_TRIES
+        else:
+            lease.is_excused = True
+        if counted and not lease.counts:
             self._in_flight[caller] -= 1
+
+    def drained(self, node: str) -> None:
+        """Check that a process that says it has drained left nothing hidden from the others."""
+        self._drained.add(node)
+        if not self._rules.receives_arrive:
+            return
+        for number, lease in self._leases.items():
+            is_hidden = lease.message.visible_at > self._now_s() + _ROUNDING_S
+            if lease.node == node and lease.counts and is_hidden:
+                text = f"{node} has drained, and message {number} is still hidden for it"
+                self._broken("drain", text, f"message {number} ")
+
+    def comes_by_dlq(self, caller: str, request_id: str) -> bool:
+        """Whether all messages on a request that a node holds have been dead letters."""
+        held = [
+            lease.from_dlq
+            for number, lease in self._leases.items()
+            if lease.node == caller and self._request_of[number] == request_id
+        ]
+        return self._rules.leases_hold and bool(held) and all(held)
 
     def deleted(self, caller: str, queue: str, message: Message) -> None:
         """Check that what is acknowledged is decided, stored and published."""
         number = message.number
         self._trace.note(caller, f"message {number} deleted from {queue}")
         lease = self._leases.pop(number, None)
-        if lease is not None and not lease.is_handed_back:
+        if lease is not None and lease.counts:
             self._in_flight[lease.node] -= 1
+        if caller == OPERATOR:
+            return  # it is redriven
         request_id = self._request_of.get(number)
         item = None if request_id is None else self._requests.items.get(request_id)
-        if request_id is None or item is None or caller == OPERATOR:
-            return  # it is quarantined, for it names no request; or redriven
+        if request_id is None or item is None:
+            if message.message_id not in self._copied:
+                text = f"message {number}, which names no request, was deleted without a copy"
+                self._broken("quarantine", text, f"message {number} ")
+            return
         if not item.status.is_final:
             text = f"message {number} was deleted while request {request_id} is {item.status}"
             self._broken("acknowledged", text, request_id)
@@ -123,13 +195,20 @@ class MessageChecks:
 
     def moved(self, source: str, target: str, message: Message) -> None:
         """Count a message that was received too often."""
-        self._leases.pop(message.number, None)
+        lease = self._leases.pop(message.number, None)
+        if lease is not None and lease.counts:
+            self._in_flight[lease.node] -= 1
         self.dead_lettered += 1
         self._trace.note("sqs", f"message {message.number} moved from {source} to {target}")
 
     def is_for_people(self, message: Message) -> bool:
         """Whether a message in the dead-letter queue waits for an operator's eyes."""
         return names.REASON_CODE_ATTRIBUTE in (message.attributes or {})
+
+
+def _attribute(message: Message, name: str) -> str:
+    attribute = (message.attributes or {}).get(name)
+    return "" if attribute is None else str(attribute["StringValue"])
 
 
 def _request_of(message: Message) -> str | None:

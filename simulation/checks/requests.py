@@ -2,15 +2,19 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from schema import keys, names
 from schema.items import RequestItem
 from schema.states import EventType, ResultCode, Status, may_become
-from simulation.checks.verdict import Verdict
+from simulation.checks.verdict import Rules, Verdict
 from simulation.trace import Trace
 
 Stored = Mapping[str, Any]
+_Batch: TypeAlias = tuple[str | None, str, int | None, int | None]
+"""Decisions that were made together: by whom, on which event, begun and made when."""
+_Turn: TypeAlias = tuple[int, str]
+"""When a request was queued, and its id."""
 
 _REQUESTS: Final = keys.request_pk("")
 _EVENTS: Final = keys.event_pk("")
@@ -19,8 +23,9 @@ _EVENTS: Final = keys.event_pk("")
 class RequestChecks:
     """Follows every write of the table."""
 
-    def __init__(self, trace: Trace, verdict: Verdict) -> None:
+    def __init__(self, trace: Trace, verdict: Verdict, rules: Rules) -> None:
         self._trace = trace
+        self._rules = rules
         self._broken = verdict.broken
         self.items: dict[str, RequestItem] = {}
         """The requests as they stand."""
@@ -30,20 +35,26 @@ class RequestChecks:
         self._remaining: dict[str, int] = {}
         self._total: dict[str, int] = {}
         self._winners: Counter[str] = Counter()
+        self._people: set[tuple[str, str]] = set()
+        """Who takes part in which event."""
+        self._last_seats: dict[_Batch, _Turn] = {}
+        self._first_losers: dict[_Batch, _Turn] = {}
 
     @property
     def seats_taken(self) -> int:
         """Of all events together."""
         return sum(self._winners.values())
 
-    def wrote(self, caller: str, before: Stored | None, after: Stored | None) -> None:
-        """Check one write."""
+    def wrote(self, caller: str, before: Stored | None, after: Stored | None) -> RequestItem | None:
+        """Check one write; returns the request if it decides one."""
         item = after or before or {}
         partition = str(item["PK"]["S"])
         if partition.startswith(_REQUESTS):
-            self._wrote_request(caller, partition.removeprefix(_REQUESTS), before, after)
-        elif item["SK"]["S"] == keys.CAPACITY_SORT_KEY:
+            request_id = partition.removeprefix(_REQUESTS)
+            return self._wrote_request(caller, request_id, before, after)
+        if item["SK"]["S"] == keys.CAPACITY_SORT_KEY:
             self._wrote_capacity(caller, partition.removeprefix(_EVENTS), item)
+        return None
 
     def check_seats(self) -> None:
         """Seats that are gone are winners; to be asked where no transaction is half observed."""
@@ -63,10 +74,10 @@ class RequestChecks:
 
     def _wrote_request(
         self, caller: str, request_id: str, before: Stored | None, after: Stored | None
-    ) -> None:
+    ) -> RequestItem | None:
         if after is None:
             self._broken("items", f"request {request_id} was deleted", request_id)
-            return
+            return None
         was = self.items.get(request_id)
         now = self.items[request_id] = RequestItem.from_item(after)
         from_status = None if was is None else was.status
@@ -75,12 +86,18 @@ class RequestChecks:
         self._check_keys(was, now, after)
         if now.status.is_final and (was is None or not was.status.is_final):
             self._check_decision(was, now)
+            return now
+        return None
 
     def _check_step(self, was: RequestItem | None, now: RequestItem, *, unchanged: bool) -> None:
         name = now.request_id
         if was is None:
             if now.status is not Status.RECEIVED:
                 self._broken("steps", f"request {name} begins as {now.status}", name)
+            if (now.event_id, now.user_id) in self._people:
+                text = f"{now.user_id} has a second request for {now.event_id}: {name}"
+                self._broken("duplicate", text, name)
+            self._people.add((now.event_id, now.user_id))
         elif was.status.is_final:
             if not unchanged:
                 self._broken("final", f"request {name} changed after {was.status}", name)
@@ -106,6 +123,8 @@ class RequestChecks:
         if now.result_code == ResultCode.REJECTED_CAPACITY and left:
             text = f"request {name} was turned away while {left} seats of {event_id} were free"
             self._broken("losers", text, name)
+        if now.event_type == EventType.FIRST_COME and self._rules.batches_are_known:
+            self._check_order(now)
         queued, started, finished = now.queued_at_ms, now.started_at_ms, now.finished_at_ms
         if queued is None or started is None or finished is None:
             self._broken("times", f"request {name} is decided without its times", name)
@@ -120,3 +139,16 @@ class RequestChecks:
             self._broken("queuedAt", text, name)
         if now.error_code == "RETRIES_EXHAUSTED" and not now.is_dlq:
             self._broken("gave up", f"request {name} failed without coming by the DLQ", name)
+
+    def _check_order(self, now: RequestItem) -> None:
+        """Within a batch, seats go by queuedAt, then by request id (domain §4)."""
+        batch = now.worker_id, now.event_id, now.started_at_ms, now.finished_at_ms
+        turn = now.queued_at_ms or 0, now.request_id
+        if now.status is Status.SUCCEEDED:
+            self._last_seats[batch] = max(turn, self._last_seats.get(batch, turn))
+        elif now.result_code == ResultCode.REJECTED_CAPACITY:
+            self._first_losers[batch] = min(turn, self._first_losers.get(batch, turn))
+        first, last = self._first_losers.get(batch), self._last_seats.get(batch)
+        if first is not None and last is not None and first < last:
+            text = f"request {first[1]} got no seat, and request {last[1]}, queued later, got one"
+            self._broken("order", text, now.request_id)

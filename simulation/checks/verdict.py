@@ -28,13 +28,21 @@ class Rules:
     """Nor does any other explain that a lease runs out."""
     events_arrive: bool
     """No fault and no limit of EventBridge explains that an event is missing."""
+    commits_are_answered: bool
+    """No fault and no limit of DynamoDB explains that a worker does not know what it decided."""
+    batches_are_known: bool
+    """Each worker has one batch at a time: what it decides at one instant it decided together."""
 
     @classmethod
     def of(cls, scenario: Scenario, settings: WorkerSettings) -> "Rules":
         """What can be asked of a scenario, and of workers with these settings."""
         troubled = {fault.service for fault in scenario.faults if isinstance(fault, Noise | Outage)}
         pauses = any(isinstance(fault, Pause) for fault in scenario.faults)
-        receives_arrive = Service.SQS not in troubled
+        receives_arrive = all(
+            isinstance(fault, Noise) and fault.kind is Kind.ENTRIES
+            for fault in scenario.faults
+            if isinstance(fault, Noise | Outage) and fault.service is Service.SQS
+        )
         return cls(
             receives_arrive=receives_arrive,
             # A hand-back as long as a lease would look like one.
@@ -49,6 +57,9 @@ class Rules:
                 if isinstance(fault, Noise | Outage) and fault.service is Service.EVENTS
             )
             and scenario.limits.put_events_per_s is None,
+            commits_are_answered=Service.DYNAMODB not in troubled
+            and not scenario.limits.has_dynamodb_units,
+            batches_are_known=settings.processors == 1 and settings.dlq_pollers == 0,
         )
 
 
