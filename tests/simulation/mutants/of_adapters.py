@@ -1,0 +1,91 @@
+"""Mutations of the adapters: conditions of writes, and events on their way to the bus."""
+
+from typing import Final
+
+from tests.simulation.mutants.mutation import replaced
+
+TABLE: Final = (
+    replaced(
+        "seats-without-condition",
+        "The capacity goes down without the condition that so many seats are left.",
+        "aws.statements",
+        ('"capacityRemaining >= :seats"', '"attribute_exists(capacityRemaining)"'),
+    ),
+    replaced(
+        "winner-without-condition",
+        "A winner's request is written without the condition on its status.",
+        "aws.statements",
+        ('"#status = :read"', '"#status = :read OR attribute_exists(#status)"'),
+    ),
+    replaced(
+        "step-without-condition",
+        "Single steps are written without the condition on the status: marking a request as queued "
+        "overwrites its decision.",
+        "aws.statements",
+        ("""AND "status"=?'""", """AND ("status"=? OR attribute_exists("status"))'"""),
+    ),
+    replaced(
+        "insert-without-condition",
+        "A request is inserted though it exists.",
+        "aws.table",
+        (
+            """\
+        return await self._execute(
+            [statements.insert_statement(self.name, request) for request in requests]
+        )
+""",
+            """\
+        for request in requests:
+            await self._client.call("PutItem", TableName=self.name, Item=request.to_item())
+        return [None] * len(requests)
+""",
+        ),
+    ),
+)
+
+PUBLISHER: Final = (
+    replaced(
+        "failed-entry-published",
+        "Entries that fail alone are taken for published.",
+        "aws.publisher",
+        ("if any(results):", "if all(results):"),
+    ),
+    replaced(
+        "loss-not-counted",
+        "Events that could not be published are dropped without being counted.",
+        "aws.publisher",
+        (
+            """\
+            self._observer.lost(reason, count)
+""",
+            """\
+            pass
+""",
+        ),
+    ),
+    replaced(
+        "publish-failure-raised",
+        "An event that is lost hands its message back.",
+        "aws.publisher",
+        (
+            """\
+            self._report_lost(lost, failures[0][1])
+""",
+            """\
+            self._report_lost(lost, failures[0][1])
+            raise RuntimeError("events are lost")
+""",
+        ),
+        (
+            """\
+        closed = [
+""",
+            """\
+        for result in results:
+            if isinstance(result, RuntimeError):
+                raise result
+        closed = [
+""",
+        ),
+    ),
+)
