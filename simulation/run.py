@@ -107,6 +107,7 @@ class _Run:
             queue=QUEUE,
             caller=lambda: account.caller,
             is_well=self._is_well,
+            lost=lambda: sum(self._lost().values()),
             now_s=loop.time,
         )
         self.over = anyio.Event()
@@ -148,8 +149,7 @@ class _Run:
         if (ends_s := self._scenario.faults_end_s) > 0:
             await anyio.sleep(max(0.0, ends_s + _LOST_CALLS_END_S - self._now_s()))
         await self._drain()
-        lost = sum(self._lost().values())
-        self._checks.in_the_end(self._crowd.accepted, lost)
+        self._checks.in_the_end(self._crowd.accepted)
         self.over.set()
 
     async def watch(self, progress: Progress | None) -> None:

@@ -27,8 +27,10 @@ class Checks(Observer):
         queue: str,
         caller: Callable[[], str],
         is_well: Callable[[str], bool],
+        lost: Callable[[], int],
         now_s: Callable[[], float],
     ) -> None:
+        """`lost` is how many events the programs count as lost: the one thing they are asked."""
         rules = Rules.of(scenario, settings)
         self.verdict = Verdict(trace)
         self.requests = RequestChecks(trace, self.verdict, rules)
@@ -43,11 +45,12 @@ class Checks(Observer):
             visibility_timeout_s=settings.visibility_timeout_s,
             is_well=is_well,
             has_event=lambda request_id: self.evidence.published[request_id] > 0,
+            lost=lost,
             now_s=now_s,
         )
         self.throttles: Counter[str] = Counter()
         self.first_throttle_s: dict[str, float] = {}
-        self._rules = rules
+        self._lost = lost
         self._caller = caller
         self._now_s = now_s
 
@@ -101,11 +104,10 @@ class Checks(Observer):
         self.throttles[name] += 1
         self.first_throttle_s.setdefault(name, self._now_s())
 
-    def in_the_end(self, accepted: frozenset[str] | set[str], lost: int) -> None:
+    def in_the_end(self, accepted: frozenset[str] | set[str]) -> None:
         """Check what must hold when all is finished: nobody forgotten, nothing unaccounted for.
 
-        `accepted` are the requests whose click was answered with 202; `lost` is how many events
-        the programs counted as lost.
+        `accepted` are the requests whose click was answered with 202.
         """
         items = self.requests.items
         for request_id in sorted(accepted):
@@ -116,7 +118,7 @@ class Checks(Observer):
                 self.verdict.broken("forgotten", text, request_id)
         decided = [name for name, item in items.items() if item.status.is_final]
         silent = [name for name in decided if not self.evidence.published[name]]
-        if len(silent) > lost:
-            text = f"{len(silent)} decisions have no event, and {lost} are counted as lost"
+        if len(silent) > self._lost():
+            text = f"{len(silent)} decisions have no event, and {self._lost()} are counted as lost"
             self.verdict.broken("evidence", text, silent[0])
         self.requests.check_seats()

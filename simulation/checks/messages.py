@@ -54,6 +54,7 @@ class MessageChecks:
         visibility_timeout_s: int,
         is_well: Callable[[str], bool],
         has_event: Callable[[str], bool],
+        lost: Callable[[], int],
         now_s: Callable[[], float],
     ) -> None:
         self._trace = trace
@@ -65,6 +66,9 @@ class MessageChecks:
         self._visibility_timeout_s = visibility_timeout_s
         self._is_well = is_well
         self._has_event = has_event
+        self._lost = lost
+        self._silent: set[str] = set()
+        """Requests of which a message was deleted, and no event has been published."""
         self._now_s = now_s
         self._request_of: dict[int, str | None] = {}
         self._leases: dict[int, _Lease] = {}
@@ -189,9 +193,14 @@ class MessageChecks:
         if not item.status.is_final:
             text = f"message {number} was deleted while request {request_id} is {item.status}"
             self._broken("acknowledged", text, request_id)
-        elif self._rules.events_arrive and not self._has_event(request_id):
-            text = f"message {number} was deleted before the event of request {request_id}"
-            self._broken("unpublished", text, request_id)
+        elif not self._has_event(request_id):
+            self._silent.add(request_id)
+            if len(self._silent) > self._lost():
+                text = (
+                    f"message {number} was deleted before the event of request {request_id}, and"
+                    f" {self._lost()} events are counted as lost"
+                )
+                self._broken("unpublished", text, request_id)
 
     def moved(self, source: str, target: str, message: Message) -> None:
         """Count a message that was received too often."""

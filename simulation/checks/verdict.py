@@ -26,8 +26,6 @@ class Rules:
     """No fault of SQS explains that somebody holds messages without knowing it."""
     leases_hold: bool
     """Nor does any other explain that a lease runs out."""
-    events_arrive: bool
-    """No fault and no limit of EventBridge explains that an event is missing."""
     commits_are_answered: bool
     """No fault and no limit of DynamoDB explains that a worker does not know what it decided."""
     batches_are_known: bool
@@ -50,13 +48,6 @@ class Rules:
             and not pauses
             and receives_arrive
             and scenario.duplicate_delivery == 0.0,
-            events_arrive=not pauses
-            and all(
-                isinstance(fault, Noise) and fault.kind is Kind.TWICE
-                for fault in scenario.faults
-                if isinstance(fault, Noise | Outage) and fault.service is Service.EVENTS
-            )
-            and scenario.limits.put_events_per_s is None,
             commits_are_answered=Service.DYNAMODB not in troubled
             and not scenario.limits.has_dynamodb_units,
             batches_are_known=settings.processors == 1 and settings.dlq_pollers == 0,
