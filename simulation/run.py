@@ -342,7 +342,7 @@ class _Run:
         lost: Counter[str] = Counter()
         for life in self._lives():
             if life.parts is not None:
-                lost.update(life.parts.metrics.lost_events())
+                lost.update(life.parts.metrics.lost_events)
         return lost
 
     def outcome(self) -> Outcome:

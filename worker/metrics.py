@@ -1,5 +1,6 @@
 """The worker's Prometheus figures; every series exists with value 0 from the start."""
 
+from collections import Counter as Counts
 from enum import StrEnum
 from typing import Final
 
@@ -53,6 +54,8 @@ class WorkerMetrics:
             for queue in (MAIN_QUEUE, DEAD_LETTER_QUEUE)
             for outcome in Outcome
         }
+        self.lost_events: Counts[str] = Counts()
+        """Analytics events lost so far, by reason."""
         self._lost = {reason: failures.labels(reason) for reason in LossReason.ALL}
         self._published = self._counter("publish_events", "Analytics events the bus accepted.")
         self.delete_failures = self._counter(
@@ -97,16 +100,7 @@ class WorkerMetrics:
     def lost(self, reason: str, count: int) -> None:
         """Count events that are gone."""
         self._lost[reason].inc(count)
-
-    def lost_events(self) -> dict[str, int]:
-        """How many events are gone, by reason."""
-        values = {
-            reason: self.registry.get_sample_value(
-                "worker_publish_failures_total", {"reason": reason}
-            )
-            for reason in LossReason.ALL
-        }
-        return {reason: int(value) for reason, value in values.items() if value}
+        self.lost_events[reason] += count
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
         return Counter(f"worker_{name}", text, labels, registry=self.registry)
