@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint format bench bench-full lock clean
+.PHONY: help setup demo up test simulate lint format bench bench-full lock clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ up: $(READY)  ## keep the whole pipeline running on the embedded AWS until Ctrl-
 
 test: $(READY)  ## run all tests, several at a time (ARGS="-k name" for some, one by one)
 	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
+
+simulate: $(READY)  ## ten thousand random runs of the pipeline on a model of AWS (ARGS="--runs 200")
+	$(BIN)/participation simulate random --seed 0 --runs 10000 $(ARGS)
 
 lint: $(READY)  ## format check, lint, types, import contract, templates
 	$(BIN)/ruff format --check .

@@ -50,7 +50,8 @@ def simulate(
         int | None, typer.Option(min=1, help="ingest tasks; default: one for each 2,500 clicks/s")
     ] = None,
     limit: Annotated[
-        list[str] | None, typer.Option(help="name=value; none switches a limit off")
+        list[str] | None,
+        typer.Option(help="name=value; name=none switches one off, all=none every one"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
     html: Annotated[Path | None, typer.Option(help="write a page with charts")] = None,

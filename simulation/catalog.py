@@ -30,6 +30,8 @@ _INGEST_PER_S: Final = 2_500
 _RUSH_RETRIES: Final = 2
 """Where a limit turns most people away, more tries only prolong what the first ones show."""
 _SETTLES_IN_S: Final = 600.0
+_EVERY: Final = "all"
+"""Stands for every limit, to switch them off."""
 _COUNTED: Final = "in_flight_messages"
 """The limit that is a number of messages, and no rate."""
 _CLICKS_BEGIN_S: Final = 1.0
@@ -94,8 +96,11 @@ def command(name: str, seed: int, wishes: Wishes) -> str:
 def _replaced(limits: Limits, wished: Mapping[str, float | None]) -> Limits:
     values: dict[str, Any] = {}
     for name, value in wished.items():
+        if name == _EVERY and value is None:
+            values = dict.fromkeys(Limits.names())
+            continue
         if name not in Limits.names():
-            known = ", ".join(Limits.names())
+            known = ", ".join((*Limits.names(), f"{_EVERY}=none"))
             raise ScenarioError(f"there is no limit {name!r}; there are {known}")
         if value is not None and value <= 0:
             raise ScenarioError(f"{name} must be more than 0; 'none' switches it off")
