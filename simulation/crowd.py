@@ -12,7 +12,8 @@ import orjson
 from schema import keys
 from schema.message import ParticipationMessage
 from simulation.aws.cloud import queue_url
-from simulation.nodes import Answer, IngestNode, World
+from simulation.nodes import World
+from simulation.programs import Answer, IngestNode
 from simulation.settings import QUEUE
 
 _ACCEPTED: Final = 202

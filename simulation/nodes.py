@@ -1,4 +1,4 @@
-"""Nodes: processes that run the real worker or ingest, each on a core and a clock of its own."""
+"""Nodes: places for processes, each with a core and a clock of its own."""
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
@@ -9,17 +9,10 @@ from random import Random
 from typing import Final
 
 import anyio
-import orjson
 from anyio.abc import TaskGroup
-from prometheus_client import CollectorRegistry
-from starlette.types import ASGIApp, Message, Scope
 
 from aws.client import CallObserver, Client, ClientOptions, Opener
 from aws.errors import AwsError
-from ingest.app import Health
-from ingest.metrics import IngestMetrics
-from ingest.service import open_service
-from ingest.tokens import Identity
 from runtime.errors import leaves
 from runtime.program import StartError
 from runtime.stop import ExitCode, Stop
@@ -28,10 +21,7 @@ from simulation.client import ModelClient
 from simulation.loop import Processor, VirtualLoop
 from simulation.network import Caller, Network
 from simulation.scenario import Scenario, Service
-from simulation.settings import ingest_settings, worker_settings
 from simulation.trace import Trace
-from worker.assembly import assemble
-from worker.draining import run_until_drained
 from worker.parts import Parts
 
 CALL_S: Final = 60e-6
@@ -39,9 +29,6 @@ CALL_S: Final = 60e-6
 MESSAGE_S: Final = 45e-6
 """Processor time of one message in the worker without its calls: with 0.36 calls a message this
 makes the 15,000 messages a core-second of bench/RESULTS.md."""
-CLICK_S: Final = 229e-6
-"""Processor time of one click in ingest without its calls, which makes the 241 µs of
-bench/RESULTS.md."""
 _RESTART_S: Final = 5.0
 """After this time a task that ended by itself is replaced, as ECS does."""
 
@@ -186,150 +173,3 @@ class Node(ABC):
             yield ModelClient(service, self._world.network.transport(caller, kind, options))
 
         return opened
-
-
-class WorkerNode(Node):
-    """A task of the worker service."""
-
-    async def _run(self, life: Life) -> ExitCode:
-        scenario = self._world.scenario
-        settings = worker_settings(scenario.worker_settings, scenario.region, life.name)
-        async with assemble(
-            settings,
-            self._opener(life),
-            clock=self.epoch_ms,
-            random=self._world.random(life.name),
-            stop=life.stop,
-        ) as parts:
-            life.parts = parts
-            return await run_until_drained(parts)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a click was answered."""
-
-    status: int
-    """0: the connection broke."""
-    request_id: str | None = None
-    retry_after_s: float | None = None
-
-
-Respond = Callable[[Answer], None]
-_BROKEN: Final = Answer(0)
-
-
-class _Trusting:
-    """Takes the token for the user's name: tokens are not what a simulation is about."""
-
-    async def identify(self, token: str) -> Identity:
-        return Identity(token, "")
-
-
-@asynccontextmanager
-async def _trusting() -> AsyncIterator[_Trusting]:
-    yield _Trusting()
-
-
-class IngestNode(Node):
-    """A task of the ingest service: its ASGI app, without the HTTP server around it."""
-
-    def __init__(self, name: str, world: World) -> None:
-        super().__init__(name, world)
-        self._app: ASGIApp | None = None
-        self._pending: dict[int, Respond] = {}
-        self._clicks = 0
-        self._idle = anyio.Event()
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether the load balancer sends it clicks."""
-        return self._app is not None and self.life is not None and self.life.stopped_at_s is None
-
-    def click(self, user_id: str, event_id: str, respond: Respond) -> None:
-        """Take one click; `respond` is called once, with what the user sees."""
-        life, app = self.life, self._app
-        if life is None or app is None or self._world.is_over:
-            respond(_BROKEN)
-            return
-        self._clicks += 1
-        self._pending[self._clicks] = respond
-        life.context.run(
-            self._world.tasks.start_soon, self._serve, life, self._clicks, _scope(user_id, event_id)
-        )
-
-    async def _serve(self, life: Life, click: int, scope: Scope) -> None:
-        life.processor.spend(CLICK_S)
-        answer = _BROKEN
-        headers: dict[bytes, bytes] = {}
-        status = 0
-
-        async def receive() -> Message:
-            return {"type": "http.request", "body": b"", "more_body": False}
-
-        async def send(message: Message) -> None:
-            nonlocal status, answer
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers.update(message["headers"])
-            elif status:
-                answer = _answer(status, headers, message.get("body", b""))
-
-        if self._app is not None:
-            await self._app(scope, receive, send)
-        self._world.loop.call_in_the_world(0, self._answered, click, answer)
-
-    def _answered(self, click: int, answer: Answer) -> None:
-        respond = self._pending.pop(click, None)
-        if respond is not None:
-            respond(answer)
-        if not self._pending:
-            self._idle.set()
-
-    def _gone(self, life: Life) -> None:
-        self._app = None
-        super()._gone(life)
-        for click in list(self._pending):
-            self._answered(click, _BROKEN)
-
-    async def _run(self, life: Life) -> ExitCode:
-        scenario = self._world.scenario
-        settings = ingest_settings(scenario.ingest_settings, scenario.region)
-        async with open_service(
-            settings,
-            self._opener(life),
-            _trusting(),
-            metrics=IngestMetrics(CollectorRegistry()),
-            health=Health(),
-            clock_ms=self.epoch_ms,
-            stopwatch_s=self._world.loop.time,
-            random=self._world.random(life.name),
-        ) as app:
-            self._app = app
-            await life.stop.wait()
-            with anyio.move_on_after(settings.shutdown_timeout_s):
-                while self._pending:
-                    self._idle = anyio.Event()
-                    await self._idle.wait()
-        return ExitCode.DEADLINE if self._pending else ExitCode.DRAINED
-
-
-def _scope(user_id: str, event_id: str) -> Scope:
-    path = f"/events/{event_id}/participations"
-    return {
-        "type": "http",
-        "http_version": "1.1",
-        "method": "POST",
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "root_path": "",
-        "query_string": b"",
-        "headers": [(b"authorization", b"Bearer " + user_id.encode())],
-    }
-
-
-def _answer(status: int, headers: dict[bytes, bytes], body: bytes) -> Answer:
-    after = headers.get(b"retry-after")
-    document = orjson.loads(body) if body else {}
-    return Answer(status, document.get("requestId"), None if after is None else float(after))

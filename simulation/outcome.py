@@ -1,11 +1,20 @@
 """What a run adds up to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from schema.items import RequestItem
+from simulation.aws.cloud import Cloud
 from simulation.aws.dynamodb.throughput import Usage
+from simulation.checks.checks import Checks
 from simulation.checks.verdict import Violation
+from simulation.crowd import Crowd
+from simulation.loop import START_S
 from simulation.scenario import Scenario
+
+START_EPOCH_MS: Final = 1_704_290_000_000
+"""The time at which every run begins: the example of g1 §5.2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,3 +105,61 @@ class Outcome:
     steps_about: Sequence[str]
     """Those steps before it that name what it is about."""
     figures: Figures
+
+
+def figures_of(
+    cloud: Cloud,
+    checks: Checks,
+    crowd: Crowd,
+    *,
+    simulated_s: float,
+    redriven: int,
+    lost: Mapping[str, int],
+    kills: int,
+    starts: int,
+    seconds: Sequence[Second],
+) -> Figures:
+    """Add up a run from what the services, the checks and the crowd have seen."""
+    decided = [item for item in checks.requests.items.values() if item.status.is_final]
+    finished_at_ms = [item.finished_at_ms or 0 for item in decided]
+    return Figures(
+        simulated_s=simulated_s,
+        clicks=crowd.clicks,
+        accepted=len(crowd.accepted),
+        gave_up=crowd.refused,
+        answers=dict(sorted(crowd.answers.items())),
+        outcomes=dict(sorted(checks.requests.outcomes.items())),
+        seats_taken=checks.requests.seats_taken,
+        dead_lettered=checks.messages.dead_lettered,
+        quarantined=checks.messages.quarantined,
+        redriven=redriven,
+        published=checks.evidence.published.total(),
+        delivered=checks.evidence.delivered,
+        lost=lost,
+        kills=kills,
+        starts=starts,
+        calls=dict(sorted(cloud.calls.items())),
+        units=cloud.table.usage,
+        throttles=dict(sorted(checks.throttles.items())),
+        first_throttle_s={
+            name: at_s - START_S for name, at_s in sorted(checks.first_throttle_s.items())
+        },
+        answer_times_s=crowd.answer_times_s,
+        decisions=_decisions(decided),
+        last_decision_s=(max(finished_at_ms) - START_EPOCH_MS) / 1000 if decided else 0.0,
+        seconds=seconds,
+    )
+
+
+def _decisions(decided: Iterable[RequestItem]) -> list[Decision]:
+    return [
+        Decision(
+            queued_at_s=(item.queued_at_ms - START_EPOCH_MS) / 1000,
+            queue_delay_s=(item.started_at_ms - item.queued_at_ms) / 1000,
+            e2e_delay_s=(item.finished_at_ms - item.queued_at_ms) / 1000,
+        )
+        for item in decided
+        if item.queued_at_ms is not None
+        and item.started_at_ms is not None
+        and item.finished_at_ms is not None
+    ]

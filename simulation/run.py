@@ -2,40 +2,36 @@
 
 import gc
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from random import Random
 from typing import Final
 
 import anyio
-import orjson
 from anyio.abc import TaskGroup
 
 from aws.queue import Queue
 from operations import dead_letters
 from operations.dead_letters import Selection
 from runtime.stop import ExitCode
-from schema import names
-from schema.items import Capacity, EventConfig, RequestItem
 from simulation import loop as loops
+from simulation import resources
 from simulation.aws.account import Account
 from simulation.aws.cloud import Cloud, queue_url
-from simulation.aws.eventbridge import Rule
-from simulation.aws.firehose import Buffering, Stream
 from simulation.checks.checks import Checks
 from simulation.checks.messages import OPERATOR
 from simulation.client import ModelClient, direct
 from simulation.crowd import Crowd
 from simulation.loop import START_S, VirtualLoop
 from simulation.network import Network
-from simulation.nodes import IngestNode, Life, Node, WorkerNode, World
-from simulation.outcome import Decision, Figures, Outcome, Second
-from simulation.scenario import Kill, Pause, Scenario, Skew, Stop
+from simulation.node_faults import DRAIN_GRACE_S, NodeFaults
+from simulation.nodes import Life, Node, World
+from simulation.outcome import START_EPOCH_MS, Outcome, Second, figures_of
+from simulation.programs import IngestNode, WorkerNode
+from simulation.scenario import Scenario
 from simulation.settings import DEAD_LETTER_QUEUE, QUEUE, worker_settings
 from simulation.trace import Trace
 
-START_EPOCH_MS: Final = 1_704_290_000_000
 _LOOK_EVERY_S: Final = 1.0
-_DRAIN_GRACE_S: Final = 2.0
 _LOST_CALLS_END_S: Final = 35.0
 """A lost call keeps its caller waiting so long: 20 s of a long poll, and the client's timeout."""
 _STARTS_WITHIN_S: Final = 1.0
@@ -129,8 +125,12 @@ class _Run:
         self._nodes: dict[str, Node] = {node.name: node for node in (*ingests, *self._workers)}
         self._crowd = Crowd(world, ingests, self._random("crowd"), self._promised)
         loop.set_exception_handler(self._broke_down)
-        self._make_resources()
-        self._kills = 0
+        resources.make(
+            cloud, scenario, lambda item: self._checks.requests.wrote(OPERATOR, None, item)
+        )
+        self._faults = NodeFaults(
+            loop, self._nodes, self._settings.shutdown_timeout_s, self._check_ended
+        )
         self._redriven = 0
         self._seconds: list[Second] = []
         self._collected_at = 0
@@ -139,7 +139,8 @@ class _Run:
         """Start, clicks and faults, the wait until all is finished, and the last checks."""
         for node in self._nodes.values():
             node.start()
-        self._plan_faults()
+        for fault in self._scenario.faults:
+            self._faults.plan(fault)
         await anyio.sleep(_STARTS_WITHIN_S)
         self._crowd.begin()
         await self._crowd.done.wait()
@@ -191,35 +192,7 @@ class _Run:
     def _random(self, purpose: str) -> Random:
         return Random(f"{self._scenario.seed}:{purpose}")
 
-    # The resources, and who asks about them
-
-    def _make_resources(self) -> None:
-        table, account = self._cloud.table, self._cloud.account
-        for event in self._scenario.events:
-            config = EventConfig(event_id=event.event_id, event_type=event.event_type)
-            capacity = Capacity(
-                event_id=event.event_id, total=event.seats, remaining=event.seats
-            ).to_item()
-            table.seed(config.to_item())
-            table.seed(dict(capacity))
-            self._checks.requests.wrote(OPERATOR, None, capacity)
-        self._create_queue(DEAD_LETTER_QUEUE, {})
-        self._cloud.bus.rules.append(
-            Rule(
-                frozenset({names.WORKER_SOURCE}),
-                frozenset({names.PARTICIPATION_PROCESSED, names.REQUEST_FAILED}),
-                Stream("lake", account, Buffering()),
-            )
-        )
-        policy = {
-            "deadLetterTargetArn": account.arn("sqs", DEAD_LETTER_QUEUE),
-            "maxReceiveCount": self._scenario.max_receive_count,
-        }
-        self._create_queue(QUEUE, {"RedrivePolicy": orjson.dumps(policy).decode()})
-
-    def _create_queue(self, name: str, attributes: dict[str, str]) -> None:
-        call = {"QueueName": name, "Attributes": attributes}
-        self._cloud.handle("AmazonSQS.CreateQueue", orjson.dumps(call), _ignore)
+    # Who asks about the programs
 
     def _is_well(self, name: str) -> bool:
         node = self._nodes.get(name.rpartition(".")[0])
@@ -230,7 +203,7 @@ class _Run:
 
     def _drained(self, name: str) -> None:
         # The last calls may be on their way still, where their caller was out of patience.
-        self._at(_DRAIN_GRACE_S, self._checks.messages.drained, name)
+        self._loop.call_in_the_world(DRAIN_GRACE_S, self._checks.messages.drained, name)
 
     def _broke_down(self, _loop: object, context: dict[str, object]) -> None:
         """An error in what simulates, or in a callback of a program."""
@@ -245,48 +218,10 @@ class _Run:
             text = f"request {request_id} was answered 202, and is not both stored and sent"
             self._checks.verdict.broken("promise", text, request_id)
 
-    # The faults that concern nodes
-
-    def _plan_faults(self) -> None:
-        for fault in self._scenario.faults:
-            match fault:
-                case Kill():
-                    self._at(fault.at_s, self._kill, fault)
-                case Stop():
-                    self._at(fault.at_s, self._stop, fault)
-                case Pause():
-                    self._at(fault.at_s, self._nodes[fault.node].pause, fault.for_s)
-                case Skew():
-                    self._at(fault.at_s, self._skew, fault)
-
-    def _at(self, at_s: float, act: Callable[..., object], *arguments: object) -> None:
-        self._loop.call_in_the_world(at_s, act, *arguments)
-
-    def _kill(self, fault: Kill) -> None:
-        node = self._nodes[fault.node]
-        if node.life is not None:
-            self._kills += 1
-            node.kill()
-            if fault.restart_after_s is not None:
-                self._at(fault.restart_after_s, node.start_unless_alive)
-
-    def _stop(self, fault: Stop) -> None:
-        node = self._nodes[fault.node]
-        life = node.stop()
-        if life is None:
-            return
-        limit_s = self._settings.shutdown_timeout_s + _DRAIN_GRACE_S
-        self._at(limit_s, self._check_ended, life)
-        if fault.restart_after_s is not None:
-            self._at(limit_s + fault.restart_after_s, node.start_unless_alive)
-
     def _check_ended(self, life: Life) -> None:
         """A process that was asked to stop ends in time, whatever goes wrong around it."""
         if not life.ended.is_set() and not life.was_paused:
             self._checks.verdict.broken("drain", f"{life.name} did not end in time", life.name)
-
-    def _skew(self, fault: Skew) -> None:
-        self._nodes[fault.node].offset_ms = fault.offset_ms
 
     # The end
 
@@ -322,10 +257,10 @@ class _Run:
     async def _drain(self) -> None:
         """Stop every node: each must end in time."""
         lives = [life for node in self._nodes.values() if (life := node.stop()) is not None]
-        with anyio.move_on_after(self._settings.shutdown_timeout_s + _DRAIN_GRACE_S):
+        with anyio.move_on_after(self._settings.shutdown_timeout_s + DRAIN_GRACE_S):
             for life in lives:
                 await life.ended.wait()
-        await anyio.sleep(_DRAIN_GRACE_S)
+        await anyio.sleep(DRAIN_GRACE_S)
         for life in lives:
             self._check_ended(life)
             if life.exit_code is ExitCode.DEADLINE and self._scenario.is_quiet:
@@ -347,9 +282,7 @@ class _Run:
 
     def outcome(self) -> Outcome:
         """What became of the run."""
-        checks, crowd = self._checks, self._crowd
-        items = checks.requests.items.values()
-        decided = [item for item in items if item.status.is_final]
+        checks = self._checks
         violation = checks.verdict.violation
         return Outcome(
             scenario=self._scenario,
@@ -360,53 +293,15 @@ class _Run:
             steps_about=self._trace.last(_SHOWN_STEPS, violation.about)
             if violation and violation.about
             else (),
-            figures=Figures(
+            figures=figures_of(
+                self._cloud,
+                checks,
+                self._crowd,
                 simulated_s=self._now_s(),
-                clicks=crowd.clicks,
-                accepted=len(crowd.accepted),
-                gave_up=crowd.refused,
-                answers=dict(sorted(crowd.answers.items())),
-                outcomes=dict(sorted(checks.requests.outcomes.items())),
-                seats_taken=checks.requests.seats_taken,
-                dead_lettered=checks.messages.dead_lettered,
-                quarantined=checks.messages.quarantined,
                 redriven=self._redriven,
-                published=checks.evidence.published.total(),
-                delivered=checks.evidence.delivered,
                 lost=dict(sorted(self._lost().items())),
-                kills=self._kills,
+                kills=self._faults.kills,
                 starts=sum(len(node.lives) for node in self._nodes.values()),
-                calls=dict(sorted(self._cloud.calls.items())),
-                units=self._cloud.table.usage,
-                throttles=dict(sorted(checks.throttles.items())),
-                first_throttle_s={
-                    name: at_s - START_S for name, at_s in sorted(checks.first_throttle_s.items())
-                },
-                answer_times_s=crowd.answer_times_s,
-                decisions=_decisions(decided),
-                last_decision_s=max(
-                    ((item.finished_at_ms or 0) - START_EPOCH_MS) / 1000 for item in decided
-                )
-                if decided
-                else 0.0,
                 seconds=self._seconds,
             ),
         )
-
-
-def _decisions(decided: Iterable[RequestItem]) -> list[Decision]:
-    return [
-        Decision(
-            queued_at_s=(item.queued_at_ms - START_EPOCH_MS) / 1000,
-            queue_delay_s=(item.started_at_ms - item.queued_at_ms) / 1000,
-            e2e_delay_s=(item.finished_at_ms - item.queued_at_ms) / 1000,
-        )
-        for item in decided
-        if item.queued_at_ms is not None
-        and item.started_at_ms is not None
-        and item.finished_at_ms is not None
-    ]
-
-
-def _ignore(_status: int, _document: bytes) -> None:
-    pass
