@@ -60,12 +60,12 @@ def main() -> int:
     mutations = [BY_NAME[name] for name in given.names] or ALL
     rows: list[Row] = []
     out = sys.stderr if given.json else sys.stdout
-    print(f"{'mutation':<32} {'found by':>11}   first   by which rule", file=out)  # noqa: T201
+    print(f"{'mutation':<32} {'found by':>11}   first   by which rule", file=out)
     # Each search is a process: threads only wait for them.
     with ThreadPoolExecutor(os.cpu_count()) as searches:
         for row in searches.map(lambda mutation: measure(mutation, given.seeds), mutations):
             rows.append(row)
-            print(line(row), file=out, flush=True)  # noqa: T201
+            print(line(row), file=out, flush=True)
     missed = [row.name for row in rows if not row.found]
     if given.json:
         print(json.dumps([asdict(row) for row in rows], indent=1))  # noqa: T201
