@@ -27,7 +27,7 @@ _WORKER_PER_S: Final = 2_000
 """Messages a second that a worker is given, and how many clicks an ingest task: a little less than
 what they do with AWS's latencies (docs/operations.md, "100,000 requests a second")."""
 _INGEST_PER_S: Final = 2_500
-_RUSH_RETRIES: Final = 2
+_RUSH_RETRIES: Final = 1
 """Where a limit turns most people away, more tries only prolong what the first ones show."""
 _SETTLES_IN_S: Final = 600.0
 _EVERY: Final = "all"
