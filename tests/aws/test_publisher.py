@@ -3,15 +3,16 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import repeat
+from math import inf
 from random import Random
 from typing import Any
 
 import anyio
+import orjson
 import pytest
 import structlog
 
-from aws.bus import BusEntry
-from aws.errors import Fatal, Rejected, Transient
 from aws.publisher import LossReason, Publisher, PublishPolicy
 from config.limits import EVENTBRIDGE_BATCH_BYTES
 from schema.events import (
@@ -24,16 +25,16 @@ from schema.events import (
     RequestFailed,
     Timestamps,
 )
-from tests.aws.fake_bus import FakeBus, raising
+from simulation.aws import errors
+from simulation.scenario import Kind
+from tests.aws.model import Aws
+from tests.aws.wire import DENIED, INVALID, THROTTLED, Fault
 from tests.virtual_time import virtual_time
 
 POLICY = PublishPolicy(concurrency=2, linger_s=0.02, timeout_s=5, max_attempts=1)
-THROTTLED = Transient("events", "PutEvents", "ThrottlingException", "slow", {"Error": {}})
-UNREACHABLE = Transient("events", "PutEvents", "EndpointConnectionError", "refused")
-TIMED_OUT = Transient("events", "PutEvents", "ReadTimeoutError", "late")
-BROKEN = Transient("events", "PutEvents", "InternalFailure", "500", {"Error": {}})
-DENIED = Fatal("events", "PutEvents", "AccessDeniedException", "no")
-REFUSED = Rejected("events", "PutEvents", "ValidationException", "no")
+PUT, CHECK = "PutEvents", "DescribeEventBus"
+BROKEN = errors.internal_failure()
+MISSING = errors.no_resource("there is no such bus")
 
 
 def event(number: int, **changes: Any) -> ParticipationProcessed:
@@ -67,44 +68,52 @@ class Counted:
 
 
 async def publish(
-    bus: FakeBus, events: Sequence[AnalyticsEvent], policy: PublishPolicy = POLICY
+    aws: Aws, events: Sequence[AnalyticsEvent], policy: PublishPolicy = POLICY
 ) -> tuple[Counted, list[Any]]:
     """Publish events together; returns what was counted and the warnings logged."""
     counted = Counted()
     with structlog.testing.capture_logs() as logged:
-        async with Publisher(bus, policy, random=Random(0), observer=counted) as publisher:
+        async with Publisher(aws.bus, policy, random=Random(0), observer=counted) as publisher:
             await publisher.publish(events)
     return counted, [line for line in logged if line["log_level"] == "warning"]
 
 
+def calls(aws: Aws) -> list[list[str]]:
+    """The requests of each call, whatever its answer."""
+    return [
+        [orjson.loads(entry["Detail"])["requestId"] for entry in call.parameters["Entries"]]
+        for call in aws.wire.calls_of(PUT)
+    ]
+
+
 @virtual_time
 async def test_events_leave_in_calls_of_ten() -> None:
-    bus = FakeBus()
+    aws = Aws()
 
-    counted, warnings = await publish(bus, [event(n) for n in range(25)])
+    counted, warnings = await publish(aws, [event(n) for n in range(25)])
 
-    assert [len(call) for call in bus.calls] == [10, 10, 5]
-    assert [name for call in bus.calls for name in call] == [f"r{n}" for n in range(25)]
+    assert [len(call) for call in calls(aws)] == [10, 10, 5]
+    assert [name for call in calls(aws) for name in call] == [f"r{n}" for n in range(25)]
     assert counted == Counted(published_events=25)
     assert warnings == []
 
 
 @virtual_time
 async def test_events_of_several_callers_share_a_call() -> None:
-    bus = FakeBus()
+    aws = Aws()
     async with (
-        Publisher(bus, POLICY, random=Random(0), observer=Counted()) as publisher,
+        Publisher(aws.bus, POLICY, random=Random(0), observer=Counted()) as publisher,
         anyio.create_task_group() as tasks,
     ):
         for number in range(3):
             tasks.start_soon(publisher.publish, [event(number)])
 
-    assert bus.calls == [["r0", "r1", "r2"]]
+    assert calls(aws) == [["r0", "r1", "r2"]]
 
 
 @virtual_time
 async def test_each_kind_of_event_has_its_source_type_and_time() -> None:
-    bus = FakeBus()
+    aws = Aws()
     failed = RequestFailed(
         env="dev",
         eventId=None,
@@ -118,9 +127,9 @@ async def test_each_kind_of_event_has_its_source_type_and_time() -> None:
         env="dev", eventId="e1", requestId="r2", userId="u1", queuedAt=7_000
     )
 
-    await publish(bus, [event(1), failed, requested])
+    await publish(aws, [event(1), failed, requested])
 
-    assert [(entry.source, entry.detail_type, entry.time_s) for entry in bus.accepted] == [
+    assert [(entry["Source"], entry["DetailType"], entry["Time"]) for entry in aws.events] == [
         ("kr.ac.dongduk.worker", "ParticipationProcessed", 0),
         ("kr.ac.dongduk.worker", "RequestFailed", 6),
         ("kr.ac.dongduk.ingest", "ParticipationRequested", 7),
@@ -131,19 +140,22 @@ async def test_each_kind_of_event_has_its_source_type_and_time() -> None:
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (UNREACHABLE, "connection"),
-        (TIMED_OUT, "timeout"),
+        (Kind.REFUSED, "connection"),
+        (Kind.LOST, "timeout"),
         (THROTTLED, "throttled"),
         (BROKEN, "server_error"),
         (DENIED, "denied"),
-        (REFUSED, "rejected"),
+        (INVALID, "rejected"),
         (RuntimeError("unforeseen"), "server_error"),
     ],
 )
 async def test_a_failed_call_is_swallowed_counted_by_its_reason_and_warned_of_once(
-    error: Exception, reason: str
+    error: Fault, reason: str
 ) -> None:
-    counted, warnings = await publish(FakeBus(raising(error)), [event(1), event(2)])
+    aws = Aws()
+    aws.wire.faults[PUT] = repeat(error)
+
+    counted, warnings = await publish(aws, [event(1), event(2)])
 
     assert counted == Counted(0, Counter({reason: 2}))
     (warning,) = warnings
@@ -154,10 +166,10 @@ async def test_a_failed_call_is_swallowed_counted_by_its_reason_and_warned_of_on
 
 @virtual_time
 async def test_one_rejected_entry_loses_that_event_alone() -> None:
-    async def answer(entries: Sequence[BusEntry]) -> list[Exception | None]:
-        return [None, THROTTLED, None]
+    aws = Aws()
+    aws.wire.entry_faults[PUT] = iter([None, "ThrottlingException"])
 
-    counted, warnings = await publish(FakeBus(answer), [event(n) for n in range(3)])
+    counted, warnings = await publish(aws, [event(n) for n in range(3)])
 
     assert counted == Counted(2, Counter(throttled=1))
     assert [warning["request_ids"] for warning in warnings] == [["r1"]]
@@ -165,10 +177,10 @@ async def test_one_rejected_entry_loses_that_event_alone() -> None:
 
 @virtual_time
 async def test_a_call_that_fails_for_several_reasons_is_warned_of_once() -> None:
-    async def answer(entries: Sequence[BusEntry]) -> list[Exception | None]:
-        return [REFUSED, THROTTLED, REFUSED]
+    aws = Aws()
+    aws.wire.entry_faults[PUT] = iter(["MalformedDetail", "ThrottlingException", "MalformedDetail"])
 
-    counted, warnings = await publish(FakeBus(answer), [event(n) for n in range(3)])
+    counted, warnings = await publish(aws, [event(n) for n in range(3)])
 
     assert counted == Counted(0, Counter(throttled=1, rejected=2))
     assert [warning["reasons"] for warning in warnings] == [{"rejected": 2, "throttled": 1}]
@@ -176,27 +188,25 @@ async def test_a_call_that_fails_for_several_reasons_is_warned_of_once() -> None
 
 @virtual_time
 async def test_by_default_nothing_is_tried_again() -> None:
-    bus = FakeBus(raising(THROTTLED))
+    aws = Aws()
+    aws.wire.faults[PUT] = repeat(THROTTLED)
 
-    await publish(bus, [event(1)])
+    await publish(aws, [event(1)])
 
-    assert len(bus.calls) == 1
+    assert len(calls(aws)) == 1
 
 
 @virtual_time
 async def test_with_more_attempts_only_transient_failures_are_tried_again() -> None:
-    answers: list[list[Exception | None]] = [[REFUSED, THROTTLED, None], [THROTTLED], [None]]
-
-    async def answer(entries: Sequence[BusEntry]) -> list[Exception | None]:
-        return answers.pop(0)
-
-    bus = FakeBus(answer)
+    aws = Aws()
+    entries = ["MalformedDetail", "ThrottlingException", None, "ThrottlingException"]
+    aws.wire.entry_faults[PUT] = iter(entries)
 
     counted, warnings = await publish(
-        bus, [event(n) for n in range(3)], replace(POLICY, max_attempts=3)
+        aws, [event(n) for n in range(3)], replace(POLICY, max_attempts=3)
     )
 
-    assert bus.calls == [["r0", "r1", "r2"], ["r1"], ["r1"]]
+    assert calls(aws) == [["r0", "r1", "r2"], ["r1"], ["r1"]]
     assert counted == Counted(2, Counter(rejected=1))
     assert [warning["request_ids"] for warning in warnings] == [["r0"]]
 
@@ -205,8 +215,9 @@ async def test_with_more_attempts_only_transient_failures_are_tried_again() -> N
 async def test_the_random_handed_in_decides_how_long_a_retry_waits() -> None:
     async def took_s(seed: int) -> float:
         began_s, policy = anyio.current_time(), replace(POLICY, max_attempts=4)
-        bus = FakeBus(raising(BROKEN))
-        async with Publisher(bus, policy, random=Random(seed), observer=Counted()) as publisher:
+        aws = Aws()
+        aws.wire.faults[PUT] = repeat(BROKEN)
+        async with Publisher(aws.bus, policy, random=Random(seed), observer=Counted()) as publisher:
             await publisher.publish([event(1)])
         return round(anyio.current_time() - began_s, 6)
 
@@ -216,11 +227,12 @@ async def test_the_random_handed_in_decides_how_long_a_retry_waits() -> None:
 
 @virtual_time
 async def test_an_event_lost_after_all_attempts_counts_once() -> None:
-    bus = FakeBus(raising(BROKEN))
+    aws = Aws()
+    aws.wire.faults[PUT] = repeat(BROKEN)
 
-    counted, warnings = await publish(bus, [event(1)], replace(POLICY, max_attempts=4))
+    counted, warnings = await publish(aws, [event(1)], replace(POLICY, max_attempts=4))
 
-    assert len(bus.calls) == 4
+    assert len(calls(aws)) == 4
     assert counted == Counted(0, Counter(server_error=1))
     assert len(warnings) == 1
 
@@ -230,14 +242,10 @@ async def test_an_event_lost_after_all_attempts_counts_once() -> None:
 async def test_a_bus_that_never_answers_holds_its_caller_no_longer_than_the_timeout(
     max_attempts: int,
 ) -> None:
-    async def answer(_entries: Sequence[BusEntry]) -> list[Exception | None]:
-        await anyio.sleep_forever()
-        raise AssertionError
-
+    aws = Aws()
+    aws.wire.each_way_s[PUT] = inf
     began_s = anyio.current_time()
-    counted, warnings = await publish(
-        FakeBus(answer), [event(1)], replace(POLICY, max_attempts=max_attempts)
-    )
+    counted, warnings = await publish(aws, [event(1)], replace(POLICY, max_attempts=max_attempts))
 
     assert anyio.current_time() - began_s <= POLICY.timeout_s + 0.01
     assert counted == Counted(0, Counter(timeout=1))
@@ -247,13 +255,10 @@ async def test_a_bus_that_never_answers_holds_its_caller_no_longer_than_the_time
 @virtual_time
 async def test_a_crowd_at_a_bus_that_never_answers_is_held_no_longer() -> None:
     """What waits for a free slot is as old as what occupies it."""
-
-    async def answer(_entries: Sequence[BusEntry]) -> list[Exception | None]:
-        await anyio.sleep_forever()
-        raise AssertionError
-
+    aws = Aws()
+    aws.wire.each_way_s[PUT] = inf
     began_s = anyio.current_time()
-    counted, _ = await publish(FakeBus(answer), [event(n) for n in range(200)])
+    counted, _ = await publish(aws, [event(n) for n in range(200)])
 
     assert anyio.current_time() - began_s <= POLICY.timeout_s + 0.01
     assert counted == Counted(0, Counter(timeout=200))
@@ -261,80 +266,77 @@ async def test_a_crowd_at_a_bus_that_never_answers_is_held_no_longer() -> None:
 
 @virtual_time
 async def test_retries_end_with_the_timeout() -> None:
-    async def answer(_entries: Sequence[BusEntry]) -> list[Exception | None]:
-        await anyio.sleep(2)
-        raise BROKEN
-
-    bus = FakeBus(answer)
+    aws = Aws()
+    aws.wire.faults[PUT], aws.wire.each_way_s[PUT] = repeat(BROKEN), 2
     began_s = anyio.current_time()
 
-    counted, _ = await publish(bus, [event(1)], replace(POLICY, max_attempts=10))
+    counted, _ = await publish(aws, [event(1)], replace(POLICY, max_attempts=10))
 
     assert anyio.current_time() - began_s <= POLICY.timeout_s + 0.01
-    assert len(bus.calls) in {2, 3}
+    assert len(calls(aws)) in {2, 3}
     assert counted.published_events == 0
     assert counted.lost_events.total() == 1
 
 
 @virtual_time
 async def test_an_event_that_json_cannot_hold_is_lost_alone() -> None:
-    bus = FakeBus()
+    aws = Aws()
 
-    counted, warnings = await publish(bus, [event(1), event(2, env="\ud800"), event(3)])
+    counted, warnings = await publish(aws, [event(1), event(2, env="\ud800"), event(3)])
 
-    assert bus.calls == [["r1", "r3"]]
+    assert calls(aws) == [["r1", "r3"]]
     assert counted == Counted(2, Counter(unencodable=1))
     assert [warning["request_ids"] for warning in warnings] == [["r2"]]
 
 
 @virtual_time
 async def test_an_event_of_an_impossible_time_is_lost_alone() -> None:
-    bus = FakeBus()
+    aws = Aws()
     absurd = replace(event(2), timestamps=Timestamps(1, 2, 10**15))
 
-    counted, warnings = await publish(bus, [event(1), absurd, event(3)])
+    counted, warnings = await publish(aws, [event(1), absurd, event(3)])
 
-    assert bus.calls == [["r1", "r3"]]
+    assert calls(aws) == [["r1", "r3"]]
     assert counted == Counted(2, Counter(unencodable=1))
     assert [warning["request_ids"] for warning in warnings] == [["r2"]]
 
 
 @virtual_time
 async def test_an_oversize_event_is_lost_alone() -> None:
-    bus = FakeBus()
+    aws = Aws()
     huge = event(2, meta=Meta("x" * EVENTBRIDGE_BATCH_BYTES))
 
-    counted, warnings = await publish(bus, [event(1), huge, event(3)])
+    counted, warnings = await publish(aws, [event(1), huge, event(3)])
 
-    assert bus.calls == [["r1", "r3"]]
+    assert calls(aws) == [["r1", "r3"]]
     assert counted == Counted(2, Counter(oversize=1))
     assert [warning["request_ids"] for warning in warnings] == [["r2"]]
 
 
 @virtual_time
 async def test_no_call_holds_more_bytes_than_the_service_takes() -> None:
-    bus = FakeBus()
+    aws = Aws()
     third = Meta("x" * (EVENTBRIDGE_BATCH_BYTES // 3))
 
-    counted, _ = await publish(bus, [event(n, meta=third) for n in range(5)])
+    counted, _ = await publish(aws, [event(n, meta=third) for n in range(5)])
 
-    assert [len(call) for call in bus.calls] == [2, 2, 1]
+    assert [len(call) for call in calls(aws)] == [2, 2, 1]
     assert counted.published_events == 5
 
 
 @virtual_time
 async def test_publishing_nothing_makes_no_call() -> None:
-    bus = FakeBus()
+    aws = Aws()
 
-    await publish(bus, [])
+    await publish(aws, [])
 
-    assert bus.calls == []
+    assert calls(aws) == []
 
 
 @virtual_time
 async def test_a_publisher_that_was_closed_loses_and_counts() -> None:
     counted = Counted()
-    async with Publisher(FakeBus(), POLICY, random=Random(0), observer=counted) as publisher:
+    async with Publisher(Aws().bus, POLICY, random=Random(0), observer=counted) as publisher:
         pass
 
     await publisher.publish([event(1)])
@@ -345,31 +347,30 @@ async def test_a_publisher_that_was_closed_loses_and_counts() -> None:
 @virtual_time
 async def test_a_bus_that_disappears_is_noticed_and_so_is_its_return() -> None:
     """PutEvents to a missing bus succeeds and drops the events."""
-    bus, counted = FakeBus(), Counted()
-    missing = Fatal("events", "DescribeEventBus", "ResourceNotFoundException", "no")
-    bus.checks = [missing, missing, None]
+    aws, counted = Aws(), Counted()
+    aws.wire.faults[CHECK] = iter([MISSING, MISSING])
     policy = replace(POLICY, bus_check_interval_s=30)
     with structlog.testing.capture_logs() as logged:
-        async with Publisher(bus, policy, random=Random(0), observer=counted) as publisher:
+        async with Publisher(aws.bus, policy, random=Random(0), observer=counted) as publisher:
             await anyio.sleep(45)
             await publisher.publish([event(1), event(2)])
-            await anyio.sleep(45)
+            await anyio.sleep(50)
             await publisher.publish([event(3)])
 
     assert counted == Counted(1, Counter(bus_missing=2))
-    assert bus.calls == [["r3"]]
+    assert calls(aws) == [["r3"]]
     assert [line["event"] for line in logged].count("bus_missing") == 1
 
 
 @virtual_time
-@pytest.mark.parametrize("error", [UNREACHABLE, DENIED, RuntimeError("unforeseen")])
+@pytest.mark.parametrize("error", [Kind.REFUSED, DENIED, RuntimeError("unforeseen")])
 async def test_a_check_that_fails_otherwise_does_not_make_the_bus_missing(
-    error: Exception,
+    error: Fault,
 ) -> None:
-    bus, counted = FakeBus(), Counted()
-    bus.checks = [error]
+    aws, counted = Aws(), Counted()
+    aws.wire.faults[CHECK] = iter([error])
     policy = replace(POLICY, bus_check_interval_s=30)
-    async with Publisher(bus, policy, random=Random(0), observer=counted) as publisher:
+    async with Publisher(aws.bus, policy, random=Random(0), observer=counted) as publisher:
         await anyio.sleep(45)
         await publisher.publish([event(1)])
 
@@ -378,17 +379,13 @@ async def test_a_check_that_fails_otherwise_does_not_make_the_bus_missing(
 
 @virtual_time
 async def test_an_error_that_ends_the_worker_does_not_hang_or_hide() -> None:
-    async def answer(_entries: Sequence[BusEntry]) -> list[Exception | None]:
-        await anyio.sleep_forever()
-        raise AssertionError
-
+    aws = Aws()
+    aws.wire.each_way_s[PUT] = inf
     counted = Counted()
     ended = False
     async with anyio.create_task_group() as callers:
         try:
-            async with Publisher(
-                FakeBus(answer), POLICY, random=Random(0), observer=counted
-            ) as publisher:
+            async with Publisher(aws.bus, POLICY, random=Random(0), observer=counted) as publisher:
                 callers.start_soon(publisher.publish, [event(1)])
                 await anyio.sleep(1)
                 raise ZeroDivisionError  # noqa: TRY301 - what ends the block

@@ -7,9 +7,10 @@ import anyio
 import structlog
 
 from runtime.stop import ExitCode
+from tests.aws.model import NOW_MS
 from tests.aws.scripted import Answer, ScriptedClients
 from tests.virtual_time import virtual_time
-from tests.worker.fakes import NOW_MS, settings_of
+from tests.worker.parts import settings_of
 from worker.assembly import assemble
 from worker.draining import run_until_drained
 

@@ -2,16 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import repeat
 from random import Random
 
 import anyio
 import pytest
 
+from aws import statements
 from aws.errors import Fatal, Rejected
-from schema.items import RequestItem
+from schema import keys
+from schema.items import Change, RequestItem
 from schema.states import Status
+from simulation.scenario import Kind
+from tests.aws.model import NOW_MS, Aws
+from tests.aws.wire import CONFLICT, DENIED, INVALID, LATE_S, THROTTLED, Fault
 from tests.virtual_time import virtual_time
-from tests.worker.fakes import NOW_MS, Clock, FakeTable, Fault, Requests, parts_of, sample
+from tests.worker.parts import Clock, Requests, parts_of, sample
 from worker import retry
 from worker.commit import Committer
 from worker.decide import Candidate
@@ -19,22 +25,25 @@ from worker.parts import Parts
 from worker.results import BatchResult
 from worker.retry import MAX_ROUNDS
 
+LOAD, SEATS, WRITE = "BatchGetItem", "TransactWriteItems", "BatchExecuteStatement"
+
 
 class Scene:
-    """A committer over a table in memory, with requests of one event."""
+    """A committer on the model of AWS, with requests of one event."""
 
     def __init__(self, seats: int = 10, seed: int = 0) -> None:
-        self.table = FakeTable()
-        self.table.create("e1", seats)
+        self.aws = Aws()
+        self.aws.create("e1", seats)
+        self.wire = self.aws.wire
         self.clock = Clock()
-        self.parts: Parts = parts_of(table=self.table, clock=self.clock, random=Random(seed))
+        self.parts: Parts = parts_of(self.aws, clock=self.clock, random=Random(seed))
         self.committer = Committer(self.parts)
         self.requests = Requests()
 
     def stored(self, count: int, **changes: object) -> list[RequestItem]:
         """Store some requests."""
         items = [self.requests.request(**changes) for _ in range(count)]
-        self.table.requests |= {item.request_id: item for item in items}
+        self.aws.store(*items)
         return items
 
     def candidates(self, items: Sequence[RequestItem], **changes: object) -> list[Candidate]:
@@ -43,11 +52,13 @@ class Scene:
 
     async def decide(self, batch: Sequence[Candidate]) -> BatchResult:
         """Decide a batch whose processing begins now."""
-        return await retry.decide_batch(self.committer, batch, self.clock())
+        result = await retry.decide_batch(self.committer, batch, self.clock())
+        self.aws.check()
+        return result
 
-    def writes(self) -> list[tuple[str, ...]]:
-        """The requests of each write that took effect, in order."""
-        return [names for _, names in self.table.log]
+    def tokens(self) -> list[str]:
+        """The token of each transaction that was asked for."""
+        return [call.parameters["ClientRequestToken"] for call in self.wire.calls_of(SEATS)]
 
 
 def results(outcomes: BatchResult) -> dict[str, tuple[str, bool]]:
@@ -66,9 +77,9 @@ async def test_winners_share_one_transaction_and_everyone_is_decided() -> None:
         items[1].request_id: ("SUCCEEDED", True),
         items[2].request_id: ("REJECTED", True),
     }
-    assert scene.table.asked == {"load": 1, "take_seats": 1, "write": 1}
-    assert scene.table.seats_left("e1") == 0
-    assert {d.item.request_id: d.item for d in outcomes.decided} == scene.table.requests
+    assert scene.wire.asked == {LOAD: 1, SEATS: 1, WRITE: 1}
+    assert scene.aws.seats_left("e1") == 0
+    assert {d.item.request_id: d.item for d in outcomes.decided} == scene.aws.requests
 
 
 @virtual_time
@@ -77,20 +88,22 @@ async def test_after_the_sell_out_nothing_touches_the_capacity() -> None:
 
     await scene.decide(scene.candidates(scene.stored(30)))
 
-    assert scene.table.asked == {"load": 1, "write": 2}
-    assert scene.table.statuses() == {"REJECTED": 30}
+    assert scene.wire.asked == {LOAD: 1, WRITE: 2}
+    assert scene.aws.statuses == {"REJECTED": 30}
 
 
 @virtual_time
 async def test_losers_are_written_only_once_the_last_seat_is_taken_for_certain() -> None:
     scene = Scene(seats=1)
     first, second = scene.stored(2)
-    scene.table.faults["take_seats"] = [Fault.CONFLICT, Fault.CONFLICT]
+    scene.wire.faults[SEATS] = iter([CONFLICT, CONFLICT])
 
     await scene.decide(scene.candidates([first, second]))
 
-    assert scene.writes() == [(first.request_id,), (second.request_id,)]
-    assert scene.table.log[0][0] == "take_seats"
+    assert scene.aws.decisions == [
+        (first.request_id, Status.SUCCEEDED),
+        (second.request_id, Status.REJECTED),
+    ]
 
 
 @virtual_time
@@ -108,9 +121,9 @@ async def test_a_loser_gets_the_seat_that_its_rival_could_not_take() -> None:
 
     async def decide_elsewhere() -> None:
         await anyio.sleep(0.5)
-        scene.table.requests[rival.request_id] = elsewhere
+        assert await scene.aws.straight.write([Change(rival, elsewhere)]) == [None]
 
-    scene.table.takes_s = 0.3
+    scene.wire.each_way_s[LOAD] = 0.3
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(decide_elsewhere)
         outcomes = await scene.decide(scene.candidates([rival, other]))
@@ -122,32 +135,32 @@ async def test_a_loser_gets_the_seat_that_its_rival_could_not_take() -> None:
 
 
 @virtual_time
-@pytest.mark.parametrize("fault", [Fault.UNSENT, Fault.REFUSED, Fault.UNANSWERED])
+@pytest.mark.parametrize("fault", [Kind.LOST, THROTTLED, Kind.UNANSWERED])
 async def test_an_unanswered_transaction_is_repeated_with_the_same_token(fault: Fault) -> None:
     scene = Scene(seats=5)
     items = scene.stored(2)
-    scene.table.faults["take_seats"] = [fault]
+    scene.wire.faults[SEATS] = iter([fault])
 
     outcomes = await scene.decide(scene.candidates(items))
 
-    assert scene.table.asked["take_seats"] == 2
-    assert len(scene.table.tokens) == 1
+    assert scene.wire.asked[SEATS] == 2
+    assert len(set(scene.tokens())) == 1
     assert set(results(outcomes).values()) == {("SUCCEEDED", True)}
-    assert scene.table.seats_left("e1") == 3
+    assert scene.aws.seats_left("e1") == 3
 
 
 @virtual_time
 async def test_a_transaction_that_took_effect_unanswered_is_found_by_reading() -> None:
     scene = Scene(seats=5)
     items = scene.stored(2)
-    scene.table.faults["take_seats"] = [Fault.UNANSWERED, Fault.UNANSWERED]
+    scene.wire.faults[SEATS] = iter([Kind.UNANSWERED, Kind.UNANSWERED])
 
     outcomes = await scene.decide(scene.candidates(items))
 
     # Ours: what is stored is to the letter what this worker meant to write.
     assert set(results(outcomes).values()) == {("SUCCEEDED", True)}
-    assert scene.table.asked == {"load": 2, "take_seats": 2}
-    assert scene.table.seats_left("e1") == 3
+    assert scene.wire.asked == {LOAD: 2, SEATS: 2}
+    assert scene.aws.seats_left("e1") == 3
 
 
 @virtual_time
@@ -155,15 +168,17 @@ async def test_a_transaction_that_takes_effect_later_takes_no_seat_twice() -> No
     """Its answer timed out; when it arrives at last, the next round has been committed."""
     scene = Scene(seats=5)
     items = scene.stored(2)
-    scene.table.faults["take_seats"] = [Fault.LATE, Fault.LATE]
+    scene.wire.faults[SEATS] = iter([Kind.LATE, Kind.LATE])
     scene.clock.step_ms = 1
 
     outcomes = await scene.decide(scene.candidates(items))
+    await anyio.sleep(LATE_S)
     await scene.decide(scene.candidates(items))
 
+    assert len(set(scene.tokens())) == 2
     assert {status for status, _ in results(outcomes).values()} == {"SUCCEEDED"}
-    assert {d.item.request_id: d.item for d in outcomes.decided} == scene.table.requests
-    assert scene.table.seats_left("e1") == 3
+    assert {d.item.request_id: d.item for d in outcomes.decided} == scene.aws.requests
+    assert scene.aws.seats_left("e1") == 3
 
 
 @virtual_time
@@ -171,9 +186,9 @@ async def test_tokens_and_waits_are_left_to_the_random_handed_in() -> None:
     async def run(seed: int) -> tuple[list[str], float]:
         scene, began_s = Scene(seed=seed), anyio.current_time()
         items = scene.stored(3)
-        scene.table.faults["take_seats"] = [Fault.CONFLICT] * 3
+        scene.wire.faults[SEATS] = iter([CONFLICT] * 3)
         await scene.decide(scene.candidates(items))
-        return list(scene.table.tokens), round(anyio.current_time() - began_s, 6)
+        return scene.tokens(), round(anyio.current_time() - began_s, 6)
 
     tokens, took_s = await run(seed=1)
 
@@ -188,12 +203,12 @@ async def test_tokens_and_waits_are_left_to_the_random_handed_in() -> None:
 async def test_another_payload_never_reuses_a_token() -> None:
     scene = Scene(seats=5)
     items = scene.stored(2)
-    scene.table.faults["take_seats"] = [Fault.UNSENT, Fault.UNSENT]
+    scene.wire.faults[SEATS] = iter([Kind.LOST, Kind.LOST])
     scene.clock.step_ms = 1  # so that the second plan differs from the first
 
     outcomes = await scene.decide(scene.candidates(items))
 
-    assert len(scene.table.tokens) == 2
+    assert len(set(scene.tokens())) == 2
     assert set(results(outcomes).values()) == {("SUCCEEDED", True)}
 
 
@@ -201,34 +216,26 @@ async def test_another_payload_never_reuses_a_token() -> None:
 async def test_a_decision_by_another_worker_is_not_ours() -> None:
     scene = Scene()
     (item,) = scene.stored(1)
-    other = Committer(parts_of(table=scene.table, clock=Clock(), worker_id="w2"))
+    other = Committer(parts_of(scene.aws, worker_id="w2"))
     await other.attempt(scene.candidates([item]), NOW_MS)
 
     outcomes = await scene.decide(scene.candidates([item]))
 
     assert results(outcomes) == {item.request_id: ("SUCCEEDED", False)}
     assert outcomes.decided[0].item.worker_id == "w2"
-    assert scene.table.asked["take_seats"] == 1
+    assert scene.wire.asked[SEATS] == 1
 
 
 @virtual_time
 async def test_a_failed_condition_is_planned_again_immediately() -> None:
     scene = Scene(seats=1)
-    (item,) = scene.stored(1)
-    scene.table.takes_s = 0.1
+    item, winner = scene.stored(2)
+    other = Committer(parts_of(table=scene.aws.straight, worker_id="w2"))
+    scene.wire.each_way_s = {LOAD: 0.1, SEATS: 0.1, WRITE: 0.1}
 
     async def sell_out() -> None:
         await anyio.sleep(0.15)
-        winner = scene.requests.request(
-            status=Status.SUCCEEDED,
-            result_code="SUCCESS",
-            started_at_ms=NOW_MS,
-            finished_at_ms=NOW_MS,
-        )
-        state = scene.table.events["e1"]
-        assert state.capacity is not None
-        scene.table.requests[winner.request_id] = winner
-        scene.table.events["e1"] = replace(state, capacity=replace(state.capacity, remaining=0))
+        await other.attempt(scene.candidates([winner]), NOW_MS)
 
     began_s = anyio.current_time()
     async with anyio.create_task_group() as tasks:
@@ -236,8 +243,8 @@ async def test_a_failed_condition_is_planned_again_immediately() -> None:
         outcomes = await scene.decide(scene.candidates([item]))
 
     assert results(outcomes) == {item.request_id: ("REJECTED", True)}
-    # Load 0.2 s, transaction cancelled 0.1 s, load again 0.2 s, write 0.2 s: and no backoff.
-    assert anyio.current_time() - began_s == pytest.approx(0.7, abs=0.01)
+    # Load, transaction cancelled, load again, write: 0.2 s each, and no backoff.
+    assert anyio.current_time() - began_s == pytest.approx(0.8)
     assert sample(scene.parts, "worker_transaction_conflicts_total") == 0
 
 
@@ -245,7 +252,7 @@ async def test_a_failed_condition_is_planned_again_immediately() -> None:
 async def test_conflicts_wait_are_counted_and_end_well() -> None:
     scene = Scene()
     items = scene.stored(3)
-    scene.table.faults["take_seats"] = [Fault.CONFLICT] * 3
+    scene.wire.faults[SEATS] = iter([CONFLICT] * 3)
     began_s = anyio.current_time()
 
     outcomes = await scene.decide(scene.candidates(items))
@@ -257,23 +264,23 @@ async def test_conflicts_wait_are_counted_and_end_well() -> None:
 
 
 @virtual_time
-@pytest.mark.parametrize("operation", ["load", "take_seats"])
+@pytest.mark.parametrize("operation", [LOAD, SEATS])
 async def test_rounds_are_bounded_and_what_is_left_goes_back(operation: str) -> None:
     scene = Scene()
     items = scene.stored(2)
-    scene.table.faults[operation] = [Fault.REFUSED] * 1_000
+    scene.wire.faults[operation] = repeat(THROTTLED)
     began_s = anyio.current_time()
 
     outcomes = await scene.decide(scene.candidates(items))
 
-    assert scene.table.asked["load"] == MAX_ROUNDS
+    assert scene.wire.asked[LOAD] == MAX_ROUNDS
     assert [u.candidate.request_id for u in outcomes.undecided] == [
         item.request_id for item in items
     ]
     assert "ThrottlingException" in outcomes.undecided[0].reason
     assert not outcomes.decided
     assert not outcomes.defective
-    assert scene.table.statuses() == {"QUEUED": 2}
+    assert scene.aws.statuses == {"QUEUED": 2}
     assert anyio.current_time() - began_s < 5
 
 
@@ -281,56 +288,56 @@ async def test_rounds_are_bounded_and_what_is_left_goes_back(operation: str) -> 
 async def test_a_statement_that_failed_is_decided_again_and_the_others_are_not() -> None:
     scene = Scene(seats=0)
     items = scene.stored(5)
-    scene.table.faults["write"] = [Fault.HALF]
+    scene.wire.entry_faults[WRITE] = iter(["ThrottlingError", None] * 2 + ["ThrottlingError"])
 
     outcomes = await scene.decide(scene.candidates(items))
 
     assert len(outcomes.decided) == 5
-    assert scene.table.statuses() == {"REJECTED": 5}
-    assert len(scene.writes()) == 5
+    assert scene.aws.statuses == {"REJECTED": 5}
+    assert len(scene.aws.decisions) == 5
 
 
 @virtual_time
 async def test_statements_that_took_effect_unanswered_are_found_by_reading() -> None:
     scene = Scene(seats=0)
     items = scene.stored(3)
-    scene.table.faults["write"] = [Fault.UNANSWERED]
+    scene.wire.faults[WRITE] = iter([Kind.UNANSWERED])
 
     outcomes = await scene.decide(scene.candidates(items))
 
     assert set(results(outcomes).values()) == {("REJECTED", True)}
-    assert scene.table.asked["write"] == 1
+    assert scene.wire.asked[WRITE] == 1
 
 
 @virtual_time
 async def test_one_event_s_trouble_does_not_hold_up_another_event() -> None:
     scene = Scene()
-    scene.table.create("e2", 5)
+    scene.aws.create("e2", 5)
     others = Requests("e2")
     quiet = others.request()
     (busy,) = scene.stored(1)
-    scene.table.requests[quiet.request_id] = quiet
+    scene.aws.store(quiet)
     # Both transactions run concurrently; the first to be asked for is e1's.
-    scene.table.faults["take_seats"] = [Fault.CONFLICT]
+    scene.wire.faults[SEATS] = iter([CONFLICT])
 
     outcomes = await scene.decide([*scene.candidates([busy]), others.candidate(quiet)])
 
     assert set(results(outcomes).values()) == {("SUCCEEDED", True)}
-    assert scene.writes()[0] == (quiet.request_id,)
+    assert scene.aws.decisions[0] == (quiet.request_id, Status.SUCCEEDED)
 
 
 @virtual_time
 async def test_one_event_s_transactions_of_a_worker_never_overlap() -> None:
     scene = Scene(seats=50)
     batches = [scene.candidates(scene.stored(3)) for _ in range(4)]
-    scene.table.takes_s = 1.0
+    scene.wire.each_way_s[SEATS] = 1.0
 
     async with anyio.create_task_group() as tasks:
         for batch in batches:
             tasks.start_soon(scene.decide, batch)
 
-    assert scene.table.most_transactions_under_way == 1
-    assert scene.table.seats_left("e1") == 38
+    assert scene.wire.most_under_way[SEATS] == 1
+    assert scene.aws.seats_left("e1") == 38
 
 
 @virtual_time
@@ -344,7 +351,7 @@ async def test_deliveries_of_one_request_are_decided_together() -> None:
 
     (decided,) = outcomes.decided
     assert decided.deliveries == twice.deliveries
-    assert scene.table.seats_left("e1") == 9
+    assert scene.aws.seats_left("e1") == 9
 
 
 @virtual_time
@@ -359,7 +366,7 @@ async def test_a_second_message_on_the_same_request_takes_no_second_seat() -> No
     assert [d.item.status for d in outcomes.decided] == [Status.SUCCEEDED, Status.SUCCEEDED]
     assert [d.by_this_worker for d in outcomes.decided] == [True, False]
     assert outcomes.decided[0].item == outcomes.decided[1].item
-    assert scene.table.seats_left("e1") == 9
+    assert scene.aws.seats_left("e1") == 9
 
 
 @virtual_time
@@ -373,20 +380,20 @@ async def test_a_message_without_a_request_is_defective_for_each_delivery() -> N
 
     assert [d.delivery for d in outcomes.defective] == list(both.deliveries)
     assert {d.defect.reason.value for d in outcomes.defective} == {"REQUEST_NOT_FOUND"}
-    assert scene.table.asked == {"load": 1}
+    assert scene.wire.asked == {LOAD: 1}
 
 
 @virtual_time
 async def test_what_waits_for_an_operator_is_put_off_without_trying() -> None:
     scene = Scene()
     items = scene.stored(1)
-    scene.table.events["e1"] = replace(scene.table.events["e1"], defect="capacityTotal is missing")
+    scene.aws.cloud.table.seed(statements.event_key("e1", keys.CAPACITY_SORT_KEY))
 
     outcomes = await scene.decide(scene.candidates(items))
 
     (undecided,) = outcomes.undecided
-    assert undecided.reason == "capacityTotal is missing"
-    assert scene.table.asked == {"load": 1}
+    assert undecided.reason == "attribute 'capacityTotal' is missing"
+    assert scene.wire.asked == {LOAD: 1}
 
 
 @virtual_time
@@ -394,13 +401,13 @@ async def test_a_try_from_the_dlq_that_fails_is_failed_for_good() -> None:
     scene = Scene()
     fresh, dead = scene.stored(2)
     batch = [*scene.candidates([fresh]), *scene.candidates([dead], from_dlq=True, attempt=6)]
-    scene.table.faults["take_seats"] = [Fault.REFUSED] * 1_000
+    scene.wire.faults[SEATS] = repeat(THROTTLED)
 
     outcomes = await scene.decide(batch)
 
     assert [u.candidate.request_id for u in outcomes.undecided] == [fresh.request_id]
     (decided,) = outcomes.decided
-    assert decided.item == scene.table.requests[dead.request_id]
+    assert decided.item == scene.aws.requests[dead.request_id]
     assert decided.item.status is Status.FAILED_FINAL
     assert decided.item.result_code == "FAILED_WORKER"
     assert decided.item.failure_class == "RETRYABLE"
@@ -408,41 +415,41 @@ async def test_a_try_from_the_dlq_that_fails_is_failed_for_good() -> None:
     assert decided.item.error_message is not None
     assert "ThrottlingException" in decided.item.error_message
     assert (decided.item.is_dlq, decided.item.attempt) == (True, 6)
-    assert scene.table.seats_left("e1") == 10
+    assert scene.aws.seats_left("e1") == 10
 
 
 @virtual_time
 async def test_last_words_that_cannot_be_written_are_put_off() -> None:
     scene = Scene()
     (dead,) = scene.stored(1)
-    scene.table.faults = {"take_seats": [Fault.REFUSED] * 1_000, "write": [Fault.REFUSED]}
+    scene.wire.faults = {SEATS: repeat(THROTTLED), WRITE: iter([THROTTLED])}
 
     outcomes = await scene.decide(scene.candidates([dead], from_dlq=True))
 
     assert not outcomes.decided
     assert [u.candidate.request_id for u in outcomes.undecided] == [dead.request_id]
-    assert scene.table.statuses() == {"QUEUED": 1}
+    assert scene.aws.statuses == {"QUEUED": 1}
 
 
 @virtual_time
 async def test_without_a_single_read_even_the_dlq_is_put_off() -> None:
     scene = Scene()
     (dead,) = scene.stored(1)
-    scene.table.faults["load"] = [Fault.REFUSED] * 1_000
+    scene.wire.faults[LOAD] = repeat(THROTTLED)
 
     outcomes = await scene.decide(scene.candidates([dead], from_dlq=True))
 
     assert len(outcomes.undecided) == 1
     # Each round's, and one more before the last word.
-    assert scene.table.asked == {"load": MAX_ROUNDS + 1}
+    assert scene.wire.asked == {LOAD: MAX_ROUNDS + 1}
 
 
 @virtual_time
-@pytest.mark.parametrize("operation", ["load", "take_seats", "write"])
+@pytest.mark.parametrize("operation", [LOAD, SEATS, WRITE])
 async def test_an_error_that_only_an_operator_can_resolve_ends_it(operation: str) -> None:
-    scene = Scene(seats=0 if operation == "write" else 1)
+    scene = Scene(seats=0 if operation == WRITE else 1)
     items = scene.stored(1)
-    scene.table.faults[operation] = [Fatal("dynamodb", operation, "AccessDeniedException", "no")]
+    scene.wire.faults[operation] = iter([DENIED])
 
     with pytest.raises(Fatal):
         await scene.decide(scene.candidates(items))
@@ -452,7 +459,7 @@ async def test_an_error_that_only_an_operator_can_resolve_ends_it(operation: str
 async def test_one_statement_without_permission_ends_it_too() -> None:
     scene = Scene(seats=0)
     items = scene.stored(1)
-    scene.table.denied = {items[0].request_id}
+    scene.wire.entry_faults[WRITE] = iter(["AccessDenied"])
 
     with pytest.raises(Fatal):
         await scene.decide(scene.candidates(items))
@@ -462,11 +469,9 @@ async def test_one_statement_without_permission_ends_it_too() -> None:
 async def test_a_refusal_of_the_whole_call_is_not_taken_for_a_decision() -> None:
     scene = Scene()
     items = scene.stored(1)
-    scene.table.faults["take_seats"] = [
-        Rejected("dynamodb", "TransactWriteItems", "ValidationException", "no")
-    ]
+    scene.wire.faults[SEATS] = iter([INVALID])
 
     with pytest.raises(Rejected):
         await scene.committer.attempt(scene.candidates(items), NOW_MS)
 
-    assert scene.table.statuses() == {"QUEUED": 1}
+    assert scene.aws.statuses == {"QUEUED": 1}

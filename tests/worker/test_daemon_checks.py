@@ -16,33 +16,28 @@ import structlog
 from aws.bus import Bus
 from aws.client import Connection
 from aws.errors import Fatal, Transient
-from aws.queue import Delivery, Queue
+from aws.queue import Queue
 from aws.sdk import opener
 from aws.table import Table
 from local.emulator.stack import StackOutputs
 from runtime import program
 from runtime.stop import ExitCode, Stop
-from tests.aws.fake_bus import FakeBus
+from simulation.settings import QUEUE
+from tests.aws.model import Aws
 from tests.aws.scripted import ScriptedClient
+from tests.aws.wire import DENIED
 from tests.virtual_time import virtual_time
-from tests.worker.fakes import (
-    FakeQueue,
-    FakeTable,
-    Requests,
-    parts_of,
-    sample,
-    settings_of,
-)
+from tests.worker.parts import Requests, parts_of, sample, settings_of
 from worker import assembly, daemon
 from worker.parts import Parts, Poller
 
-QUEUE = {
+A_QUEUE = {
     "Attributes": {
         "QueueArn": "arn:q",
         "RedrivePolicy": '{"deadLetterTargetArn":"arn:dlq","maxReceiveCount":5}',
     }
 }
-TABLE = {"Table": {"GlobalSecondaryIndexes": [{"IndexName": n} for n in ("GSI1", "GSI2")]}}
+A_TABLE = {"Table": {"GlobalSecondaryIndexes": [{"IndexName": n} for n in ("GSI1", "GSI2")]}}
 
 NOT_FOUND = "failed with ResourceNotFoundException: there is none"
 
@@ -61,7 +56,10 @@ def missing(service: str, operation: str) -> Fatal:
 
 
 async def check(
-    queue: Any = QUEUE, dlq: Any = QUEUE, table: Any = TABLE, bus: Any = None
+    queue: Any = A_QUEUE,
+    dlq: Any = A_QUEUE,
+    table: Any = A_TABLE,
+    bus: Any = None,
 ) -> int | None:
     """Check resources that answer this way; returns the main queue's maxReceiveCount."""
     description = await assembly.check_all(
@@ -178,26 +176,23 @@ async def test_a_stop_while_it_starts_ends_the_checks_immediately() -> None:
 
 @dataclass(slots=True)
 class Running:
-    """A worker over stand-ins."""
+    """A worker on the model of AWS."""
 
+    aws: Aws
     parts: Parts
-    queue: FakeQueue
-    table: FakeTable
-    bus: FakeBus
-    requests: Requests
 
-    def deliveries(self, count: int) -> list[Delivery]:
-        """Deliveries of stored requests."""
-        items = [self.requests.request() for _ in range(count)]
-        self.table.requests |= {item.request_id: item for item in items}
-        return [self.requests.delivery(item) for item in items]
+    def send(self, count: int) -> None:
+        """Store requests and put their messages into the queue."""
+        made = Requests()
+        items = [made.request() for _ in range(count)]
+        self.aws.store(*items)
+        self.aws.put(*(made.delivery(item).body for item in items))
 
 
 def running(**settings: Any) -> Running:
-    queue, table, bus = FakeQueue(), FakeTable(), FakeBus()
-    table.create("e1", 10)
-    parts = parts_of(queue=queue, dlq=FakeQueue(is_dlq=True), table=table, bus=bus, **settings)
-    return Running(parts, queue, table, bus, Requests())
+    aws = Aws()
+    aws.create("e1", 10)
+    return Running(aws, parts_of(aws, **settings))
 
 
 async def supervise(here: Running, stop_after_s: float) -> ExitCode:
@@ -217,63 +212,63 @@ async def supervise(here: Running, stop_after_s: float) -> ExitCode:
 @virtual_time
 async def test_a_worker_that_drained_ends_with_0() -> None:
     here = running(receive_wait_s=1)
-    here.queue.receives = [here.deliveries(5)]
+    here.send(5)
 
     assert await supervise(here, stop_after_s=10) is ExitCode.DRAINED
-    assert len(here.queue.deleted) == 5
-    assert here.table.statuses() == {"SUCCEEDED": 5}
-    assert len(here.bus.details) == 5
+    here.aws.check()
+    assert len(here.aws.deletes[QUEUE]) == 5
+    assert here.aws.statuses == {"SUCCEEDED": 5}
+    assert len(here.aws.events) == 5
     assert sample(here.parts, "worker_in_flight_messages") == 0
 
 
 @virtual_time
 async def test_messages_received_and_stopped_before_their_batch_go_back_immediately() -> None:
     here = running(receive_wait_s=1, batch_linger_ms=10_000)
-    here.queue.receives = [here.deliveries(5)]
+    here.send(5)
 
     assert await supervise(here, stop_after_s=0.5) is ExitCode.DRAINED
-    assert [change.timeout_s for change in here.queue.visibility] == [0] * 5
-    assert here.table.statuses() == {"QUEUED": 5}
+    assert [timeout_s for _, timeout_s in here.aws.hides[QUEUE]] == [0] * 5
+    assert here.aws.statuses == {"QUEUED": 5}
 
 
 @virtual_time
 async def test_a_drain_cut_off_by_its_deadline_hands_back_what_is_left_and_ends_with_1() -> None:
     here = running(receive_wait_s=1, shutdown_timeout_s=20)
-    here.table.takes_s = 3_600
-    deliveries = here.deliveries(23)
-    here.queue.receives = [deliveries[:10], deliveries[10:20], deliveries[20:]]
+    here.aws.wire.each_way_s["BatchGetItem"] = 3_600
+    here.send(23)
     began_s = anyio.current_time()
 
     assert await supervise(here, stop_after_s=10) is ExitCode.DEADLINE
     assert anyio.current_time() - began_s <= 30
-    handed_back = [c.receipt_handle for c in here.queue.visibility if c.timeout_s == 0]
-    assert sorted(handed_back) == sorted(d.receipt_handle for d in deliveries)
+    handed_back = {receipt for receipt, timeout_s in here.aws.hides[QUEUE] if timeout_s == 0}
+    assert len(handed_back) == 23
     assert here.parts.state.tally.returned == 23
-    assert here.queue.deleted == []
+    assert here.aws.deletes[QUEUE] == []
 
 
 @virtual_time
 async def test_a_long_batch_is_leased_until_it_is_settled() -> None:
     here = running(receive_wait_s=1, visibility_timeout_s=30, shutdown_timeout_s=120)
-    here.table.takes_s = 20
-    here.queue.receives = [here.deliveries(2)]
+    here.aws.wire.each_way_s = {"BatchGetItem": 20, "TransactWriteItems": 20}
+    here.send(2)
 
     assert await supervise(here, stop_after_s=10) is ExitCode.DRAINED
     # Extended while it drains, too.
-    assert len(here.queue.visibility) >= 4
-    assert {change.timeout_s for change in here.queue.visibility} == {30}
-    assert len(here.queue.deleted) == 2
+    assert len(here.aws.hides[QUEUE]) >= 4
+    assert {timeout_s for _, timeout_s in here.aws.hides[QUEUE]} == {30}
+    assert len(here.aws.deletes[QUEUE]) == 2
 
 
 @virtual_time
 async def test_what_only_an_operator_can_fix_ends_the_worker() -> None:
     here = running(receive_wait_s=1)
-    here.queue.receives = [Fatal("sqs", "ReceiveMessage", "AccessDenied", "no")]
+    here.aws.wire.faults["ReceiveMessage"] = iter([DENIED])
 
     assert await daemon.supervise(here.parts) is ExitCode.CANNOT_RUN
 
     assert here.parts.state.failure is not None
-    assert here.parts.state.failure.code == "AccessDenied"
+    assert here.parts.state.failure.code == "AccessDeniedException"
 
 
 def test_a_taken_port_ends_the_worker() -> None:
@@ -301,7 +296,7 @@ def get(url: str) -> tuple[int, str]:
 @virtual_time
 async def test_a_poll_that_never_ends_fails_the_health_check() -> None:
     here = running(receive_wait_s=1, shutdown_timeout_s=20)
-    here.queue.receives, here.queue.receives_take_s = [[]], 3_600
+    here.aws.wire.each_way_s["ReceiveMessage"] = 3_600
     with structlog.testing.capture_logs() as logged:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(daemon.supervise, here.parts)

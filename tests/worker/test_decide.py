@@ -9,7 +9,8 @@ from aws.table import EventState, Loaded
 from schema.items import Capacity, EventConfig, RequestItem
 from schema.message import DefectReason, ParticipationMessage
 from schema.states import EventType, Status
-from tests.worker.fakes import NOW_MS, Requests
+from tests.aws.model import NOW_MS
+from tests.worker.parts import Requests
 from worker import decide
 from worker.decide import Candidate, Plan, Reading, Step
 

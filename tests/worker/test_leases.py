@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from aws.errors import Rejected, Transient
 from aws.queue import Delivery, VisibilityChange
 from tests.virtual_time import virtual_time
-from tests.worker.fakes import Requests
+from tests.worker.parts import Requests
 from worker.leases import Leases
 from worker.metrics import WorkerMetrics
 

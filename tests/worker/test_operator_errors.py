@@ -3,12 +3,14 @@
 import anyio
 import pytest
 
-from aws.table import EventState
-from schema import events
+from aws import statements
+from schema import events, keys
 from schema.states import Status
+from tests.aws.model import NOW_MS, Aws
 from tests.faults.actions import Answer, Delay, Fault, Hang
 from tests.faults.proxy import FaultProxy
-from tests.worker import fakes
+from tests.virtual_time import virtual_time
+from tests.worker.parts import Requests, parts_of
 from tests.worker.support import World, figure, request, until
 from worker import retry
 from worker.commit import Committer
@@ -67,34 +69,33 @@ async def test_no_queue_starves_when_places_are_few(world: World, proxy: FaultPr
         await until(both_are_polled, timeout_s=10)
 
 
+@virtual_time
 async def test_what_an_older_try_left_on_the_item_does_not_colour_the_event() -> None:
-    table = fakes.FakeTable()
-    table.create("e1", 5)
-    made = fakes.Requests()
+    aws, made = Aws(), Requests()
+    aws.create("e1", 5)
     item = made.request(
         status=Status.PROCESSING, failure_class="RETRYABLE", error_code="OLD", error_message="x"
     )
-    table.requests[item.request_id] = item
-    committer = Committer(fakes.parts_of(table=table))
+    aws.store(item)
 
-    outcomes = await retry.decide_batch(committer, [made.candidate(item)], fakes.NOW_MS)
+    committer = Committer(parts_of(aws))
+    outcomes = await retry.decide_batch(committer, [made.candidate(item)], NOW_MS)
 
     first = events.participation_processed(outcomes.decided[0].item, env="dev")
-    again = events.participation_processed(table.requests[item.request_id], env="dev")
+    again = events.participation_processed(aws.requests[item.request_id], env="dev")
     assert first == again
     assert first.failure.errorCode is None
 
 
+@virtual_time
 async def test_the_dlq_has_the_last_word_on_an_event_that_cannot_be_read() -> None:
-    table = fakes.FakeTable()
-    table.events["e1"] = EventState(defect="capacityTotal is not a number")
-    made = fakes.Requests()
+    aws, made = Aws(), Requests()
+    aws.cloud.table.seed(statements.event_key("e1", keys.CAPACITY_SORT_KEY))
     item = made.request()
-    table.requests[item.request_id] = item
-    committer = Committer(fakes.parts_of(table=table))
+    aws.store(item)
 
     candidates = [made.candidate(item, from_dlq=True)]
-    outcomes = await retry.decide_batch(committer, candidates, fakes.NOW_MS)
+    outcomes = await retry.decide_batch(Committer(parts_of(aws)), candidates, NOW_MS)
 
     (decided,) = outcomes.decided
     assert (decided.item.result_code, decided.item.error_code) == (

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 from typing import Any
 
 import anyio
@@ -10,13 +11,15 @@ import structlog
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from aws.errors import Fatal, Rejected
+from aws.errors import Fatal
 from aws.queue import Delivery
 from schema.message import DefectReason
 from schema.states import Status
 from tests import virtual_time as clock
+from tests.aws.model import NOW_MS, Aws
+from tests.aws.wire import INVALID, THROTTLED
 from tests.virtual_time import virtual_time
-from tests.worker.fakes import NOW_MS, Clock, FakeTable, Fault, Requests, parts_of, sample
+from tests.worker.parts import Requests, parts_of, sample
 from worker.commit import Committer
 from worker.decide import Candidate
 from worker.inbox import Inbox
@@ -427,15 +430,15 @@ async def test_what_only_an_operator_can_resolve_ends_the_processors(*, grouped:
 
 @virtual_time
 async def test_times_begin_with_the_processing_and_delays_are_observed_of_own_decisions() -> None:
-    table = FakeTable()
-    table.create("e1", 10)
-    parts = parts_of(table=table, clock=Clock(now_ms=NOW_MS, step_ms=0))
+    aws = Aws()
+    aws.create("e1", 10)
+    parts = parts_of(aws)
     requests = Requests()
     fresh = requests.request(queued_at_ms=NOW_MS - 4_000)
     done = requests.request(
         status=Status.REJECTED, result_code="X", started_at_ms=1, finished_at_ms=1
     )
-    table.requests |= {item.request_id: item for item in (fresh, done)}
+    aws.store(fresh, done)
     processing = Processing(parts, Committer(parts), RecordingSettler(), 1)
 
     result = await processing.process([requests.delivery(item) for item in (fresh, done)])
@@ -444,7 +447,7 @@ async def test_times_begin_with_the_processing_and_delays_are_observed_of_own_de
         fresh.request_id: True,
         done.request_id: False,
     }
-    assert table.requests[fresh.request_id].started_at_ms == NOW_MS
+    assert aws.requests[fresh.request_id].started_at_ms == NOW_MS
     assert sample(parts, "worker_queue_delay_seconds_count") == 1
     assert sample(parts, "worker_queue_delay_seconds_sum") == 4
     assert sample(parts, "worker_e2e_delay_seconds_sum") == 4
@@ -455,12 +458,12 @@ async def test_times_begin_with_the_processing_and_delays_are_observed_of_own_de
 
 @virtual_time
 async def test_a_clock_correction_is_counted_with_its_size() -> None:
-    table = FakeTable()
-    table.create("e1", 10)
-    parts = parts_of(table=table)
+    aws = Aws()
+    aws.create("e1", 10)
+    parts = parts_of(aws)
     requests = Requests()
     item = requests.request(queued_at_ms=NOW_MS + 250)
-    table.requests[item.request_id] = item
+    aws.store(item)
     processing = Processing(parts, Committer(parts), RecordingSettler(), 1)
 
     await processing.process([requests.delivery(item)])
@@ -472,9 +475,9 @@ async def test_a_clock_correction_is_counted_with_its_size() -> None:
 
 @virtual_time
 async def test_a_table_that_is_down_leaves_everybody_undecided_and_ends_nothing() -> None:
-    table = FakeTable()
-    table.faults["load"] = [Fault.REFUSED] * 100
-    parts = parts_of(table=table)
+    aws = Aws()
+    aws.wire.faults["BatchGetItem"] = repeat(THROTTLED)
+    parts = parts_of(aws)
     requests = Requests()
     deliveries = [requests.delivery(requests.request()) for _ in range(3)]
     processing = Processing(parts, Committer(parts), RecordingSettler(), 1)
@@ -484,19 +487,18 @@ async def test_a_table_that_is_down_leaves_everybody_undecided_and_ends_nothing(
     assert [entry.candidate.deliveries for entry in result.undecided] == [(d,) for d in deliveries]
 
 
+@virtual_time
 async def test_the_dlq_has_the_last_word_on_a_request_that_dynamodb_refuses() -> None:
-    table = FakeTable()
-    table.create("e1", 3)
-    made = Requests()
+    aws, made = Aws(), Requests()
+    aws.create("e1", 3)
     item = made.request()
-    table.requests[item.request_id] = item
-    refused = Rejected("dynamodb", "TransactWriteItems", "ValidationException", "no")
-    table.faults["take_seats"] = [refused] * 20
-    parts = parts_of(table=table)
+    aws.store(item)
+    aws.wire.faults["TransactWriteItems"] = repeat(INVALID)
+    parts = parts_of(aws)
     processing = Processing(parts, Committer(parts), RecordingSettler(), 1)
 
     result = await processing.process([made.delivery(item, from_dlq=True)])
 
     (decided,) = result.decided
     assert decided.item.status is Status.FAILED_FINAL
-    assert table.requests[item.request_id] == decided.item
+    assert aws.requests[item.request_id] == decided.item
