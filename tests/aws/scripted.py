@@ -1,4 +1,8 @@
-"""A client in memory: it answers as a test says, and remembers its calls."""
+"""A client in memory: it answers as a test says, and remembers its calls.
+
+It is for what the model of AWS (`tests/aws/model.py`) never answers: documents with parts missing,
+descriptions of resources that are not as they should be.
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager

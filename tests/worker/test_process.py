@@ -48,7 +48,7 @@ class RecordingSettler(Settler):
 
 
 class FakeCommitter(Committer):
-    """Decides everybody, each candidate as its request stands in a table of its own."""
+    """Decides everybody: how deliveries become batches does not depend on what is decided."""
 
     def __init__(self, parts: Parts, deciding: Deciding | None = None) -> None:
         super().__init__(parts)
