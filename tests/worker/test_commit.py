@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import repeat
+from itertools import chain, repeat
 from random import Random
 
 import anyio
@@ -429,6 +429,18 @@ async def test_last_words_that_cannot_be_written_are_put_off() -> None:
     assert not outcomes.decided
     assert [u.candidate.request_id for u in outcomes.undecided] == [dead.request_id]
     assert scene.aws.statuses == {"QUEUED": 1}
+
+
+@virtual_time
+async def test_last_words_are_not_for_what_the_last_try_decided_unanswered() -> None:
+    scene = Scene()
+    (dead,) = scene.stored(1)
+    scene.wire.faults[SEATS] = chain([THROTTLED] * (2 * MAX_ROUNDS - 1), [Kind.UNANSWERED])
+
+    outcomes = await scene.decide(scene.candidates([dead], from_dlq=True))
+
+    assert [u.candidate.request_id for u in outcomes.undecided] == [dead.request_id]
+    assert scene.aws.statuses == {"SUCCEEDED": 1}
 
 
 @virtual_time
