@@ -102,6 +102,8 @@ class Crowd:
         self._try(_Click(user_id, event_id, self._load.retries, self._world.loop.time()))
 
     def _try(self, click: _Click) -> None:
+        if click.is_settled:
+            return  # a late answer was good
         answered = False
 
         def respond(answer: Answer) -> None:
