@@ -52,12 +52,9 @@ class NodeFaults:
 
     def _stop(self, fault: Stop) -> None:
         node = self._nodes[fault.node]
-        life = node.stop()
-        if life is None:
-            return
-        self._at(self._limit_s, self._check_ended, life)
-        if fault.restart_after_s is not None:
-            self._at(self._limit_s + fault.restart_after_s, node.start_unless_alive)
+        life = node.stop(fault.restart_after_s)
+        if life is not None:
+            self._at(self._limit_s, self._check_ended, life)
 
     def _skew(self, fault: Skew) -> None:
         self._nodes[fault.node].offset_ms = fault.offset_ms

@@ -66,6 +66,8 @@ class Life:
     ended: anyio.Event = field(default_factory=anyio.Event)
     exit_code: ExitCode | None = None
     stopped_at_s: float | None = None
+    restart_after_s: float | None = None
+    """How long after a stop it is replaced; None: it is not."""
     was_paused: bool = False
     parts: Parts | None = None
 
@@ -97,11 +99,12 @@ class Node(ABC):
         self._world.trace.note(name, "starts")
         context.run(self._world.tasks.start_soon, self._live, life)
 
-    def stop(self) -> Life | None:
-        """Send SIGTERM; returns the life that will end."""
+    def stop(self, restart_after_s: float | None = None) -> Life | None:
+        """Send SIGTERM; returns the life that will end, and then may be replaced."""
         life = self.life
         if life is not None and life.stopped_at_s is None:
             life.stopped_at_s = self._world.loop.time()
+            life.restart_after_s = restart_after_s
             self._world.trace.note(life.name, "is asked to stop")
             life.context.run(self._world.loop.call_soon, life.stop.request)
         return life
@@ -147,8 +150,9 @@ class Node(ABC):
         self._gone(life)
         if life.exit_code is ExitCode.DRAINED:
             self._world.drained(life.name)
-        if life.stopped_at_s is None:
-            self._world.loop.call_in_the_world(_RESTART_S, self.start_unless_alive)
+        restart_s = _RESTART_S if life.stopped_at_s is None else life.restart_after_s
+        if restart_s is not None:
+            self._world.loop.call_in_the_world(restart_s, self.start_unless_alive)
 
     def start_unless_alive(self) -> None:
         """Start a new process where none runs."""
