@@ -9,10 +9,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test simulate lint format bench bench-full lock clean
+.PHONY: help setup demo up test simulate simulate-mutants lint format bench bench-full lock clean
 
 help:  ## list the commands
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
 
 $(READY): requirements-dev.lock pyproject.toml
 	@python= bare=; for name in $(PYTHON); do \
@@ -44,6 +44,9 @@ test: $(READY)  ## run all tests, several at a time (ARGS="-k name" for some, on
 
 simulate: $(READY)  ## ten thousand random runs of the pipeline on a model of AWS (ARGS="--runs 200")
 	$(BIN)/participation simulate random --seed 0 --runs 10000 $(ARGS)
+
+simulate-mutants: $(READY)  ## prove that the simulation can fail: each mutation of the product on 200 seeds
+	@$(BIN)/python -m tests.simulation.mutants $(ARGS)
 
 lint: $(READY)  ## format check, lint, types, import contract, templates
 	$(BIN)/ruff format --check .
