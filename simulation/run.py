@@ -33,7 +33,8 @@ from simulation.trace import Trace
 
 _LOOK_EVERY_S: Final = 1.0
 _LOST_CALLS_END_S: Final = 35.0
-"""A lost call keeps its caller waiting so long: 20 s of a long poll, and the client's timeout."""
+"""So long a lost call keeps its caller waiting, or a poll takes messages for a caller that is gone:
+20 s of a long poll, and the client's timeout."""
 _STARTS_WITHIN_S: Final = 1.0
 _SHOWN_STEPS: Final = 40
 _COLLECT_AFTER_ANSWERS: Final = 50_000
@@ -144,11 +145,10 @@ class _Run:
         await anyio.sleep(_STARTS_WITHIN_S)
         self._crowd.begin()
         await self._crowd.done.wait()
-        await anyio.sleep(max(0.0, self._scenario.faults_end_s - self._now_s()))
-        await self._until_quiet()
-        await self._redrive()
         if (ends_s := self._scenario.faults_end_s) > 0:
             await anyio.sleep(max(0.0, ends_s + _LOST_CALLS_END_S - self._now_s()))
+        await self._until_quiet()
+        await self._redrive()
         await self._drain()
         self._checks.in_the_end(self._crowd.accepted)
         self.over.set()
@@ -196,7 +196,7 @@ class _Run:
 
     def _is_well(self, name: str) -> bool:
         node = self._nodes.get(name.rpartition(".")[0])
-        return node is not None and node.is_alive(name)
+        return node is not None and node.is_well(name)
 
     def _crashed(self, name: str, error: BaseException) -> None:
         self._checks.verdict.broken("crash", f"{name} crashed: {error!r}", name)
@@ -243,16 +243,20 @@ class _Run:
         return f"{undelivered} events have not reached the lake" if undelivered else None
 
     async def _redrive(self) -> None:
-        """Bring back what SQS moved to the dead-letter queue, as an operator would."""
-        if not self._cloud.queue(DEAD_LETTER_QUEUE).waiting:
-            return
+        """Bring back what SQS moved to the dead-letter queue, as often as an operator has to.
+
+        A redrive leaves what others hold, and ends early where SQS shows a message twice.
+        """
         client = ModelClient("sqs", direct(self._cloud, OPERATOR))
         main, dlq = Queue(client, queue_url(QUEUE)), Queue(client, queue_url(DEAD_LETTER_QUEUE))
-        at_ms = self._cloud.account.clock.epoch_ms()
-        selection = Selection(reason=dead_letters.RETRIES_EXHAUSTED, sent_before_ms=at_ms)
-        done = await dead_letters.redrive(main, dlq, selection, at_ms)
-        self._redriven += done.moved
-        await self._until_quiet()
+        deadline_s = self._now_s() + self._scenario.settles_in_s
+        while self._checks.messages.dead_letters and self._now_s() < deadline_s:
+            at_ms = self._cloud.account.clock.epoch_ms()
+            selection = Selection(reason=dead_letters.RETRIES_EXHAUSTED, sent_before_ms=at_ms)
+            done = await dead_letters.redrive(main, dlq, selection, at_ms)
+            self._redriven += done.moved
+            await anyio.sleep(_LOOK_EVERY_S)
+            await self._until_quiet()
 
     async def _drain(self) -> None:
         """Stop every node: each must end in time."""

@@ -74,8 +74,12 @@ class MessageChecks:
         self._leases: dict[int, _Lease] = {}
         self._in_flight: Counter[str] = Counter()
         self._drained: set[str] = set()
+        self._dead: set[str] = set()
+        """Requests of which a message was received as a dead letter, or after a redrive."""
         self._copied: set[str] = set()
         """The messages of which a copy was sent to the dead-letter queue."""
+        self.dead_letters: set[int] = set()
+        """The messages that SQS moved to the dead-letter queue and nobody has deleted yet."""
         self.dead_lettered = 0
         self.quarantined = 0
 
@@ -105,6 +109,8 @@ class MessageChecks:
                 self._broken("leases", text, f"message {number} ")
         from_dlq = queue != self._queue or bool(_attribute(message, names.REDRIVEN_AT_ATTRIBUTE))
         self._leases[number] = _Lease(caller, message, from_dlq)
+        if from_dlq:
+            self._dead.add(self._request_of[number] or "")
         self._in_flight[caller] += 1
         too_many = self._in_flight[caller] > self._in_flight_limit
         if too_many and self._rules.receives_arrive and caller != OPERATOR:
@@ -167,17 +173,20 @@ class MessageChecks:
 
     def comes_by_dlq(self, caller: str, request_id: str) -> bool:
         """Whether all messages on a request that a node holds have been dead letters."""
+        if request_id not in self._dead or not self._rules.leases_hold:
+            return False
         held = [
             lease.from_dlq
             for number, lease in self._leases.items()
             if lease.node == caller and self._request_of[number] == request_id
         ]
-        return self._rules.leases_hold and bool(held) and all(held)
+        return bool(held) and all(held) and self._is_well(caller)
 
     def deleted(self, caller: str, queue: str, message: Message) -> None:
         """Check that what is acknowledged is decided, stored and published."""
         number = message.number
         self._trace.note(caller, f"message {number} deleted from {queue}")
+        self.dead_letters.discard(number)
         lease = self._leases.pop(number, None)
         if lease is not None and lease.counts:
             self._in_flight[lease.node] -= 1
@@ -207,6 +216,7 @@ class MessageChecks:
         lease = self._leases.pop(message.number, None)
         if lease is not None and lease.counts:
             self._in_flight[lease.node] -= 1
+        self.dead_letters.add(message.number)
         self.dead_lettered += 1
         self._trace.note("sqs", f"message {message.number} moved from {source} to {target}")
 
