@@ -125,10 +125,12 @@ class Node(ABC):
             life.was_paused = True
             self._world.loop.call_in_the_world(seconds, life.processor.resume)
 
-    def is_alive(self, name: str) -> bool:
-        """Whether the process of this name still runs and was not asked to stop."""
+    def is_well(self, name: str) -> bool:
+        """Whether the process of this name runs, and was neither asked to stop nor ever paused."""
         life = self.life
-        return life is not None and life.name == name and life.stopped_at_s is None
+        if life is None or life.name != name:
+            return False
+        return life.stopped_at_s is None and not life.was_paused
 
     def epoch_ms(self) -> int:
         """The node's own clock, which may be wrong."""

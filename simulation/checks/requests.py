@@ -142,6 +142,8 @@ class RequestChecks:
 
     def _check_order(self, now: RequestItem) -> None:
         """Within a batch, seats go by queuedAt, then by request id (domain §4)."""
+        if (now.started_at_ms or 0) <= (now.queued_at_ms or 0):
+            return  # corrected: it does not show when the batch was begun
         batch = now.worker_id, now.event_id, now.started_at_ms, now.finished_at_ms
         turn = now.queued_at_ms or 0, now.request_id
         if now.status is Status.SUCCEEDED:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from config.settings import WorkerSettings
-from simulation.scenario import Kind, Noise, Outage, Pause, Scenario, Service
+from simulation.scenario import Kind, Noise, Outage, Scenario, Service
 from simulation.trace import Trace
 
 
@@ -35,7 +35,6 @@ class Rules:
     def of(cls, scenario: Scenario, settings: WorkerSettings) -> "Rules":
         """What can be asked of a scenario, and of workers with these settings."""
         troubled = {fault.service for fault in scenario.faults if isinstance(fault, Noise | Outage)}
-        pauses = any(isinstance(fault, Pause) for fault in scenario.faults)
         receives_arrive = all(
             isinstance(fault, Noise) and fault.kind is Kind.ENTRIES
             for fault in scenario.faults
@@ -44,10 +43,8 @@ class Rules:
         return cls(
             receives_arrive=receives_arrive,
             # A hand-back as long as a lease would look like one.
-            leases_hold=settings.retry_backoff_max_s < settings.visibility_timeout_s
-            and not pauses
-            and receives_arrive
-            and scenario.duplicate_delivery == 0.0,
+            leases_hold=receives_arrive
+            and settings.retry_backoff_max_s < settings.visibility_timeout_s,
             commits_are_answered=Service.DYNAMODB not in troubled
             and not scenario.limits.has_dynamodb_units,
             batches_are_known=settings.processors == 1 and settings.dlq_pollers == 0,

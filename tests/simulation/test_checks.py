@@ -21,7 +21,6 @@ from simulation.scenario import (
     Load,
     Noise,
     Outage,
-    Pause,
     Scenario,
     Service,
 )
@@ -428,7 +427,7 @@ LOST_CALLS = Noise(service=Service.SQS, kind=Kind.LOST, probability=0.1)
 FAILED_ENTRIES = Noise(service=Service.SQS, kind=Kind.ENTRIES, probability=0.1)
 EXCUSED: tuple[tuple[Callable[[Hand], None], tuple[Fault, ...], dict[str, Any]], ...] = (
     (received_while_another_works_on_it, (LOST_CALLS,), {}),
-    (received_while_another_works_on_it, (Pause(node="worker-1", at_s=1, for_s=9),), {}),
+    (received_while_another_works_on_it, (), {"visibility_timeout_s": 3}),
     (more_than_the_credits, (LOST_CALLS,), {}),
     (hidden_after_the_drain, (Outage(service=Service.SQS, from_s=0, until_s=1),), {}),
     (received_after_the_drain, (LOST_CALLS,), {}),
@@ -449,6 +448,17 @@ def test_a_fault_excuses_what_it_explains(
     assert hand.rule is None
 
 
+def test_corrected_times_do_not_show_which_requests_were_one_batch() -> None:
+    hand = Hand()
+    hand.seats(0)
+    for user in ("u1", "u2"):
+        hand.begin(user)
+    first, second = sorted(("u1", "u2"), key=lambda user: keys.request_id(EVENT, user))
+    hand.write(decided(second, started_at_ms=SENT_MS, finished_at_ms=SENT_MS))
+    hand.write(decided(first, wins=False, started_at_ms=SENT_MS, finished_at_ms=SENT_MS))
+    assert hand.rule is None
+
+
 def test_only_the_first_violation_counts_and_it_is_announced() -> None:
     hand = Hand()
     announced: list[str | None] = []
@@ -458,7 +468,7 @@ def test_only_the_first_violation_counts_and_it_is_announced() -> None:
     assert announced == ["seats"]
 
 
-def test_a_dead_process_holds_no_lease() -> None:
+def test_a_process_that_is_not_well_may_lose_its_leases() -> None:
     hand = Hand()
     message = hand.begin()
     hand.well.remove(WORKER)
@@ -490,9 +500,11 @@ def test_an_operator_may_delete_what_it_has_redriven() -> None:
     hand = Hand()
     message = hand.begin()
     hand.checks.moved(QUEUE, DEAD_LETTER_QUEUE, message)
+    assert hand.checks.messages.dead_letters == {message.number}
     hand.receive(message, OPERATOR, DEAD_LETTER_QUEUE)
     hand.delete(message, OPERATOR, DEAD_LETTER_QUEUE)
     assert hand.rule is None
+    assert hand.checks.messages.dead_letters == set()
     assert hand.checks.messages.dead_lettered == 1
 
 

@@ -134,7 +134,6 @@ async def test_a_process_that_is_asked_to_stop_drains_and_is_not_replaced() -> N
         await anyio.sleep(0.5)
         life = node.stop()
         assert life is not None
-        assert not node.is_alive(life.name)
         await anyio.sleep(20)
         assert life.exit_code is ExitCode.DRAINED
         assert place.drained == ["node-1.1"]
@@ -182,8 +181,23 @@ async def test_a_paused_process_stands_still_and_is_alive() -> None:
         node.pause(3.0)
         await anyio.sleep(3.5)
         assert node.beats == [("node-1.1", 0.0), ("node-1.1", 3.5)]
-        assert node.is_alive("node-1.1")
-        assert node.lives[0].was_paused
+        assert node.life is not None
+        assert node.life.was_paused
+
+
+@virtual_time
+async def test_a_process_is_well_until_it_is_paused_asked_to_stop_or_killed() -> None:
+    async with here() as place:
+        node = place.beating()
+        for harm in (lambda: node.pause(0.5), node.stop, node.kill):
+            node.start()
+            name = node.lives[-1].name
+            await anyio.sleep(0.1)
+            assert node.is_well(name)
+            assert not node.is_well("another")
+            harm()
+            assert not node.is_well(name)
+            node.kill()
 
 
 @virtual_time
