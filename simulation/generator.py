@@ -59,7 +59,7 @@ def draw(seed: int) -> Scenario:
         region="ap-northeast-2",
         latencies=_latencies(random),
         faults=tuple(fault for some in chosen for fault in some(random, nodes)),
-        max_receive_count=random.choice((2, 5, 5, 20)),
+        max_receive_count=random.choice((1, 2, 5, 20)),
         duplicate_delivery=random.choice((0.0, 0.0, 0.05, 0.3)),
         unordered=_happens(random, 0.5),
         settles_in_s=600.0,
@@ -175,8 +175,9 @@ def _outages(random: Random, nodes: list[str]) -> list[Fault]:
     return [one() for _ in range(random.randint(1, 2))]
 
 
-def _events_away_for_good(_random: Random, _nodes: list[str]) -> list[Fault]:
-    return [Outage(service=Service.EVENTS, from_s=0.5, until_s=float("inf"))]
+def _bus_away(random: Random, _nodes: list[str]) -> list[Fault]:
+    kind = random.choice((Kind.FAILED, Kind.LOST))
+    return [Outage(service=Service.EVENTS, from_s=0.5, until_s=_FAULTS_END_S, kind=kind)]
 
 
 def _kills(random: Random, nodes: list[str]) -> list[Fault]:
@@ -234,6 +235,7 @@ _FAULTS: Final[tuple[Callable[[Random, list[str]], list[Fault]], ...]] = (
     _noise,
     _entries,
     _outages,
+    _bus_away,
     _kills,
     _stops,
     _pauses,
