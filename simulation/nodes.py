@@ -111,7 +111,8 @@ class Node(ABC):
 
     def kill(self) -> None:
         """End the process between two of its steps: nothing of it runs on."""
-        if self.life is not None:
+        # Once the run is over each process has to come to its own end.
+        if self.life is not None and not self._world.is_over:
             self._world.trace.note(self.life.name, "is killed")
             self.life.processor.kill()
             self._gone(self.life)
@@ -119,7 +120,7 @@ class Node(ABC):
     def pause(self, seconds: float) -> None:
         """Let the process stand still."""
         life = self.life
-        if life is not None:
+        if life is not None and not self._world.is_over:
             self._world.trace.note(life.name, f"stands still for {seconds:g} s")
             life.processor.pause()
             life.was_paused = True

@@ -219,6 +219,21 @@ async def test_nothing_starts_once_the_run_is_over() -> None:
 
 
 @virtual_time
+async def test_once_the_run_is_over_no_fault_keeps_a_process_from_its_end() -> None:
+    async with here() as place:
+        node = place.beating()
+        node.start()
+        await anyio.sleep(0.5)
+        place.bury()
+        node.kill()
+        node.pause(100.0)
+        life = node.stop()
+        assert life is not None
+        await anyio.sleep(1)
+        assert life.exit_code is ExitCode.DRAINED
+
+
+@virtual_time
 async def test_a_click_is_answered_by_the_real_service() -> None:
     async with here() as place:
         node = place.ingest()
