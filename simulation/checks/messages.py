@@ -102,11 +102,7 @@ class MessageChecks:
         lease = self._leases.get(number)
         if caller in self._drained and self._rules.receives_arrive:
             self._broken("drain", f"message {number} went to {caller}, which has ended", caller)
-        if lease is not None and lease.counts:
-            self._in_flight[lease.node] -= 1
-            if self._rules.leases_hold and self._is_well(lease.node):
-                text = f"message {number} was received again while {lease.node} worked on it"
-                self._broken("leases", text, f"message {number} ")
+        self._end_lease(number, lease)
         from_dlq = queue != self._queue or bool(_attribute(message, names.REDRIVEN_AT_ATTRIBUTE))
         self._leases[number] = _Lease(caller, message, from_dlq)
         if from_dlq:
@@ -116,6 +112,14 @@ class MessageChecks:
         if too_many and self._rules.receives_arrive and caller != OPERATOR:
             text = f"{caller} holds {self._in_flight[caller]}, more than MAX_IN_FLIGHT"
             self._broken("in flight", text, caller)
+
+    def _end_lease(self, number: int, lease: _Lease | None) -> None:
+        """Check that nobody works on a message that is handed out again, or moved."""
+        if lease is not None and lease.counts:
+            self._in_flight[lease.node] -= 1
+            if self._rules.leases_hold and self._is_well(lease.node):
+                text = f"the lease of message {number} ran out while {lease.node} worked on it"
+                self._broken("leases", text, f"message {number} ")
 
     def changed_visibility(self, caller: str, queue: str, message: Message) -> None:
         """Distinguish an extension from a hand-back, after which there must be none."""
@@ -213,9 +217,7 @@ class MessageChecks:
 
     def moved(self, source: str, target: str, message: Message) -> None:
         """Count a message that was received too often."""
-        lease = self._leases.pop(message.number, None)
-        if lease is not None and lease.counts:
-            self._in_flight[lease.node] -= 1
+        self._end_lease(message.number, self._leases.pop(message.number, None))
         self.dead_letters.add(message.number)
         self.dead_lettered += 1
         self._trace.note("sqs", f"message {message.number} moved from {source} to {target}")

@@ -305,6 +305,10 @@ def received_while_another_works_on_it(hand: Hand) -> None:
     hand.receive(message, OTHER)
 
 
+def moved_while_another_works_on_it(hand: Hand) -> None:
+    hand.checks.moved(QUEUE, DEAD_LETTER_QUEUE, hand.begin())
+
+
 def more_than_the_credits(hand: Hand) -> None:
     for number in range(3):
         hand.begin(f"u{number}")
@@ -399,6 +403,7 @@ BROKEN: Final[Mapping[Callable[[Hand], None], str]] = {
     seats_out_of_order: "order",
     dead_letter_that_does_not_say_so: "dlq",
     received_while_another_works_on_it: "leases",
+    moved_while_another_works_on_it: "leases",
     more_than_the_credits: "in flight",
     hidden_after_the_hand_back: "hand-back",
     put_off_though_decided: "handed back",
@@ -499,6 +504,7 @@ def test_a_quarantined_message_may_be_deleted_once_its_copy_is_sent() -> None:
 def test_an_operator_may_delete_what_it_has_redriven() -> None:
     hand = Hand()
     message = hand.begin()
+    hand.well.remove(WORKER)
     hand.checks.moved(QUEUE, DEAD_LETTER_QUEUE, message)
     assert hand.checks.messages.dead_letters == {message.number}
     hand.receive(message, OPERATOR, DEAD_LETTER_QUEUE)
