@@ -29,6 +29,7 @@ from simulation.scenario import (
 NAME: Final = "random"
 _FAULTS_END_S: Final = 15.0
 """Faults begin and end within this time; clicks come in its first seconds."""
+_CLICKS_COME_S: Final = (1.0, 2.5)
 _LONGEST_OUTAGE_S: Final = 8.0
 _CALLS: Final = tuple(kind for kind in Kind if kind is not Kind.ENTRIES)
 
@@ -93,9 +94,9 @@ def _worker_settings(random: Random) -> Settings:
         "retry_backoff_max_s": 3.0,
         "receive_wait_s": wait_s,
         # The shorter one ends drains by their deadline.
-        "shutdown_timeout_s": random.choice((wait_s + 4, 25)),
+        "shutdown_timeout_s": random.choice((wait_s + 4, wait_s + 4, 25)),
         "publish_concurrency": random.choice((1, 4)),
-        "publish_timeout_s": random.choice((0.5, 2.0, 5.0)),
+        "publish_timeout_s": random.choice((0.5, 2.0, 5.0, 5.0)),
         "publish_max_attempts": random.choice((1, 1, 3)),
     }
 
@@ -160,7 +161,8 @@ def _entries(random: Random, _nodes: list[str]) -> list[Fault]:
 
 
 def _outages(random: Random, nodes: list[str]) -> list[Fault]:
-    kinds = (Kind.FAILED, Kind.REFUSED, Kind.LOST, Kind.THROTTLED)
+    # Calls that are lost hold up a node for longest.
+    kinds = (Kind.FAILED, Kind.REFUSED, Kind.LOST, Kind.LOST, Kind.THROTTLED)
 
     def one() -> Fault:
         from_s = random.uniform(0.0, 4.0)
@@ -192,9 +194,12 @@ def _kills(random: Random, nodes: list[str]) -> list[Fault]:
 
 
 def _stops(random: Random, nodes: list[str]) -> list[Fault]:
+    def at_s() -> float:
+        return random.uniform(*random.choice(((0.0, 6.0), _CLICKS_COME_S)))
+
     return [
-        Stop(node=random.choice(nodes), at_s=random.uniform(0.0, 6.0), restart_after_s=0.0)
-        for _ in range(random.randint(1, 2))
+        Stop(node=random.choice(nodes), at_s=at_s(), restart_after_s=0.0)
+        for _ in range(random.randint(1, 3))
     ]
 
 
