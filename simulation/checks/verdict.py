@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import exp
 
+from config.limits import SQS_BATCH_ENTRIES
 from config.settings import WorkerSettings
 from simulation.scenario import Kind, Noise, Outage, Scenario, Service
 from simulation.trace import Trace
@@ -44,11 +46,19 @@ class Rules:
             receives_arrive=receives_arrive,
             # A hand-back as long as a lease would look like one.
             leases_hold=receives_arrive
-            and settings.retry_backoff_max_s < settings.visibility_timeout_s,
+            and settings.retry_backoff_max_s < settings.visibility_timeout_s
+            and _extensions_s(scenario, settings) < settings.visibility_timeout_s / 4,
             commits_are_answered=Service.DYNAMODB not in troubled
             and not scenario.limits.has_dynamodb_units,
             batches_are_known=settings.processors == 1 and settings.dlq_pollers == 0,
         )
+
+
+def _extensions_s(scenario: Scenario, settings: WorkerSettings) -> float:
+    """How long it takes to extend all that a worker may hold: ten a call, one call at a time."""
+    latencies = scenario.latencies
+    mean_call_s = latencies.sqs_s * exp(latencies.sigma**2 / 2)
+    return settings.max_in_flight / SQS_BATCH_ENTRIES * mean_call_s
 
 
 class Verdict:
