@@ -23,7 +23,7 @@ from ingest.authentication import open_authenticator
 from ingest.jwks import KeySetError
 from ingest.metrics import IngestMetrics
 from ingest.protocol import BoundedProtocol
-from ingest.service import open_service
+from ingest.service import CLOSING_S, open_service
 from ingest.tokens import Authenticator
 from runtime import program
 from runtime.errors import unwrapped
@@ -34,8 +34,6 @@ from runtime.stop import ExitCode, Stop
 _BACKLOG: Final = 2_048
 _KEEP_ALIVE_S: Final = 75
 """Longer than a load balancer keeps idle connections (60 s), so that it closes them first."""
-_CLOSING_S: Final = 5.0
-"""What the batchers and the publisher may need after the last answer."""
 
 log = structlog.get_logger("ingest")
 
@@ -59,7 +57,7 @@ class _Drain:
                 self.scope.cancel()  # nothing was accepted yet
             else:
                 self.server.should_exit = True
-                self.scope.deadline = anyio.current_time() + self._timeout_s + _CLOSING_S
+                self.scope.deadline = anyio.current_time() + self._timeout_s + CLOSING_S
 
 
 async def serve(

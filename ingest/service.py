@@ -25,6 +25,8 @@ from runtime.program import StartError
 
 _CONNECT_TIMEOUT_S: Final = 1.0
 _READ_TIMEOUT_S: Final = 3.0
+CLOSING_S: Final = 5.0
+"""What the batchers and the publisher may need after the last answer."""
 _TABLE_CONNECTIONS: Final = 4 * CALLS_PER_STAGE + 64
 """Four coalesced stages, and the index queries, which cannot share a call."""
 

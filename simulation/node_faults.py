@@ -18,12 +18,10 @@ class NodeFaults:
         self,
         loop: VirtualLoop,
         nodes: Mapping[str, Node],
-        shutdown_timeout_s: float,
         check_ended: Callable[[Life], None],
     ) -> None:
         self._loop = loop
         self._nodes = nodes
-        self._limit_s = shutdown_timeout_s + DRAIN_GRACE_S
         self._check_ended = check_ended
         self.kills = 0
 
@@ -54,7 +52,7 @@ class NodeFaults:
         node = self._nodes[fault.node]
         life = node.stop(fault.restart_after_s)
         if life is not None:
-            self._at(self._limit_s, self._check_ended, life)
+            self._at(node.drains_in_s + DRAIN_GRACE_S, self._check_ended, life)
 
     def _skew(self, fault: Skew) -> None:
         self._nodes[fault.node].offset_ms = fault.offset_ms

@@ -83,6 +83,11 @@ class Node(ABC):
         self.lives: list[Life] = []
         self._world = world
 
+    @property
+    @abstractmethod
+    def drains_in_s(self) -> float:
+        """How long its process may take to end after SIGTERM."""
+
     @abstractmethod
     async def _run(self, life: Life) -> ExitCode:
         """Run the program to its end."""

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Scope
 
 from ingest.app import Health
 from ingest.metrics import IngestMetrics
-from ingest.service import open_service
+from ingest.service import CLOSING_S, open_service
 from ingest.tokens import Identity
 from runtime.stop import ExitCode
 from simulation.nodes import Life, Node, World
@@ -27,6 +27,12 @@ bench/RESULTS.md."""
 
 class WorkerNode(Node):
     """A task of the worker service."""
+
+    @property
+    def drains_in_s(self) -> float:
+        """SHUTDOWN_TIMEOUT_S covers all of it."""
+        scenario = self._world.scenario
+        return worker_settings(scenario.worker_settings, scenario.region, "any").shutdown_timeout_s
 
     async def _run(self, life: Life) -> ExitCode:
         scenario = self._world.scenario
@@ -129,26 +135,35 @@ class IngestNode(Node):
         for click in list(self._pending):
             self._answered(click, _BROKEN)
 
+    @property
+    def drains_in_s(self) -> float:
+        """SHUTDOWN_TIMEOUT_S to answer, and then a moment to close (ingest/server.py)."""
+        scenario = self._world.scenario
+        settings = ingest_settings(scenario.ingest_settings, scenario.region)
+        return settings.shutdown_timeout_s + CLOSING_S
+
     async def _run(self, life: Life) -> ExitCode:
         scenario = self._world.scenario
         settings = ingest_settings(scenario.ingest_settings, scenario.region)
-        async with open_service(
-            settings,
-            self._opener(life),
-            _trusting(),
-            metrics=IngestMetrics(CollectorRegistry()),
-            health=Health(),
-            clock_ms=self.epoch_ms,
-            stopwatch_s=self._world.loop.time,
-            random=self._world.random(life.name),
-        ) as app:
-            self._app = app
-            await life.stop.wait()
-            with anyio.move_on_after(settings.shutdown_timeout_s):
-                while self._pending:
-                    self._idle = anyio.Event()
-                    await self._idle.wait()
-        return ExitCode.DEADLINE if self._pending else ExitCode.DRAINED
+        with anyio.CancelScope() as scope:
+            async with open_service(
+                settings,
+                self._opener(life),
+                _trusting(),
+                metrics=IngestMetrics(CollectorRegistry()),
+                health=Health(),
+                clock_ms=self.epoch_ms,
+                stopwatch_s=self._world.loop.time,
+                random=self._world.random(life.name),
+            ) as app:
+                self._app = app
+                await life.stop.wait()
+                scope.deadline = anyio.current_time() + self.drains_in_s
+                with anyio.move_on_after(settings.shutdown_timeout_s):
+                    while self._pending:
+                        self._idle = anyio.Event()
+                        await self._idle.wait()
+        return ExitCode.DEADLINE if self._pending or scope.cancelled_caught else ExitCode.DRAINED
 
 
 def _scope(user_id: str, event_id: str) -> Scope:

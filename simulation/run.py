@@ -129,9 +129,7 @@ class _Run:
         resources.make(
             cloud, scenario, lambda item: self._checks.requests.wrote(OPERATOR, None, item)
         )
-        self._faults = NodeFaults(
-            loop, self._nodes, self._settings.shutdown_timeout_s, self._check_ended
-        )
+        self._faults = NodeFaults(loop, self._nodes, self._check_ended)
         self._redriven = 0
         self._seconds: list[Second] = []
         self._collected_at = 0
@@ -261,7 +259,8 @@ class _Run:
     async def _drain(self) -> None:
         """Stop every node: each must end in time."""
         lives = [life for node in self._nodes.values() if (life := node.stop()) is not None]
-        with anyio.move_on_after(self._settings.shutdown_timeout_s + DRAIN_GRACE_S):
+        longest_s = max(node.drains_in_s for node in self._nodes.values())
+        with anyio.move_on_after(longest_s + DRAIN_GRACE_S):
             for life in lives:
                 await life.ended.wait()
         await anyio.sleep(DRAIN_GRACE_S)

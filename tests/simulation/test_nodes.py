@@ -99,6 +99,10 @@ class Beating(Node):
         self._error = error
         self.beats: list[tuple[str, float]] = []
 
+    @property
+    def drains_in_s(self) -> float:
+        return 25.0
+
     async def _run(self, life: Life) -> ExitCode:
         while not life.stop.requested:
             self.beats.append((life.name, round(running().time() - START_S, 3)))
