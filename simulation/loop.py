@@ -7,12 +7,14 @@ them, so that what happens depends on nothing but the program and its random num
 import asyncio
 import selectors
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 from itertools import count
 from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
 
 import anyio
+from anyio._backends import _asyncio as backend
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -43,6 +45,7 @@ class Processor:
         self._loop = loop
         self._held: deque[_Step] = deque()
         self._free_at = 0.0
+        self._paused_until = 0.0
         self._is_paused = False
         self._is_dead = False
         self._alarm: asyncio.TimerHandle | None = None
@@ -60,13 +63,15 @@ class Processor:
         self._free_at = max(self._free_at, self._loop.time()) + seconds
         self.busy_s += seconds
 
-    def pause(self) -> None:
-        """Run nothing until `resume`, as a process that is stopped by its host."""
+    def pause(self, seconds: float) -> None:
+        """Run nothing for a while, as a process that is stopped by its host."""
         self._is_paused = True
+        self._paused_until = max(self._paused_until, self._loop.time() + seconds)
+        self._loop.call_in_the_world(seconds, self._resume)
 
-    def resume(self) -> None:
-        """Run on, and first what has come due meanwhile."""
-        if not self._is_dead:
+    def _resume(self) -> None:
+        """Run on, and first what has come due meanwhile, unless a longer pause goes on."""
+        if not self._is_dead and self._loop.time() >= self._paused_until - _LEAST_STEP_S:
             self._is_paused = False
             self._run_held()
 
@@ -181,12 +186,40 @@ class _Task(asyncio.Task[T]):
         return self._number
 
 
+@contextmanager
+def _numbered_scopes() -> Iterator[None]:
+    """Give anyio's cancel scopes, too, a place in sets that depends on their number alone.
+
+    A scope keeps its children in a set, and cancels them in its order.
+    """
+    numbers = count()
+
+    class Scope(backend.CancelScope):
+        __slots__ = ("_number",)
+
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self._number = next(numbers)
+
+        def __hash__(self) -> int:
+            return self._number
+
+    original = backend.CancelScope
+    backend.CancelScope = Scope  # type: ignore[assignment,misc]  # for the length of a run
+    try:
+        yield
+    finally:
+        backend.CancelScope = original  # type: ignore[misc]
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
     """Asyncio's own loop on a clock that jumps; callbacks of nodes run on their processors."""
 
     def __init__(self) -> None:
         self._virtual = _Selector()
         super().__init__(self._virtual)
+        # What asyncio takes from the platform: timers this close together come due together.
+        self._clock_resolution = _LEAST_STEP_S
         numbers = count()
 
         def make(
@@ -251,6 +284,7 @@ def running() -> VirtualLoop:
 
 def run(function: Callable[[Unpack[Ts]], Awaitable[T]], *arguments: *Ts) -> T:
     """Run to the end on virtual time; raises DeadlockError where it can never end."""
-    return anyio.run(
-        function, *arguments, backend="asyncio", backend_options={"loop_factory": VirtualLoop}
-    )
+    with _numbered_scopes():
+        return anyio.run(
+            function, *arguments, backend="asyncio", backend_options={"loop_factory": VirtualLoop}
+        )

@@ -119,7 +119,7 @@ class Network:
         self._random = random
         latencies = scenario.latencies
         self._sigma = latencies.sigma
-        self._half_mu = {service: log(_median_s(latencies, service) / 2) for service in Service}
+        self._mu = {service: log(_median_s(latencies, service)) for service in Service}
         self._transaction_mu = log(latencies.transaction_s)
         self._outages = _by_service(
             [fault for fault in scenario.faults if isinstance(fault, Outage)]
@@ -159,7 +159,7 @@ class Network:
         self, caller: Caller, service: Service, options: ClientOptions, target: str, body: bytes
     ) -> Answer:
         loop, kind = self._loop, self._what_goes_wrong(caller, service)
-        out_s, back_s = self._half_s(service), self._half_s(service)
+        out_s = back_s = self._round_trip_s(service) / 2
         call = _Call(loop, service, target.rpartition(".")[2], kind, back_s)
 
         def arrive(respond: Respond) -> None:
@@ -200,8 +200,8 @@ class Network:
     def _strikes(self, noise: Noise, now_s: float) -> bool:
         return noise.from_s <= now_s < noise.until_s and self._random.random() < noise.probability
 
-    def _half_s(self, service: Service) -> float:
-        return self._random.lognormvariate(self._half_mu[service], self._sigma)
+    def _round_trip_s(self, service: Service) -> float:
+        return self._random.lognormvariate(self._mu[service], self._sigma)
 
 
 def _nobody(target: str, _body: bytes, _respond: Respond) -> None:

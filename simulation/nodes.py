@@ -43,8 +43,8 @@ class World:
     network: Network
     tasks: TaskGroup
     trace: Trace
-    crashed: Callable[[str, BaseException], None]
-    """Is called for an error that a program did not foresee."""
+    crashed: Callable[[str, str], None]
+    """Is called for a process that ended without need, with what ended it."""
     drained: Callable[[str], None]
     """Is called with the name of a process that has ended, and left nothing behind."""
     is_over: bool = False
@@ -70,6 +70,8 @@ class Life:
     """How long after a stop it is replaced; None: it is not."""
     was_paused: bool = False
     parts: Parts | None = None
+    is_running: bool = False
+    """Whether its start is behind it."""
 
 
 class Node(ABC):
@@ -127,9 +129,8 @@ class Node(ABC):
         life = self.life
         if life is not None and not self._world.is_over:
             self._world.trace.note(life.name, f"stands still for {seconds:g} s")
-            life.processor.pause()
+            life.processor.pause(seconds)
             life.was_paused = True
-            self._world.loop.call_in_the_world(seconds, life.processor.resume)
 
     def is_well(self, name: str) -> bool:
         """Whether the process of this name runs, and was neither asked to stop nor ever paused."""
@@ -150,10 +151,16 @@ class Node(ABC):
         try:
             life.exit_code = await self._run(life)
         except Exception as error:  # noqa: BLE001 - it is reported
-            foreseen = all(isinstance(leaf, AwsError | StartError) for leaf in leaves(error))
-            life.exit_code = ExitCode.CANNOT_RUN if foreseen else ExitCode.CRASHED
-            if not foreseen:
-                self._world.crashed(life.name, error)
+            # A program may be unable to start; once it runs, nothing that is simulated ends it.
+            may_fail = not life.is_running and all(
+                isinstance(leaf, AwsError | StartError) for leaf in leaves(error)
+            )
+            life.exit_code = ExitCode.CANNOT_RUN if may_fail else ExitCode.CRASHED
+            if not may_fail:
+                self._world.crashed(life.name, repr(error))
+        else:
+            if life.stopped_at_s is None or life.exit_code is ExitCode.CANNOT_RUN:
+                self._world.crashed(life.name, f"exit code {int(life.exit_code)}")
         self._world.trace.note(life.name, f"ends with exit code {int(life.exit_code)}")
         self._gone(life)
         if life.exit_code is ExitCode.DRAINED:

@@ -45,6 +45,7 @@ class WorkerNode(Node):
             stop=life.stop,
         ) as parts:
             life.parts = parts
+            life.is_running = True
             return await run_until_drained(parts)
 
 
@@ -157,6 +158,7 @@ class IngestNode(Node):
                 random=self._world.random(life.name),
             ) as app:
                 self._app = app
+                life.is_running = True
                 await life.stop.wait()
                 scope.deadline = anyio.current_time() + self.drains_in_s
                 with anyio.move_on_after(settings.shutdown_timeout_s):

@@ -97,6 +97,7 @@ class _Run:
         )
         network = Network(loop, account, scenario, self._random("network"))
         account.transaction_s, account.entry_fault = network.transaction_s, network.entry_fault
+        account.failed = self._failed
         account.observer = self._checks = Checks(
             scenario,
             self._settings,
@@ -196,8 +197,12 @@ class _Run:
         node = self._nodes.get(name.rpartition(".")[0])
         return node is not None and node.is_well(name)
 
-    def _crashed(self, name: str, error: BaseException) -> None:
-        self._checks.verdict.broken("crash", f"{name} crashed: {error!r}", name)
+    def _crashed(self, name: str, how: str) -> None:
+        self._checks.verdict.broken("crash", f"{name} ended by itself: {how}", name)
+
+    def _failed(self, operation: str, error: Exception) -> None:
+        """A defect of the model or of a check, which the programs take for one of AWS."""
+        self._checks.verdict.broken("crash", f"the model failed in {operation}: {error!r}")
 
     def _drained(self, name: str) -> None:
         # The last calls may be on their way still, where their caller was out of patience.

@@ -43,6 +43,9 @@ class Account:
     unordered: bool = False
     """Whether SQS hands messages out in any order, and fewer than there are."""
 
+    failed: Callable[[str, Exception], None] | None = None
+    """Learns of errors in the model, in an observer, or of a missing parameter, by operation."""
+
     def arn(self, service: str, resource: str) -> str:
         """The name by which policies and errors know a resource."""
         return f"arn:aws:{service}:{self.region}:{ACCOUNT}:{resource}"

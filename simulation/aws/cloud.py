@@ -111,17 +111,19 @@ class Cloud:
             slow = self._slow_handlers.get(target)
             if slow is not None:
                 slow(payload, reply)
-            else:
-                reply(self._handlers[target](payload))
+                return
+            handler = self._handlers.get(target)
+            reply(errors.unknown_operation(target) if handler is None else handler(payload))
         except errors.ServiceError as error:
             reply(error)
-        except KeyError as error:
-            known = target in self._handlers or target in self._slow_handlers
+        except Exception as error:
+            is_missing = isinstance(error, KeyError)
+            if self.account.failed is not None:
+                self.account.failed(operation, error)
+            elif not is_missing:
+                logger.exception("failed: %s %s", target, body[:2000])
             missing = errors.validation(f"{operation}: {error} is missing")
-            reply(missing if known else errors.unknown_operation(target))
-        except Exception:  # a defect of the model must be seen, not hang the client
-            logger.exception("failed: %s %s", target, body[:2000])
-            reply(errors.internal_failure())
+            reply(missing if is_missing else errors.internal_failure())
 
     def _existing(self, payload: Payload) -> Queue:
         queue = self.queues.get(payload["QueueUrl"].rpartition("/")[2])

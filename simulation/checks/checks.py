@@ -65,13 +65,22 @@ class Checks(Observer):
         ):
             text = f"request {decided.request_id} came by the DLQ, and does not say so"
             self.verdict.broken("dlq", text, decided.request_id)
+        elif (
+            decided
+            and decided.is_dlq
+            and decided.dlq_at_ms is None
+            and not self.messages.was_dead(decided.request_id)
+        ):
+            text = f"request {decided.request_id} says that it came by the DLQ, and did not"
+            self.verdict.broken("dlq", text, decided.request_id)
 
     def sent(self, queue: str, message: Message) -> None:
         """As `MessageChecks`."""
         self.messages.sent(self._caller(), queue, message)
 
     def received(self, queue: str, message: Message) -> None:
-        """As `MessageChecks`."""
+        """As `MessageChecks`; no transaction is half observed then, so the seats add up."""
+        self.requests.check_seats()
         self.messages.received(self._caller(), queue, message)
 
     def changed_visibility(self, queue: str, message: Message) -> None:

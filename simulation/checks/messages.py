@@ -139,7 +139,7 @@ class MessageChecks:
         if lease is None or lease.node != caller:
             return
         is_extension = left_s > self._visibility_timeout_s - _ROUNDING_S
-        if is_extension and lease.is_handed_back:
+        if is_extension and lease.is_handed_back and self._rules.receives_arrive:
             text = f"message {number} was handed back and then hidden again for {left_s:.0f} s"
             self._broken("hand-back", text, f"message {number} ")
         elif not is_extension and not lease.is_handed_back:
@@ -183,6 +183,10 @@ class MessageChecks:
             if lease.node == node and lease.counts and is_hidden:
                 text = f"{node} has drained, and message {number} is still hidden for it"
                 self._broken("drain", text, f"message {number} ")
+
+    def was_dead(self, request_id: str) -> bool:
+        """Whether a message on a request was ever received as a dead letter, or after a redrive."""
+        return request_id in self._dead
 
     def comes_by_dlq(self, caller: str, request_id: str) -> bool:
         """Whether all messages on a request that a node holds have been dead letters."""
@@ -230,10 +234,6 @@ class MessageChecks:
         self.dead_letters.add(message.number)
         self.dead_lettered += 1
         self._trace.note("sqs", f"message {message.number} moved from {source} to {target}")
-
-    def is_for_people(self, message: Message) -> bool:
-        """Whether a message in the dead-letter queue waits for an operator's eyes."""
-        return names.REASON_CODE_ATTRIBUTE in (message.attributes or {})
 
 
 def _attribute(message: Message, name: str) -> str:

@@ -25,7 +25,8 @@ class Rules:
     """Rules that some faults excuse; all others hold in every run."""
 
     receives_arrive: bool
-    """No fault of SQS explains that somebody holds messages without knowing it."""
+    """No fault of SQS, and no call that takes longer than a worker waits for it, explains that
+    somebody holds messages without knowing it."""
     leases_hold: bool
     """Nor does any other explain that a lease runs out."""
     commits_are_answered: bool
@@ -37,7 +38,9 @@ class Rules:
     def of(cls, scenario: Scenario, settings: WorkerSettings) -> "Rules":
         """What can be asked of a scenario, and of workers with these settings."""
         troubled = {fault.service for fault in scenario.faults if isinstance(fault, Noise | Outage)}
-        receives_arrive = all(
+        receives_arrive = _slowest_call_s(scenario) < max(
+            0.25, min(5.0, settings.visibility_timeout_s / 8)
+        ) and all(
             isinstance(fault, Noise) and fault.kind is Kind.ENTRIES
             for fault in scenario.faults
             if isinstance(fault, Noise | Outage) and fault.service is Service.SQS
@@ -52,6 +55,11 @@ class Rules:
             and not scenario.limits.has_dynamodb_units,
             batches_are_known=settings.processors == 1 and settings.dlq_pollers == 0,
         )
+
+
+def _slowest_call_s(scenario: Scenario) -> float:
+    """What hardly one call of SQS in a hundred thousand exceeds."""
+    return scenario.latencies.sqs_s * exp(4.3 * scenario.latencies.sigma)
 
 
 def _extensions_s(scenario: Scenario, settings: WorkerSettings) -> float:
