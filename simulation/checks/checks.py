@@ -79,8 +79,7 @@ class Checks(Observer):
         self.messages.sent(self._caller(), queue, message)
 
     def received(self, queue: str, message: Message) -> None:
-        """As `MessageChecks`; no transaction is half observed then, so the seats add up."""
-        self.requests.check_seats()
+        """As `MessageChecks`."""
         self.messages.received(self._caller(), queue, message)
 
     def changed_visibility(self, queue: str, message: Message) -> None:

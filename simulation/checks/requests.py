@@ -58,14 +58,20 @@ class RequestChecks:
 
     def check_seats(self) -> None:
         """Seats that are gone are winners; to be asked where no transaction is half observed."""
-        for event_id, left in self._remaining.items():
-            taken, winners = self._total[event_id] - left, self._winners[event_id]
-            if taken != winners:
-                text = f"event {event_id}: {taken} seats are taken, and {winners} have won"
-                self._broken("seats", text, event_id)
+        for event_id in self._remaining:
+            self._check_seats(event_id)
+
+    def _check_seats(self, event_id: str) -> None:
+        taken = self._total[event_id] - self._remaining[event_id]
+        winners = self._winners[event_id]
+        if taken != winners:
+            text = f"event {event_id}: {taken} seats are taken, and {winners} have won"
+            self._broken("seats", text, event_id)
 
     def _wrote_capacity(self, caller: str, event_id: str, item: Stored) -> None:
         left = int(item["capacityRemaining"]["N"])
+        if event_id in self._remaining:  # a transaction's first write: all before it is complete
+            self._check_seats(event_id)
         self._total[event_id] = int(item["capacityTotal"]["N"])
         self._remaining[event_id] = left
         self._trace.note(caller, f"event {event_id}: {left} seats left")

@@ -19,11 +19,11 @@ from tests.simulation.mutants.search import find
 
 SAMPLE: Mapping[str, tuple[str, tuple[int, ...]]] = {
     "accepted-before-sent": ("promise", (3, 4, 5)),
-    "started-before-queued": ("times", (2, 3, 4)),
+    "started-before-queued": ("times", (5, 6, 8)),
     "losers-first": ("losers", (9, 10, 11)),
     "acknowledged-before-published": ("unpublished", (1, 2, 3)),
-    "winner-without-condition": ("queuedAt", (2, 3, 4)),
-    "insert-without-condition": ("final", (0, 3, 11)),
+    "winner-without-condition": ("queuedAt", (0, 3, 6)),
+    "insert-without-condition": ("final", (0, 3, 6)),
 }
 """Mutations, a rule that each breaks, and seeds that find it.
 

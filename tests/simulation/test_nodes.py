@@ -6,6 +6,7 @@ from random import Random
 
 import anyio
 
+from aws.errors import Transient
 from runtime.program import StartError
 from runtime.stop import ExitCode
 from schema.items import Capacity, EventConfig
@@ -51,7 +52,7 @@ class Here:
         cloud.table.seed(EventConfig(event_id="e", event_type="FIRST_COME").to_item())
         cloud.table.seed(Capacity(event_id="e", total=1, remaining=1).to_item())
         network.connect(cloud)
-        self.crashes: list[tuple[str, BaseException]] = []
+        self.crashes: list[tuple[str, str]] = []
         self.drained: list[str] = []
         self.world = World(
             loop=loop,
@@ -60,7 +61,7 @@ class Here:
             network=network,
             tasks=tasks,
             trace=Trace(lambda: loop.time() - START_S),
-            crashed=lambda name, error: self.crashes.append((name, error)),
+            crashed=lambda name, how: self.crashes.append((name, how)),
             drained=self.drained.append,
         )
         self.nodes: list[Node] = []
@@ -161,7 +162,7 @@ async def test_a_process_that_crashes_is_reported_and_replaced_after_five_second
         node = place.beating(ValueError("wrong"))
         node.start()
         await anyio.sleep(6.5)
-        assert [(name, str(error)) for name, error in place.crashes] == [("node-1.1", "wrong")]
+        assert place.crashes == [("node-1.1", repr(ValueError("wrong")))]
         assert node.beats == [("node-1.1", 0.0), ("node-1.2", 6.0)]
         assert node.lives[0].exit_code is ExitCode.CRASHED
 
@@ -174,6 +175,17 @@ async def test_a_process_that_foresees_that_it_cannot_run_has_not_crashed() -> N
         await anyio.sleep(2)
         assert place.crashes == []
         assert node.lives[0].exit_code is ExitCode.CANNOT_RUN
+
+
+@virtual_time
+async def test_a_running_process_that_an_error_of_aws_ends_has_crashed() -> None:
+    async with here() as place:
+        node = place.beating(Transient("sqs", "ReceiveMessage", "Timeout", "no answer"))
+        node.start()
+        assert node.life is not None
+        node.life.is_running = True
+        await anyio.sleep(2)
+        assert [name for name, _ in place.crashes] == ["node-1.1"]
 
 
 @virtual_time

@@ -60,6 +60,12 @@ queued_at = item.queued_at_ms or reading.now_ms
         "worker.decide",
         ("is_dlq=_is_dlq(delivery, item)", "is_dlq=False"),
     ),
+    replaced(
+        "dlq-made-up",
+        "A decision says that its message came by the DLQ, and it did not.",
+        "worker.decide",
+        ("is_dlq=_is_dlq(delivery, item)", "is_dlq=True"),
+    ),
 )
 
 COMMIT: Final = (
