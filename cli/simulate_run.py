@@ -107,7 +107,8 @@ def _explain(outcome: Outcome, replay: str, output: Output) -> None:
                 ),
             )
         shown = found.outcome
-    path = _FOLDER / f"{outcome.scenario.name}-{outcome.scenario.seed}.json"
+    end = "-smallest" if output.is_shrunk else ""
+    path = _FOLDER / f"{outcome.scenario.name}-{outcome.scenario.seed}{end}.json"
     saved.write(shown.scenario, path)
     if shown.violation is not None:
         text = f"{shown.violation.rule}: {shown.violation.text}"
@@ -118,7 +119,7 @@ def _explain(outcome: Outcome, replay: str, output: Output) -> None:
     for line in (
         f"seed {outcome.scenario.seed}; {which} has {clicks:,} clicks and {faults} faults",
         f"again:    {replay}",
-        f"smallest: participation simulate --file {path}",
+        f"{'smallest' if output.is_shrunk else 'from file'}: participation simulate --file {path}",
     ):
         messages.print(Text(line), soft_wrap=True)
 

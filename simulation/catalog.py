@@ -85,11 +85,9 @@ def command(name: str, seed: int, wishes: Wishes) -> str:
     for option in ("rate", "seconds", "seats", "region", "workers", "ingests"):
         wish = getattr(wishes, option)
         if wish is not None:
-            options.append(
-                f"--{option} {wish:g}" if isinstance(wish, float) else f"--{option} {wish}"
-            )
+            options.append(f"--{option} {wish}")
     for limit, value in wishes.limits.items():
-        options.append(f"--limit {limit}={'none' if value is None else f'{value:g}'}")
+        options.append(f"--limit {limit}={'none' if value is None else repr(value)}")
     return f"participation simulate {name} {' '.join(options)}"
 
 

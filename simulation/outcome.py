@@ -121,7 +121,6 @@ def figures_of(
 ) -> Figures:
     """Add up a run from what the services, the checks and the crowd have seen."""
     decided = [item for item in checks.requests.items.values() if item.status.is_final]
-    finished_at_ms = [item.finished_at_ms or 0 for item in decided]
     return Figures(
         simulated_s=simulated_s,
         clicks=crowd.clicks,
@@ -146,7 +145,7 @@ def figures_of(
         },
         answer_times_s=crowd.answer_times_s,
         decisions=_decisions(decided),
-        last_decision_s=(max(finished_at_ms) - START_EPOCH_MS) / 1000 if decided else 0.0,
+        last_decision_s=checks.requests.last_decision_s,
         seconds=seconds,
     )
 

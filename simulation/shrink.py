@@ -4,8 +4,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
+from pydantic import ValidationError
+
 from simulation.aws.limits import NO_LIMITS
 from simulation.scenario import Latencies, Scenario, Settings
+from simulation.settings import ingest_settings, worker_settings
 
 Fails = Callable[[Scenario], bool]
 """Whether a scenario breaks the same rule."""
@@ -23,7 +26,7 @@ def shrink(scenario: Scenario, fails: Fails, most_runs: int = _MOST_RUNS) -> Sce
     progress = True
     while progress and runs < most_runs:
         progress = False
-        for simpler in _simpler(smallest):
+        for simpler in filter(_is_possible, _simpler(smallest)):
             runs += 1
             if fails(simpler):
                 smallest, progress = simpler, True
@@ -94,6 +97,16 @@ def _plainer_settings(scenario: Scenario) -> Iterator[Scenario]:
     load = scenario.load
     if load.impatience or load.foreign:
         yield replace(scenario, load=replace(load, impatience=0.0, foreign=0.0))
+
+
+def _is_possible(scenario: Scenario) -> bool:
+    """Whether the programs take its settings: a default may not go with what is left."""
+    try:
+        worker_settings(scenario.worker_settings, scenario.region, "any")
+        ingest_settings(scenario.ingest_settings, scenario.region)
+    except ValidationError:
+        return False
+    return True
 
 
 def _without(settings: Settings, name: str) -> Settings:

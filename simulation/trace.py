@@ -9,17 +9,17 @@ _KEPT_STEPS: Final = 400
 
 
 class Trace:
-    """Every effect in its order; two runs are the same if, and only if, their digests are."""
+    """Every effect in its order; two runs with equal digests had the same effects."""
 
     def __init__(self, now_s: Callable[[], float]) -> None:
-        self._now_s = now_s
+        self.now_s = now_s
         self._hash = blake2b(digest_size=16)
         self._last: deque[str] = deque(maxlen=_KEPT_STEPS)
         self.steps = 0
 
     def note(self, who: str, what: str) -> None:
         """Take note of one step; neither text may hold what differs between equal runs."""
-        line = f"{self._now_s():12.6f}  {who:<10}  {what}"
+        line = f"{self.now_s():12.6f}  {who:<10}  {what}"
         self._hash.update(line.encode())
         self._last.append(line)
         self.steps += 1

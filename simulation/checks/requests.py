@@ -32,6 +32,8 @@ class RequestChecks:
         self.outcomes: Counter[str] = Counter()
         self.sent_at_ms: defaultdict[str, set[int]] = defaultdict(set)
         """When each request's messages were sent."""
+        self.last_decision_s = 0.0
+        """When the last decision was stored, from the run's start."""
         self._remaining: dict[str, int] = {}
         self._total: dict[str, int] = {}
         self._winners: Counter[str] = Counter()
@@ -123,6 +125,7 @@ class RequestChecks:
     def _check_decision(self, was: RequestItem | None, now: RequestItem) -> None:
         name, event_id = now.request_id, now.event_id
         self.outcomes[now.result_code or "none"] += 1
+        self.last_decision_s = self._trace.now_s()
         if now.status is Status.SUCCEEDED and now.event_type == EventType.FIRST_COME:
             self._winners[event_id] += 1
         left = self._remaining.get(event_id, 0)

@@ -82,7 +82,7 @@ def _figures(figures: Figures) -> Document:
         "calls": dict(figures.calls),
         "calls_a_request": summary.calls_a_request(figures),
         "a_request": {share.what: share.each for share in summary.shares(figures)},
-        "dollars_a_million": summary.dollars_a_million(figures),
+        "dollars_a_million_in_us_east_1": summary.dollars_a_million(figures),
     }
 
 

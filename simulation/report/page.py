@@ -108,7 +108,7 @@ def _times(outcome: Outcome) -> list[tuple[str, str]]:
     figures = outcome.figures
     last, all_ = f"{figures.last_decision_s:.1f} s", f"{figures.simulated_s:.1f} s"
     return [
-        ("answers took", _took(summary.percentiles(figures.answer_times_s))),
+        ("accepted after", _took(summary.percentiles(figures.answer_times_s))),
         ("queue delay", _took(summary.percentiles(figures.queue_delays_s))),
         ("end to end", _took(summary.percentiles(figures.e2e_delays_s))),
         ("time", f"last decision after {last}, {all_} simulated; digest {outcome.digest}"),
@@ -175,7 +175,12 @@ def _row(binding: Binding) -> tuple[str, ...]:
 
 def _costs(figures: Figures) -> RenderableType:
     table = Table(
-        "a decided request", "", "dollars a million", box=None, header_style="dim", pad_edge=False
+        "a decided request",
+        "",
+        "dollars a million, us-east-1",
+        box=None,
+        header_style="dim",
+        pad_edge=False,
     )
     for column in table.columns[1:]:
         column.justify = "right"

@@ -22,7 +22,7 @@ KEYS = {
     *("clicks", "accepted", "gave_up", "answers", "decided", "outcomes", "seats_taken"),
     *("published", "delivered", "lost", "dead_lettered", "quarantined", "redriven"),
     *("kills", "starts", "answer_s", "queue_delay_s", "e2e_delay_s", "limits_that_bound"),
-    *("calls", "calls_a_request", "a_request", "dollars_a_million"),
+    *("calls", "calls_a_request", "a_request", "dollars_a_million_in_us_east_1"),
 }
 
 
@@ -39,7 +39,8 @@ def failing(folder: Path) -> Path:
     """A scenario that has no time to finish what is under way."""
     path = folder / "failing.json"
     made = catalog.scenario("slow", 4, Wishes(rate=40, seconds=1, seats=20))
-    saved.write(replace(made, settles_in_s=0.0), path)
+    slow = replace(made.latencies, events_s=1.0)
+    saved.write(replace(made, latencies=slow, settles_in_s=0.0), path)
     return path
 
 
@@ -127,10 +128,12 @@ def test_a_failure_is_exit_code_1_with_its_seed_the_last_steps_and_two_ways_to_r
     assert "seed 4; the smallest run found has" in shown.err
     assert "the last steps" in shown.err
     assert f"again:    participation simulate --file {failing}" in shown.err
-    assert "smallest: participation simulate --file var/simulation/slow-4.json" in shown.err
-    smallest = saved.read(folder / "var/simulation/slow-4.json")
+    assert (
+        "smallest: participation simulate --file var/simulation/slow-4-smallest.json" in shown.err
+    )
+    smallest = saved.read(folder / "var/simulation/slow-4-smallest.json")
     assert smallest.load.most_clicks is not None
-    replayed = command("simulate", "--file", "var/simulation/slow-4.json", "--no-shrink")
+    replayed = command("simulate", "--file", path, "--no-shrink")
     assert (replayed.code, "liveness" in replayed.err) == (1, True)
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from simulation.aws.limits import NO_LIMITS, Limits
 from simulation.generator import draw
 from simulation.scenario import EventPlan, Kill, Latencies, Load, Pause, Scenario, Stop
+from simulation.settings import ingest_settings, worker_settings
 from simulation.shrink import shrink
 
 KILL = Kill(node="worker-1", at_s=3.0)
@@ -90,3 +91,18 @@ def test_what_cannot_be_made_smaller_is_returned_as_it_is() -> None:
 def test_the_generator_draws_equal_scenarios_for_equal_seeds_and_others_for_others() -> None:
     assert draw(3) == draw(3)
     assert replace(draw(3), seed=4) != draw(4)
+
+
+def test_a_simpler_scenario_has_settings_that_the_programs_take() -> None:
+    tried: list[Scenario] = []
+
+    def fails(scenario: Scenario) -> bool:
+        tried.append(scenario)
+        return False
+
+    for seed in range(40):
+        shrink(draw(seed), fails)
+    for scenario in tried:
+        worker_settings(scenario.worker_settings, scenario.region, "any")
+        ingest_settings(scenario.ingest_settings, scenario.region)
+    assert any("shutdown_timeout_s" in scenario.worker_settings for scenario in tried)
