@@ -39,11 +39,6 @@ class Invocations:
         self._pending: deque[_Invocation] = deque()
         self._is_alarm_set = False
 
-    @property
-    def pending(self) -> int:
-        """How many wait for the quota."""
-        return len(self._pending)
-
     def add(self, stream: Stream, records: Sequence[bytes], attempt: int = 1) -> None:
         """Deliver records now, or when the quota allows it."""
         self._pending.extend([_Invocation(stream, record, attempt) for record in records])

@@ -128,10 +128,9 @@ def test_a_failure_is_exit_code_1_with_its_seed_the_last_steps_and_two_ways_to_r
     assert "seed 4; the smallest run found has" in shown.err
     assert "the last steps" in shown.err
     assert f"again:    participation simulate --file {failing}" in shown.err
-    assert (
-        "smallest: participation simulate --file var/simulation/slow-4-smallest.json" in shown.err
-    )
-    smallest = saved.read(folder / "var/simulation/slow-4-smallest.json")
+    path = "var/simulation/slow-4-smallest.json"
+    assert f"smallest: participation simulate --file {path}" in shown.err
+    smallest = saved.read(folder / path)
     assert smallest.load.most_clicks is not None
     replayed = command("simulate", "--file", path, "--no-shrink")
     assert (replayed.code, "liveness" in replayed.err) == (1, True)
