@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from aws import errors, statements
+from aws import errors, statements, winners
 from aws.client import Client
 from aws.errors import AwsError, Rejected, Transient
 from config.limits import DYNAMODB_BATCH_GET_KEYS
@@ -206,7 +206,7 @@ class Table:
             parameters["ExclusiveStartKey"] = {
                 **statements.request_key(request_id),
                 names.USER_INDEX_PARTITION_KEY: encode(keys.user_index_pk(user_id)),
-                names.USER_INDEX_SORT_KEY: encode(keys.index_sk(queued_at_ms, request_id)),
+                names.USER_INDEX_SORT_KEY: encode(keys.user_index_sk(queued_at_ms, request_id)),
             }
         response = await self._client.call(
             "Query",
@@ -222,31 +222,16 @@ class Table:
         more = bool(response.get("LastEvaluatedKey")) and bool(requests)
         return Page(requests, requests[-1] if more else None)
 
-    async def event_requests(self, event_id: str) -> AsyncIterator[RequestItem]:
-        """All of an event's requests from QUEUED on, oldest first, by Queries of GSI2."""
-        parameters: dict[str, Any] = {}
-        while True:
-            response = await self._client.call(
-                "Query",
-                TableName=self.name,
-                IndexName=names.EVENT_INDEX,
-                KeyConditionExpression=f"{names.EVENT_INDEX_PARTITION_KEY} = :event",
-                ExpressionAttributeValues={":event": encode(keys.event_index_pk(event_id))},
-                **parameters,
-            )
-            for item in response.get("Items", ()):
-                yield RequestItem.from_item(item)
-            last = response.get("LastEvaluatedKey")
-            if not last:
-                return
-            parameters["ExclusiveStartKey"] = last
+    def winners(self, event_id: str) -> AsyncIterator[RequestItem]:
+        """All who won in an event, in the order of their decisions, by Queries of GSI2."""
+        return winners.of_event(self._client, self.name, event_id)
 
     async def check(self) -> None:
         """Raise Fatal where the table, its key or one of its indexes is missing."""
         response = await self._client.call("DescribeTable", TableName=self.name)
         table = response["Table"]
         indexes = {index["IndexName"] for index in table.get("GlobalSecondaryIndexes", ())}
-        missing = {names.USER_INDEX, names.EVENT_INDEX} - indexes
+        missing = {names.USER_INDEX, names.WINNERS_INDEX} - indexes
         if missing:
             raise errors.Fatal(
                 _SERVICE,

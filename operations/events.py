@@ -1,21 +1,11 @@
-"""Creates an event with its seats, and shows how an event and its requests stand."""
+"""Creates an event with its seats, shows how it stands, and lists who won."""
 
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 
 from aws.client import Connection
 from aws.sdk import open_client
 from aws.table import EventState, Table
-from schema.items import Capacity, EventConfig
-
-
-@dataclass(frozen=True, slots=True)
-class EventStanding:
-    """An event, its seats, and how many of its requests there are by status."""
-
-    state: EventState
-    requests: Mapping[str, int]
+from schema.items import Capacity, EventConfig, RequestItem
 
 
 async def create(connection: Connection, table_name: str, event: EventConfig, seats: int) -> bool:
@@ -25,12 +15,17 @@ async def create(connection: Connection, table_name: str, event: EventConfig, se
         return await Table(dynamodb, table_name).create_event(event, capacity)
 
 
-async def standing(connection: Connection, table_name: str, event_id: str) -> EventStanding | None:
+async def state(connection: Connection, table_name: str, event_id: str) -> EventState | None:
     """How an event stands; None where it does not exist."""
     async with open_client("dynamodb", connection) as dynamodb:
-        table = Table(dynamodb, table_name)
-        state = (await table.load([], [event_id])).events[event_id]
-        if not state.exists:
-            return None
-        counts = Counter([item.status.value async for item in table.event_requests(event_id)])
-    return EventStanding(state, counts)
+        found = (await Table(dynamodb, table_name).load([], [event_id])).events[event_id]
+    return found if found.exists else None
+
+
+async def winners(
+    connection: Connection, table_name: str, event_id: str
+) -> AsyncIterator[RequestItem]:
+    """Who won in an event, in the order of the decisions (domain §9)."""
+    async with open_client("dynamodb", connection) as dynamodb:
+        async for request in Table(dynamodb, table_name).winners(event_id):
+            yield request

@@ -55,7 +55,7 @@ class RequestItem:
         return cls(**values)
 
     def to_item(self) -> dict[str, AttributeValue]:
-        """Write the whole item, without absent values; the index keys exist from QUEUED on."""
+        """Write the whole item, without absent values, with the index keys that it has."""
         return {
             names.PARTITION_KEY: {"S": keys.request_pk(self.request_id)},
             names.SORT_KEY: {"S": keys.REQUEST_SORT_KEY},
@@ -74,16 +74,24 @@ class RequestItem:
         return values | self._index_keys()
 
     def _index_keys(self) -> dict[str, str]:
-        """Index keys exist from the QUEUED transition on and never change (domain §3)."""
+        """GSI1 from the QUEUED transition on, GSI2 with a decision that won (domain §3).
+
+        Nothing that every click writes is a key of its event: one key is one partition, which
+        bears 1,000 writes a second.
+        """
         if self.queued_at_ms is None or self.status is Status.RECEIVED:
             return {}
-        sort_key = keys.index_sk(self.queued_at_ms, self.request_id)
-        return {
+        found = {
             names.USER_INDEX_PARTITION_KEY: keys.user_index_pk(self.user_id),
-            names.USER_INDEX_SORT_KEY: sort_key,
-            names.EVENT_INDEX_PARTITION_KEY: keys.event_index_pk(self.event_id),
-            names.EVENT_INDEX_SORT_KEY: sort_key,
+            names.USER_INDEX_SORT_KEY: keys.user_index_sk(self.queued_at_ms, self.request_id),
         }
+        if self.status is Status.SUCCEEDED and self.finished_at_ms is not None:
+            shard = keys.winner_shard(self.request_id)
+            found[names.WINNERS_INDEX_PARTITION_KEY] = keys.winners_index_pk(self.event_id, shard)
+            found[names.WINNERS_INDEX_SORT_KEY] = keys.winners_index_sk(
+                self.finished_at_ms, self.request_id
+            )
+        return found
 
 
 _ATTRIBUTES: Final = {
@@ -143,8 +151,8 @@ _READERS: Final = {name: (field, _reader(field)) for field, name in _ATTRIBUTES.
 # One lookup for all fields: this runs several times for each request.
 _values: Final = attrgetter(*_ATTRIBUTES)
 _STORED_NAMES: Final = tuple(_ATTRIBUTES.values())
-_INDEXED: Final = frozenset({"queuedAt", "requestId", "userId", "eventId"})
-"""The attributes that the index keys are made of."""
+_INDEXED: Final = frozenset({"queuedAt", "requestId", "userId"})
+"""The attributes that GSI1's keys are made of."""
 
 
 @value(frozen=True, slots=True)
@@ -178,7 +186,11 @@ class Change:
             if new != old
         }
         # Building the index keys only to find them unchanged would take most of the time.
-        if before.status is Status.RECEIVED or not _INDEXED.isdisjoint(changed):
+        if (
+            after.status is Status.SUCCEEDED
+            or before.status is Status.RECEIVED
+            or not _INDEXED.isdisjoint(changed)
+        ):
             had = before._index_keys()  # noqa: SLF001 - of this module
             changed |= {a: v for a, v in after._index_keys().items() if had.get(a) != v}  # noqa: SLF001
         return changed

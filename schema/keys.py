@@ -1,5 +1,6 @@
 """Every key string of the table; no other module writes a prefix (domain §3)."""
 
+import zlib
 from typing import Final
 from uuid import UUID, uuid5
 
@@ -9,6 +10,9 @@ CAPACITY_SORT_KEY: Final = "CAPACITY"
 
 MAX_TIME_MS: Final = 9_999_999_999_999
 """The latest time that has 13 digits (in the year 2286)."""
+
+WINNER_SHARDS: Final = 64
+"""An index partition takes 1,000 writes a second (AWS: partition throughput): 64,000 winners."""
 
 _REQUESTS: Final = UUID("6f0f2f5e-2c0b-5a39-9a5c-5c6b1a3f7d10")
 
@@ -36,17 +40,37 @@ def user_index_pk(user_id: str) -> str:
     return f"USER#{user_id}"
 
 
-def event_index_pk(event_id: str) -> str:
-    """GSI2 partition key: all requests of one event."""
+def winners_index_pk(event_id: str, shard: int) -> str:
+    """GSI2 partition key: one of the `WINNER_SHARDS` parts of those who won in an event."""
+    return f"WON#{event_id}#{shard:02x}"
+
+
+def winner_shard(request_id: str) -> int:
+    """The part of its event's winners that a request belongs to, the same in every process."""
+    return zlib.crc32(request_id.encode()) % WINNER_SHARDS
+
+
+def former_event_index_pk(event_id: str) -> str:
+    """GSI2 partition key of requests that the first version queued: all of an event."""
     return f"EVENT#{event_id}"
 
 
-def index_sk(queued_at_ms: int, request_id: str) -> str:
-    """Sort key of both indexes: by queueing time, then by request id.
+def user_index_sk(queued_at_ms: int, request_id: str) -> str:
+    """GSI1 sort key: by queueing time, then by request id; raises ValueError as `_digits`."""
+    return f"QAT#{_digits(queued_at_ms)}#REQ#{request_id}"
 
-    Raises ValueError where the time has more than 13 digits or is negative: its key would sort
-    in the wrong place.
+
+def winners_index_sk(finished_at_ms: int, request_id: str) -> str:
+    """GSI2 sort key: by the time of the decision, then by id; raises ValueError as `_digits`."""
+    return f"FIN#{_digits(finished_at_ms)}#REQ#{request_id}"
+
+
+def _digits(time_ms: int) -> str:
+    """A time that sorts as text.
+
+    Raises ValueError where it has more than 13 digits or is negative: its key would sort in the
+    wrong place.
     """
-    if not 0 <= queued_at_ms <= MAX_TIME_MS:
-        raise ValueError(f"queuedAt {queued_at_ms} is not an epoch time in milliseconds")
-    return f"QAT#{queued_at_ms:013d}#REQ#{request_id}"
+    if not 0 <= time_ms <= MAX_TIME_MS:
+        raise ValueError(f"{time_ms} is not an epoch time in milliseconds")
+    return f"{time_ms:013d}"

@@ -35,6 +35,8 @@ _LOOK_EVERY_S: Final = 1.0
 _LOST_CALLS_END_S: Final = 35.0
 """So long a lost call keeps its caller waiting, or a poll takes messages for a caller that is gone:
 20 s of a long poll, and the client's timeout."""
+_MOST_REDRIVES: Final = 8
+"""Where that many decide nothing, no more will; and each may double what SQS hands out twice."""
 _STARTS_WITHIN_S: Final = 1.0
 _SHOWN_STEPS: Final = 40
 _COLLECT_AFTER_ANSWERS: Final = 50_000
@@ -246,14 +248,16 @@ class _Run:
         return f"{undelivered} events have not reached the lake" if undelivered else None
 
     async def _redrive(self) -> None:
-        """Bring back what SQS moved to the dead-letter queue, as often as an operator has to.
+        """Bring back what SQS moved to the dead-letter queue, as often as an operator would.
 
         A redrive leaves what others hold, and ends early where SQS shows a message twice.
         """
         client = ModelClient("sqs", direct(self._cloud, OPERATOR))
         main, dlq = Queue(client, queue_url(QUEUE)), Queue(client, queue_url(DEAD_LETTER_QUEUE))
         deadline_s = self._now_s() + self._scenario.settles_in_s
-        while self._checks.messages.dead_letters and self._now_s() < deadline_s:
+        for _ in range(_MOST_REDRIVES):
+            if not self._checks.messages.dead_letters or self._now_s() >= deadline_s:
+                return
             at_ms = self._cloud.account.clock.epoch_ms()
             selection = Selection(reason=dead_letters.RETRIES_EXHAUSTED, sent_before_ms=at_ms)
             done = await dead_letters.redrive(main, dlq, selection, at_ms)

@@ -53,7 +53,7 @@ async def participate(request: Request) -> JSONResponse:
         return JSONResponse({"requestId": request_id, "isDuplicate": True}, 202)
     body = {"requestId": request_id, "eventId": event_id, "userId": user_id}
     await sqs.send_message(QueueUrl=_QUEUE_URL, MessageBody=orjson.dumps(body).decode())
-    await dynamodb.update_item(**_update(request_id, event_id, user_id))
+    await dynamodb.update_item(**_update(request_id, user_id))
     return JSONResponse({"requestId": request_id, "isDuplicate": False}, 202)
 
 
@@ -75,13 +75,13 @@ def _put(request_id: str, event_id: str, user_id: str) -> dict[str, Any]:
     }
 
 
-def _update(request_id: str, event_id: str, user_id: str) -> dict[str, Any]:
+def _update(request_id: str, user_id: str) -> dict[str, Any]:
     now_ms = time.time_ns() // 1_000_000
     return {
         "TableName": _TABLE_NAME,
         "Key": _key(request_id),
         "UpdateExpression": "SET #status = :queued, queuedAt = :now, GSI1PK = :user, "
-        "GSI1SK = :sort, GSI2PK = :event, GSI2SK = :sort",
+        "GSI1SK = :sort",
         "ConditionExpression": "#status = :received",
         "ExpressionAttributeNames": _NAMES,
         "ExpressionAttributeValues": {
@@ -89,8 +89,7 @@ def _update(request_id: str, event_id: str, user_id: str) -> dict[str, Any]:
             ":received": {"S": "RECEIVED"},
             ":now": {"N": str(now_ms)},
             ":user": {"S": keys.user_index_pk(user_id)},
-            ":event": {"S": keys.event_index_pk(event_id)},
-            ":sort": {"S": keys.index_sk(now_ms, request_id)},
+            ":sort": {"S": keys.user_index_sk(now_ms, request_id)},
         },
     }
 

@@ -1,6 +1,6 @@
 """The demo: one event, one burst, every decision, the lake, the four questions, the checks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,7 +94,7 @@ async def _main_job(plan: DemoPlan, stack: PipelineStack, progress: Progress) ->
         decided = await _until_decided(stack, http, len(result.request_ids), progress)
         measured = watch.measured(decided, await scrape(http, stack.ingest.url), result)
         progress.step("reading the table")
-        state = await _table_state(table)
+        state = await _table_state(table, result.request_ids)
         await _until_in_the_lake(stack, len(state.final_ids), progress)
         lake_dir = plan.directory / "lake"
         await download_lake(s3, stack.outputs.bucket_name, LAKE_ROOT, lake_dir)
@@ -180,12 +180,12 @@ async def _until_decided(
         await anyio.sleep(_POLL_S)
 
 
-async def _table_state(table: Table) -> TableState:
-    loaded = await table.load([], [EVENT_ID])
+async def _table_state(table: Table, request_ids: Iterable[str]) -> TableState:
+    loaded = await table.load(request_ids, [EVENT_ID])
     capacity = loaded.events[EVENT_ID].capacity
     if capacity is None:
         raise LocalError(f"the event {EVENT_ID!r} has lost its capacity item")
-    return TableState(capacity, [item async for item in table.event_requests(EVENT_ID)])
+    return TableState(capacity, list(loaded.requests.values()))
 
 
 async def _until_in_the_lake(stack: PipelineStack, events: int, progress: Progress) -> None:

@@ -23,7 +23,7 @@ _LAKE_FILE: Final = pattern(r"events/dt=\d{4}-\d\d-\d\d/hour=\d\d/[^/]+")
 
 @dataclass(frozen=True, slots=True)
 class TableState:
-    """What the table holds of the event."""
+    """What the table holds of the event and of the requests that ingest accepted."""
 
     capacity: Capacity
     requests: list[RequestItem]

@@ -119,8 +119,12 @@ class RequestChecks:
         filed = after.get(names.USER_INDEX_SORT_KEY)
         if (filed is not None) != (now.status is not Status.RECEIVED):
             self._broken("index", f"request {name} is {now.status}, filed under {filed}", name)
-        elif filed is not None and filed["S"] != keys.index_sk(queued_at or 0, name):
+        elif filed is not None and filed["S"] != keys.user_index_sk(queued_at or 0, name):
             self._broken("index", f"request {name} is filed under {filed}", name)
+        won = after.get(names.WINNERS_INDEX_SORT_KEY)
+        if (won is not None) != (now.status is Status.SUCCEEDED and now.finished_at_ms is not None):
+            text = f"request {name} is {now.status}, filed under {won} among the winners"
+            self._broken("index", text, name)
 
     def _check_decision(self, was: RequestItem | None, now: RequestItem) -> None:
         name, event_id = now.request_id, now.event_id

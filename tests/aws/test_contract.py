@@ -281,8 +281,35 @@ async def test_an_event_is_created_once(table: Table) -> None:
 async def test_a_received_request_is_in_no_listing(table: Table) -> None:
     await table.insert([RECEIVED, request("u2")])
 
-    assert [item.request_id async for item in table.event_requests("e1")] == ["r-u2"]
     assert (await table.user_requests("u1", 10)).requests == []
+    assert (await table.user_requests("u2", 10)).requests == [request("u2")]
+
+
+async def test_winners_are_listed_in_the_order_of_their_decisions(table: Table) -> None:
+    won = [
+        replace(
+            request(f"u{n}"), status=Status.SUCCEEDED, finished_at_ms=1_704_290_000_000 + n * 7 % 40
+        )
+        for n in range(20)
+    ]
+    lost = replace(won[0], request_id="r-lost", user_id="lost", status=Status.REJECTED)
+    other = replace(won[0], request_id="r-other", user_id="other", event_id="e2")
+    await table.insert([*won, lost, other])
+
+    listed = [item async for item in table.winners("e1")]
+
+    assert listed == sorted(won, key=lambda item: (item.finished_at_ms or 0, item.request_id))
+
+
+async def test_winners_of_the_first_version_are_listed_too(table: Table, dynamodb: Client) -> None:
+    won = replace(request("u1"), status=Status.SUCCEEDED, finished_at_ms=1_704_290_000_002)
+    early = replace(request("u2"), status=Status.SUCCEEDED, finished_at_ms=1_704_290_000_001)
+    await table.insert([won])
+    for item in (early, request("u3")):
+        former = {"GSI2PK": {"S": "EVENT#e1"}, "GSI2SK": {"S": f"QAT#{item.queued_at_ms}"}}
+        await dynamodb.call("PutItem", TableName=table.name, Item=item.to_item() | former)
+
+    assert [item async for item in table.winners("e1")] == [early, won]
 
 
 async def test_a_user_s_pages_are_newest_first_and_join_without_gap(table: Table) -> None:

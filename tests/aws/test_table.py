@@ -328,18 +328,6 @@ async def test_a_page_starts_after_the_last_request_seen() -> None:
     }
 
 
-async def test_all_pages_of_an_event_s_requests_are_read() -> None:
-    other = replace(QUEUED, request_id="r2")
-    key = {"PK": {"S": "REQ#r1"}}
-    client, table = answering(
-        {"Items": [QUEUED.to_item()], "LastEvaluatedKey": key}, {"Items": [other.to_item()]}
-    )
-
-    assert [item async for item in table.event_requests("e1")] == [QUEUED, other]
-    assert client.operations == ["Query", "Query"]
-    assert client.calls[1][1]["ExclusiveStartKey"] == key
-
-
 @pytest.mark.parametrize(
     ("indexes", "missing"),
     [([], "GSI1, GSI2"), (["GSI1"], "GSI2"), (["GSI2", "Other"], "GSI1")],

@@ -1,4 +1,4 @@
-"""`participation events`: creating an event once, and seeing how it stands."""
+"""`participation events`: creating an event once, and seeing how it stands, and who won."""
 
 from functools import partial
 
@@ -27,7 +27,7 @@ async def store(connection: Connection, table_name: str, *requests: RequestItem)
         assert not any(await Table(client, table_name).insert(requests))
 
 
-def request(user: str, status: Status) -> RequestItem:
+def request(user: str, status: Status, finished_at_ms: int) -> RequestItem:
     return RequestItem(
         request_id=f"r-{user}",
         event_id="e1",
@@ -35,16 +35,15 @@ def request(user: str, status: Status) -> RequestItem:
         event_type="FIRST_COME",
         status=status,
         queued_at_ms=1_704_290_000_000,
+        finished_at_ms=finished_at_ms,
     )
 
 
-def test_an_event_is_created_once_and_shown_with_its_requests(
-    command: Command, deployed: dict[str, str], connection: Connection
+def test_an_event_is_created_once_and_shown_with_its_seats(
+    command: Command, deployed: dict[str, str]
 ) -> None:
     created = command("events", "create", "e1", "--capacity", "5", **deployed)
     again = command("events", "create", "e1", "--capacity", "9", **deployed)
-    requests = [request("u1", Status.QUEUED), request("u2", Status.REJECTED)]
-    anyio.run(partial(store, connection, deployed["TABLE_NAME"], *requests))
     shown = command("events", "show", "e1", **deployed)
 
     assert (created.code, created.out) == (0, "created FIRST_COME event 'e1' with 5 seats\n")
@@ -53,8 +52,25 @@ def test_an_event_is_created_once_and_shown_with_its_requests(
     assert shown.out.splitlines() == [
         "event      e1 (FIRST_COME)",
         "seats      5 of 5 left",
-        "QUEUED       1",
-        "REJECTED     1",
+    ]
+
+
+def test_winners_are_listed_in_the_order_of_their_decisions(
+    command: Command, deployed: dict[str, str], connection: Connection
+) -> None:
+    requests = [
+        request("u1", Status.SUCCEEDED, 1_704_290_000_002),
+        request("u2", Status.REJECTED, 1_704_290_000_001),
+        request("u3", Status.SUCCEEDED, 1_704_290_000_001),
+    ]
+    anyio.run(partial(store, connection, deployed["TABLE_NAME"], *requests))
+
+    listed = command("events", "winners", "e1", **deployed)
+
+    assert listed.code == 0
+    assert listed.out.splitlines() == [
+        "2024-01-03T13:53:20.001Z\tu3\tr-u3",
+        "2024-01-03T13:53:20.002Z\tu1\tr-u1",
     ]
 
 
@@ -80,6 +96,13 @@ def test_type_and_opening_times_are_stored(
         opens_at_ms=1_767_484_800_000,
         closes_at_ms=1_767_484_801_000,
     )
+    shown = command("events", "show", "e2", **deployed)
+    assert shown.out.splitlines() == [
+        "event      e2 (LOTTERY)",
+        "opens      2026-01-04T00:00:00.000Z",
+        "closes     2026-01-04T00:00:01.000Z",
+        "seats      0 of 0 left",
+    ]
 
 
 def test_an_event_that_does_not_exist_is_reported(

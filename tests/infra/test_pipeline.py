@@ -78,7 +78,7 @@ def test_the_table_has_the_contracts_key_indexes_and_expiry() -> None:
     indexes = {index["IndexName"]: index for index in table["GlobalSecondaryIndexes"]}
     assert {name: _key(index) for name, index in indexes.items()} == {
         names.USER_INDEX: [names.USER_INDEX_PARTITION_KEY, names.USER_INDEX_SORT_KEY],
-        names.EVENT_INDEX: [names.EVENT_INDEX_PARTITION_KEY, names.EVENT_INDEX_SORT_KEY],
+        names.WINNERS_INDEX: [names.WINNERS_INDEX_PARTITION_KEY, names.WINNERS_INDEX_SORT_KEY],
     }
     assert {index["Projection"]["ProjectionType"] for index in indexes.values()} == {"ALL"}
     assert table["TimeToLiveSpecification"] == {

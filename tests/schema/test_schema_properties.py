@@ -189,7 +189,9 @@ def test_no_split_of_a_text_gives_two_clicks_the_same_id(text: str) -> None:
 def test_index_keys_sort_by_time_and_then_by_request(
     time_ms: int, request_id: str, other_time_ms: int, other_request_id: str
 ) -> None:
-    by_key = keys.index_sk(time_ms, request_id) < keys.index_sk(other_time_ms, other_request_id)
+    by_key = keys.user_index_sk(time_ms, request_id) < keys.user_index_sk(
+        other_time_ms, other_request_id
+    )
 
     assert by_key == ((time_ms, request_id) < (other_time_ms, other_request_id))
 

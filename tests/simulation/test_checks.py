@@ -111,7 +111,8 @@ class Hand:
         self.caller = by
         before, after = self._stored.get(item.request_id), item.to_item()
         if filed is not None:
-            after = {**after, names.USER_INDEX_SORT_KEY: {"S": filed}}
+            index = names.WINNERS_INDEX_SORT_KEY if filed.startswith("FIN#") else None
+            after = {**after, index or names.USER_INDEX_SORT_KEY: {"S": filed}}
         self._stored[item.request_id] = after
         self.checks.wrote(before, after)
 
@@ -246,6 +247,12 @@ def filed_before_it_is_queued(hand: Hand) -> None:
 def filed_at_another_time(hand: Hand) -> None:
     hand.write(request())
     hand.write(queued(), filed="QAT#0000000000001")
+
+
+def a_loser_among_the_winners(hand: Hand) -> None:
+    hand.seats(0)
+    hand.begin()
+    hand.write(decided(wins=False), filed="FIN#0000000001020")
 
 
 def turned_away_from_free_seats(hand: Hand) -> None:
@@ -394,6 +401,7 @@ BROKEN: Final[Mapping[Callable[[Hand], None], str]] = {
     queued_at_of_no_message: "queuedAt",
     filed_before_it_is_queued: "index",
     filed_at_another_time: "index",
+    a_loser_among_the_winners: "index",
     turned_away_from_free_seats: "losers",
     decided_without_times: "times",
     negative_delay: "times",

@@ -34,6 +34,8 @@ class Message:
     """When it was last handed out, on the model's clock."""
     visible_at: float = 0.0
     """On the model's clock; what a visibility deadline must equal to be still in force."""
+    is_copy: bool = False
+    """Whether the queue keeps it by mistake beside the original."""
     source_arn: str = ""
     """The queue from which it was moved to its dead-letter queue."""
 

@@ -203,13 +203,14 @@ class Queue:
         """Second copies that stay visible: a server that held them did not hear of the receive.
 
         Amazon SQS Developer Guide, "Amazon SQS at-least-once delivery". The copy knows nothing of
-        this receive, and the original's delete does not reach it.
+        this receive, and the original's delete does not reach it. Copies of copies would grow
+        without bound where nothing is deleted.
         """
         random, probability = self._account.random, self._account.duplicate_delivery
         return [
-            replace(message, number=next(self._numbers), document="")
+            replace(message, number=next(self._numbers), document="", is_copy=True)
             for message in taken
-            if random.random() < probability
+            if not message.is_copy and random.random() < probability
         ]
 
     def send_message(self, payload: Payload) -> dict[str, Any]:

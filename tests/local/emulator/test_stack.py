@@ -62,7 +62,7 @@ async def test_the_table_has_the_keys_and_both_indexes_of_the_contract(
     assert _key(table) == (names.PARTITION_KEY, names.SORT_KEY)
     assert {index["IndexName"]: _key(index) for index in table["GlobalSecondaryIndexes"]} == {
         names.USER_INDEX: (names.USER_INDEX_PARTITION_KEY, names.USER_INDEX_SORT_KEY),
-        names.EVENT_INDEX: (names.EVENT_INDEX_PARTITION_KEY, names.EVENT_INDEX_SORT_KEY),
+        names.WINNERS_INDEX: (names.WINNERS_INDEX_PARTITION_KEY, names.WINNERS_INDEX_SORT_KEY),
     }
     assert {index["Projection"]["ProjectionType"] for index in table["GlobalSecondaryIndexes"]} == {
         "ALL"

@@ -146,7 +146,7 @@ def test_a_query_costs_the_sum_of_what_it_reads() -> None:
     assert aws.units(query) == [(0, 0), (0, 1.5), (0, 0)]
 
 
-def test_a_loser_costs_seven_write_units_and_a_winner_8_04() -> None:
+def test_a_loser_costs_five_write_units_and_a_winner_7_04() -> None:
     aws = Aws()
     aws.seed_capacity(100)
     clicks = [request(number) for number in range(100)]
@@ -166,8 +166,8 @@ def test_a_loser_costs_seven_write_units_and_a_winner_8_04() -> None:
         arrive(list(range(50, 100)))
         aws.call("TransactWriteItems", TransactItems=seats(*winners))
 
-    assert sum(writes for writes, _ in aws.units(lose)) / 50 == 7
-    assert sum(writes for writes, _ in aws.units(win)) / 50 == 8.04
+    assert sum(writes for writes, _ in aws.units(lose)) / 50 == 5
+    assert sum(writes for writes, _ in aws.units(win)) / 50 == 7.04
 
 
 def test_a_cancelled_transaction_costs_the_table_twice_and_no_index() -> None:
