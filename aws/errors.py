@@ -40,6 +40,11 @@ class Transient(AwsError):
         """Whether the service refused the call because of its rate, so that it took no effect."""
         return self.code in THROTTLE_CODES
 
+    @property
+    def is_conflict(self) -> bool:
+        """Whether a transaction that was under way stood in the way of this write."""
+        return self.code in _CONFLICT_CODES
+
 
 class Fatal(AwsError):
     """Nothing will help until an operator acts: no permission, no such resource."""
@@ -67,20 +72,24 @@ THROTTLE_CODES: Final = frozenset(
         "TooManyRequestsException",
     }
 )
-_TRANSIENT_CODES: Final = THROTTLE_CODES | {
-    # Temporary credentials are renewed by the session; the next call carries new ones.
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "InternalError",
-    "InternalFailure",
-    "InternalServerError",
-    "RequestTimeout",
-    "RequestTimeoutException",
-    "ServiceUnavailable",
-    "TransactionConflict",
-    "TransactionConflictException",
-    "TransactionInProgressException",
-}
+_CONFLICT_CODES: Final = frozenset(
+    {"TransactionConflict", "TransactionConflictException", "TransactionInProgressException"}
+)
+_TRANSIENT_CODES: Final = (
+    THROTTLE_CODES
+    | _CONFLICT_CODES
+    | {
+        # Temporary credentials are renewed by the session; the next call carries new ones.
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InternalError",
+        "InternalFailure",
+        "InternalServerError",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ServiceUnavailable",
+    }
+)
 _FATAL_CODES: Final = frozenset(
     {
         "AWS.SimpleQueueService.NonExistentQueue",

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from schema import keys, names
 from schema.attributes import AttributeValue, encode
-from schema.items import Change, RequestItem
+from schema.items import Capacity, Change, RequestItem
 
 Assignments = Mapping[str, str | int | bool]
 
@@ -41,18 +41,60 @@ def update_action(table: str, change: Change) -> dict[str, Any]:
     }
 
 
-def take_seats_action(table: str, event_id: str, seats: int, at_ms: int) -> dict[str, Any]:
-    """The capacity's decrement by `seats`, on condition that `seats` are left (domain §4)."""
+def take_seats_action(
+    table: str, event_id: str, seats: int, at_ms: int, seller: str | None = None
+) -> dict[str, Any]:
+    """The capacity's decrement by `seats`, on condition that `seats` are left (domain §4).
+
+    With it the turn to sell is kept by `seller`, or passed on by None (domain §6).
+    """
+    values = {":seats": encode(seats), ":at": encode(at_ms)}
+    update = "SET capacityRemaining = capacityRemaining - :seats, updatedAt = :at"
+    if seller is None:
+        update += " REMOVE seller"
+    else:
+        update += ", seller = :seller"
+        values[":seller"] = encode(seller)
     return {
         "Update": {
             "TableName": table,
             "Key": event_key(event_id, keys.CAPACITY_SORT_KEY),
-            "UpdateExpression": (
-                "SET capacityRemaining = capacityRemaining - :seats, updatedAt = :at"
-            ),
+            "UpdateExpression": update,
             "ConditionExpression": "capacityRemaining >= :seats",
-            "ExpressionAttributeValues": {":seats": encode(seats), ":at": encode(at_ms)},
+            "ExpressionAttributeValues": values,
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
+    }
+
+
+def take_turn_update(
+    table: str, event_id: str, seller: str, at_ms: int, idle: Capacity | None
+) -> dict[str, Any]:
+    """The parameters of an UpdateItem that takes the turn, if it is free or `idle` has it still."""
+    values = {":seller": encode(seller), ":at": encode(at_ms)}
+    free = "attribute_not_exists(seller)"
+    if idle is not None and idle.seller is not None and idle.updated_at_ms is not None:
+        free = f"({free} OR (seller = :idle AND updatedAt = :since))"
+        values |= {":idle": encode(idle.seller), ":since": encode(idle.updated_at_ms)}
+    return {
+        "TableName": table,
+        "Key": event_key(event_id, keys.CAPACITY_SORT_KEY),
+        "UpdateExpression": "SET seller = :seller, updatedAt = :at",
+        "ConditionExpression": f"attribute_exists(capacityRemaining) AND {free}",
+        "ExpressionAttributeValues": values,
+        "ReturnValues": "ALL_NEW",
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+
+
+def pass_turn_update(table: str, event_id: str, seller: str) -> dict[str, Any]:
+    """The parameters of an UpdateItem that passes the turn on, if `seller` has it still."""
+    return {
+        "TableName": table,
+        "Key": event_key(event_id, keys.CAPACITY_SORT_KEY),
+        "UpdateExpression": "REMOVE seller",
+        "ConditionExpression": "seller = :seller",
+        "ExpressionAttributeValues": {":seller": encode(seller)},
     }
 
 

@@ -8,7 +8,7 @@ from aws import errors, statements, winners
 from aws.client import Client
 from aws.errors import AwsError, Rejected, Transient
 from config.limits import DYNAMODB_BATCH_GET_KEYS
-from schema import keys, names
+from schema import attributes, keys, names
 from schema.attributes import AttributeValue, Item, ItemError, encode
 from schema.items import Capacity, Change, EventConfig, RequestItem
 
@@ -34,6 +34,11 @@ class EventState:
     capacity: Capacity | None = None
     defect: str | None = None
     """What is wrong with a stored item that breaks the contract: an operator must fix it."""
+
+    @property
+    def seats_left(self) -> int | None:
+        """How many seats are free; None where no capacity is stored."""
+        return None if self.capacity is None else self.capacity.remaining
 
     @property
     def exists(self) -> bool:
@@ -72,14 +77,18 @@ class SeatsCancelled(Rejected):
         )
 
     @property
+    def seats_left(self) -> int | None:
+        """How many seats there were, where they were too few."""
+        for reason in self.response.get("CancellationReasons", ()):
+            if "Item" in reason:
+                return attributes.integer(reason["Item"], "capacityRemaining")
+            break
+        return None
+
+    @property
     def is_passing(self) -> bool:
         """Whether reading and planning again can help: no item was refused as such."""
         return set(self.reasons) <= _PASSING_REASONS
-
-    @property
-    def is_contention(self) -> bool:
-        """Whether another writer or the rate was in the way, and no condition failed."""
-        return not any(reason in _CONDITION_FAILED for reason in self.reasons)
 
 
 def is_condition_failed(error: Exception) -> bool:
@@ -115,16 +124,56 @@ class Table:
             items += await self._batch_get(wanted[start : start + DYNAMODB_BATCH_GET_KEYS])
         return _loaded(items, events)
 
+    async def capacity(self, event_id: str) -> Capacity | None:
+        """Read an event's seats, strongly consistently; raises ItemError where they break §3."""
+        key = statements.event_key(event_id, keys.CAPACITY_SORT_KEY)
+        for item in await self._batch_get([key]):
+            return Capacity.from_item(event_id, item)
+        return None
+
+    async def take_turn(
+        self, event_id: str, seller: str, at_ms: int, idle: Capacity | None = None
+    ) -> Capacity | None:
+        """Take the turn to sell an event's seats, if nobody has it, or if `idle` does still.
+
+        Returns the capacity as it is now: the turn is taken if its `seller` is the one given.
+        """
+        update = statements.take_turn_update(self.name, event_id, seller, at_ms, idle)
+        try:
+            response = await self._client.call("UpdateItem", **update)
+        except Rejected as error:
+            if not is_condition_failed(error):
+                raise
+            item = error.response.get("Item")
+        else:
+            item = response.get("Attributes")
+        return Capacity.from_item(event_id, item) if item else None
+
+    async def pass_turn(self, event_id: str, seller: str) -> None:
+        """Let others sell; changes nothing where `seller` has lost the turn."""
+        update = statements.pass_turn_update(self.name, event_id, seller)
+        try:
+            await self._client.call("UpdateItem", **update)
+        except Rejected as error:
+            if not is_condition_failed(error):
+                raise
+
     async def take_seats(
-        self, event_id: str, changes: Sequence[Change], at_ms: int, token: str
+        self,
+        event_id: str,
+        changes: Sequence[Change],
+        at_ms: int,
+        token: str,
+        seller: str | None = None,
     ) -> None:
         """Commit up to 99 winners of one event and their seats, all or none.
 
+        `seller` keeps the turn, None passes it on.
         `token` makes a repetition within ten minutes harmless; other changes need another token.
         Raises SeatsCancelled where nothing was committed, Transient where that is unknown.
         """
         actions = [
-            statements.take_seats_action(self.name, event_id, len(changes), at_ms),
+            statements.take_seats_action(self.name, event_id, len(changes), at_ms, seller),
             *(statements.update_action(self.name, change) for change in changes),
         ]
         try:

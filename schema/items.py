@@ -235,6 +235,8 @@ class Capacity:
     total: int
     remaining: int
     updated_at_ms: int | None = None
+    seller: str | None = None
+    """The worker whose turn it is to sell, while one is selling (domain §6)."""
 
     @classmethod
     def from_item(cls, event_id: str, item: Item) -> Self:
@@ -244,6 +246,7 @@ class Capacity:
             total=attributes.integer(item, "capacityTotal"),
             remaining=attributes.integer(item, "capacityRemaining"),
             updated_at_ms=attributes.optional_integer(item, "updatedAt"),
+            seller=attributes.text_of(item["seller"], "seller") if "seller" in item else None,
         )
 
     def to_item(self) -> dict[str, AttributeValue]:
@@ -254,5 +257,6 @@ class Capacity:
             "capacityTotal": self.total,
             "capacityRemaining": self.remaining,
             "updatedAt": self.updated_at_ms,
+            "seller": self.seller,
         }
         return {name: attributes.encode(v) for name, v in values.items() if v is not None}

@@ -1,6 +1,5 @@
 """Performs one plan: load, plan, commit; what another writer blocked stays undecided."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -10,14 +9,18 @@ from weakref import WeakValueDictionary
 import anyio
 
 from aws.errors import Fatal, Transient
-from aws.table import Loaded, SeatsCancelled, is_condition_failed
+from aws.table import Loaded, is_condition_failed
 from config.limits import DYNAMODB_BATCH_STATEMENTS
 from worker import decide
-from worker.decide import Candidate, Plan, Reading, SeatPlan, Step
+from worker.decide import Candidate, Plan, Reading, Seeker, Step
+from worker.events import Events
+from worker.outage import Outage
 from worker.parts import Parts
 from worker.results import BatchResult, Decided, Defective, Retry, Undecided
+from worker.seats import Seller
 
-_SAME_TOKEN_TRIES: Final = 2
+_READ: Final = "read"
+_WRITE: Final = "write"
 
 T = TypeVar("T")
 
@@ -31,11 +34,14 @@ class Committer:
 
     def __init__(self, parts: Parts) -> None:
         self.random = parts.random
+        self.stop = parts.stop
+        self.outage = Outage("dynamodb", parts.metrics.paused["dynamodb"], parts.random, parts.stop)
+        self._parts = parts
         self._table = parts.table
         self._clock = parts.clock
         self._worker_id = parts.worker_id
-        self._metrics = parts.metrics
-        self._event_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._events = Events()
+        self._sellers: WeakValueDictionary[str, Seller] = WeakValueDictionary()
 
     async def attempt(self, batch: Sequence[Candidate], started_at_ms: int) -> BatchResult:
         """Try once to decide every candidate.
@@ -46,7 +52,7 @@ class Committer:
             loaded = await self.load(batch)
         except Transient as error:
             return BatchResult(
-                undecided=[Undecided(c, str(error), Retry.AFTER_BACKOFF) for c in batch]
+                undecided=[Undecided(c, str(error), Retry.AFTER_OUTAGE) for c in batch]
             )
         reading = self.reading(started_at_ms)
         plan = decide.plan(batch, loaded, reading)
@@ -57,11 +63,20 @@ class Committer:
         return Reading(started_at_ms, self._clock(), self._worker_id)
 
     async def load(self, batch: Sequence[Candidate]) -> Loaded:
-        """Read the candidates' requests and events."""
-        return await self._table.load(
-            [candidate.message.request_id for candidate in batch],
-            [candidate.message.event_id for candidate in batch],
-        )
+        """Read the candidates' requests, and those events that are not remembered."""
+        event_ids = [candidate.message.event_id for candidate in batch]
+        remembered = {e: s for e in dict.fromkeys(event_ids) if (s := self._events.known(e))}
+        try:
+            loaded = await self._table.load(
+                [candidate.message.request_id for candidate in batch],
+                [event_id for event_id in event_ids if event_id not in remembered],
+            )
+        except Transient as error:
+            self.outage.failed(_READ, error)
+            raise
+        self.outage.answered(_READ)
+        self._events.learn(loaded.events)
+        return replace(loaded, events={**loaded.events, **remembered})
 
     async def write(self, steps: Sequence[Step]) -> BatchResult:
         """Write decisions that depend on no seat, each on its own condition."""
@@ -73,59 +88,46 @@ class Committer:
         return sum(written, BatchResult())
 
     async def _execute(self, plan: Plan) -> BatchResult:
-        seated = await _concurrently([partial(self._seat, *seats) for seats in plan.seats.items()])
-        losers = [step for _, losers in seated for step in losers]
-        written = await self.write([*plan.writes, *losers])
-        return sum((result for result, _ in seated), written)
+        calls = [partial(self._seat, *seekers) for seekers in plan.seekers.items()]
+        if plan.writes:
+            calls.append(partial(self.write, plan.writes))
+        return sum(await _concurrently(calls), BatchResult())
 
-    async def _seat(self, event_id: str, seats: SeatPlan) -> tuple[BatchResult, Sequence[Step]]:
-        """Commit one event's winners; returns the losers who may be written then."""
+    async def _seat(self, event_id: str, seekers: Sequence[Seeker]) -> BatchResult:
+        """Commit one event's winners, and then the losers."""
+        seller = self._sellers.get(event_id)
+        if seller is None:
+            seller = Seller(self._parts, self._events, self.outage, event_id)
+            self._sellers[event_id] = seller
         try:
-            await self._take_seats(event_id, seats.winners)
-        except (SeatsCancelled, Transient) as error:
-            return BatchResult(undecided=[_put_off(step, error) for step in seats.steps]), ()
-        # The last seat is taken now, for certain.
-        return BatchResult([_decided(step) for step in seats.winners]), seats.losers
-
-    async def _take_seats(self, event_id: str, winners: Sequence[Step]) -> None:
-        """One transaction of one event at a time: two of one worker would only conflict.
-
-        Its token must be unique, not secret (AWS: TransactWriteItems, ClientRequestToken).
-        """
-        lock = self._event_locks.get(event_id)
-        if lock is None:
-            lock = self._event_locks[event_id] = asyncio.Lock()
-        changes = [step.change for step in winners]
-        token = f"{self.random.getrandbits(128):032x}"
-        at_ms = self._clock()
-        async with lock:
-            for attempt in range(1, _SAME_TOKEN_TRIES + 1):
-                try:
-                    await self._table.take_seats(event_id, changes, at_ms, token)
-                except SeatsCancelled as error:
-                    if error.is_contention:
-                        self._metrics.transaction_conflicts.inc()
-                    raise
-                except Transient:
-                    # The same token makes a repetition harmless, should the first have worked.
-                    if attempt == _SAME_TOKEN_TRIES:
-                        raise
-                else:
-                    return
+            result, losers = await seller.sell(seekers)
+        except Transient as error:
+            self.outage.failed(_READ, error)
+            return BatchResult(
+                undecided=[Undecided(s.candidate, str(error), Retry.AFTER_OUTAGE) for s in seekers]
+            )
+        return result + await self.write(losers) if losers else result
 
     async def _write_chunk(self, steps: Sequence[Step]) -> BatchResult:
-        errors: Sequence[Exception | None]
         try:
             errors = await self._table.write([step.change for step in steps])
-        except Transient as unanswered:
-            errors = [unanswered] * len(steps)
+        except Transient as failed:
+            self.outage.failed(_WRITE, failed)
+            return BatchResult(
+                undecided=[_put_off(step, failed, Retry.AFTER_OUTAGE) for step in steps]
+            )
+        self.outage.answered(_WRITE)
         for error in errors:
             if isinstance(error, Fatal):
                 raise error
         outcomes = list(zip(steps, errors, strict=True))
         return BatchResult(
             decided=[_decided(step) for step, error in outcomes if error is None],
-            undecided=[_put_off(step, error) for step, error in outcomes if error is not None],
+            undecided=[
+                _put_off(step, error, _retry(error))
+                for step, error in outcomes
+                if error is not None
+            ],
         )
 
 
@@ -149,6 +151,7 @@ def _without_writes(plan: Plan, reading: Reading) -> BatchResult:
                 for candidate in plan.deferred
             ),
         ],
+        plan.young,
     )
 
 
@@ -156,16 +159,16 @@ def _decided(step: Step) -> Decided:
     return Decided(step.candidate.deliveries, step.change.after, by_this_worker=True)
 
 
-def _put_off(step: Step, error: Exception) -> Undecided:
-    if isinstance(error, SeatsCancelled):
-        out_of_date = not error.is_contention
-    else:
-        out_of_date = is_condition_failed(error)
-    return Undecided(
-        replace(step.candidate, attempted=step.change.after),
-        str(error),
-        Retry.IMMEDIATELY if out_of_date else Retry.AFTER_BACKOFF,
-    )
+def _put_off(step: Step, error: Exception, retry: Retry) -> Undecided:
+    return Undecided(replace(step.candidate, attempted=step.change.after), str(error), retry)
+
+
+def _retry(error: Exception) -> Retry:
+    """Whether another try helps against one statement's error."""
+    if is_condition_failed(error):
+        return Retry.IMMEDIATELY
+    busy = isinstance(error, Transient) and (error.is_throttle or error.is_conflict)
+    return Retry.WHEN_FREE if busy else Retry.AFTER_BACKOFF
 
 
 async def _concurrently(calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:

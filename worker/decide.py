@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
-from typing import Final, TypeAlias
+from operator import attrgetter
+from typing import Final
 
 from aws.queue import Delivery
 from aws.table import EventState, Loaded
@@ -22,6 +22,8 @@ class Candidate:
     deliveries: tuple[Delivery, ...]
     attempted: RequestItem | None = None
     """What an earlier try of this worker meant to write, whether or not it took effect."""
+    has_waited: bool = False
+    """Whether it was put aside long enough, should its request be young (see `Plan.young`)."""
 
     @property
     def request_id(self) -> str:
@@ -89,6 +91,22 @@ class Step:
     change: Change
 
 
+@value(frozen=True, slots=True)
+class Seeker:
+    """A request that gets a seat if one is left, with when it was queued and its batch begun."""
+
+    queued_at_ms: int
+    request_id: str
+    candidate: Candidate
+    item: RequestItem
+    started_at_ms: int
+
+    @property
+    def turn(self) -> tuple[int, str]:
+        """Its place in the order in which seats go (domain §4)."""
+        return self.queued_at_ms, self.request_id
+
+
 @dataclass(frozen=True, slots=True)
 class SeatPlan:
     """One event's winners in the order of their seats, and those who come after the last seat.
@@ -100,17 +118,13 @@ class SeatPlan:
     winners: tuple[Step, ...]
     losers: tuple[Step, ...]
 
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        """Winners and losers together."""
-        return self.winners + self.losers
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What to do with a batch."""
 
-    seats: Mapping[str, SeatPlan] = field(default_factory=dict)
+    seekers: Mapping[str, tuple[Seeker, ...]] = field(default_factory=dict)
+    """By event: those who get a seat if one is left, in the order in which seats go."""
     writes: tuple[Step, ...] = ()
     """Decisions that depend on no seat."""
     decided: tuple[tuple[Candidate, RequestItem], ...] = ()
@@ -121,6 +135,9 @@ class Plan:
     """Requests that wait until an operator fixes a stored item, with what is wrong with it."""
     deferred: tuple[Candidate, ...] = ()
     """Second messages on requests that this plan decides: for the next plan."""
+    young: tuple[Candidate, ...] = ()
+    """Seekers that are RECEIVED still, for a moment later: ingest is about to write QUEUED, and
+    would cancel the transaction of up to 98 others."""
 
 
 def candidates(decoded: Iterable[tuple[Delivery, ParticipationMessage]]) -> list[Candidate]:
@@ -162,23 +179,49 @@ def plan(batch: Sequence[Candidate], loaded: Loaded, reading: Reading) -> Plan:
             deferred.append(candidate)
         else:
             undecided[message.request_id] = candidate, item
-    matching = []
+    seekers: dict[str, list[Seeker]] = {}
+    young: list[Candidate] = []
     for candidate, item in undecided.values():
         queued_at = queued_at_ms(candidate, item)
         mismatch = _mismatch(candidate.message, item)
-        if mismatch is None:
-            matching.append((queued_at, item.request_id, candidate, item))
+        if mismatch is not None:
+            verdict = _mismatched(mismatch)
         else:
-            writes.append(_step(candidate, item, _mismatched(mismatch), queued_at, reading))
-    seats, others = _seat(matching, loaded.events, reading)
+            event = loaded.events.get(item.event_id, _UNKNOWN_EVENT)
+            verdict = _verdict(item.event_type, event, event.seats_left)
+        if not verdict.takes_seat:
+            writes.append(_step(candidate, item, verdict, queued_at, reading))
+        elif item.status is Status.RECEIVED and not candidate.has_waited:
+            young.append(candidate)
+        else:
+            seekers.setdefault(item.event_id, []).append(
+                Seeker(queued_at, item.request_id, candidate, item, reading.started_at_ms)
+            )
     return Plan(
-        seats=seats,
-        writes=(*writes, *others),
+        seekers={
+            event: tuple(sorted(found, key=_in_seat_order)) for event, found in seekers.items()
+        },
+        writes=tuple(writes),
         decided=tuple(decided),
         defects=tuple(defects),
         blocked=tuple(blocked),
         deferred=tuple(deferred),
+        young=tuple(young),
     )
+
+
+def seats(seekers: Sequence[Seeker], event: EventState, now_ms: int, worker_id: str) -> SeatPlan:
+    """Give one event's seekers, in the order given, the seats that are left."""
+    left = event.seats_left
+    winners: list[Step] = []
+    losers: list[Step] = []
+    for seeker in seekers:
+        seats_left = None if left is None else left - len(winners)
+        verdict = _verdict(seeker.item.event_type, event, seats_left)
+        reading = Reading(seeker.started_at_ms, now_ms, worker_id)
+        step = _step(seeker.candidate, seeker.item, verdict, seeker.queued_at_ms, reading)
+        (winners if verdict.takes_seat else losers).append(step)
+    return SeatPlan(tuple(winners), tuple(losers))
 
 
 def queued_at_ms(candidate: Candidate, item: RequestItem) -> int:
@@ -204,40 +247,7 @@ def failed_for_good(
     return _step(candidate, item, verdict, queued_at, reading, FailureClass.RETRYABLE)
 
 
-_Request: TypeAlias = tuple[int, str, Candidate, RequestItem]
-"""When a request was queued, its id, and the request itself."""
-_in_seat_order: Final = itemgetter(0, 1)
-
-
-def _seat(
-    requests: Iterable[_Request],
-    events: Mapping[str, EventState],
-    reading: Reading,
-) -> tuple[dict[str, SeatPlan], list[Step]]:
-    left: dict[str, int | None] = {}
-    winners: dict[str, list[Step]] = {}
-    losers: dict[str, list[Step]] = {}
-    others: list[Step] = []
-    for queued_at, _, candidate, item in sorted(requests, key=_in_seat_order):
-        event_id = item.event_id
-        event = events.get(event_id, _UNKNOWN_EVENT)
-        if event_id not in left:
-            left[event_id] = None if event.capacity is None else event.capacity.remaining
-        verdict = _verdict(item.event_type, event, left[event_id])
-        step = _step(candidate, item, verdict, queued_at, reading)
-        if verdict.takes_seat:
-            winners.setdefault(event_id, []).append(step)
-            seats_left = left[event_id]
-            left[event_id] = None if seats_left is None else seats_left - 1
-        elif verdict is SOLD_OUT and event_id in winners:
-            losers.setdefault(event_id, []).append(step)
-        else:
-            others.append(step)
-    seats = {
-        event_id: SeatPlan(tuple(steps), tuple(losers.get(event_id, ())))
-        for event_id, steps in winners.items()
-    }
-    return seats, others
+_in_seat_order: Final = attrgetter("queued_at_ms", "request_id")
 
 
 def _verdict(event_type: str, event: EventState, seats_left: int | None) -> Verdict:

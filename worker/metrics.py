@@ -29,6 +29,20 @@ class Stage(StrEnum):
     QUARANTINE = "quarantine"
 
 
+class Cancellation(StrEnum):
+    """Why a seat transaction took no effect; the values of `worker_seat_cancellations_total`."""
+
+    CAPACITY_CONFLICT = "capacity_conflict"
+    """Another worker's transaction on the event was under way."""
+    REQUEST_CONFLICT = "request_conflict"
+    """Somebody was writing one of the requests."""
+    REQUEST_CHANGED = "request_changed"
+    """One of the requests was no longer as it had been read."""
+    SEATS_GONE = "seats_gone"
+    """Fewer seats were left than it would have taken."""
+    THROTTLED = "throttled"
+
+
 def queue_name(*, is_dlq: bool) -> str:
     """The `queue` label's value."""
     return DEAD_LETTER_QUEUE if is_dlq else MAIN_QUEUE
@@ -65,9 +79,14 @@ class WorkerMetrics:
         self.lost_leases = self._counter(
             "lost_leases", "Deliveries whose receipt SQS no longer knew when it was extended."
         )
-        self.transaction_conflicts = self._counter(
-            "transaction_conflicts", "Seat transactions cancelled by another writer."
+        cancellations = self._counter(
+            "seat_cancellations", "Seat transactions that took no effect, by reason.", ("reason",)
         )
+        self.seat_cancellations = {why: cancellations.labels(why.value) for why in Cancellation}
+        paused = Gauge(
+            "worker_paused", "1 while a service is away.", ("service",), registry=self.registry
+        )
+        self.paused = {service: paused.labels(service) for service in ("dynamodb", "sqs")}
         self.clock_corrections = self._counter(
             "clock_corrections", "Start times set forward to queuedAt for a clock that lags."
         )

@@ -16,6 +16,7 @@ from worker.commit import Committer
 from worker.credits import Credits
 from worker.inbox import Inbox
 from worker.metrics import Stage
+from worker.outage import Outage
 from worker.parts import Parts
 from worker.process import Processing
 from worker.receive import Receiver
@@ -29,6 +30,7 @@ async def run(parts: Parts) -> None:
     metrics.in_flight_limit.set(settings.max_in_flight)
     parts.stop.calls(credits.close)
     committer = Committer(parts)
+    sqs = Outage("sqs", parts.metrics.paused["sqs"], parts.random, parts.stop)
     inboxes: list[Inbox] = []
     metrics.stream_depth.set_function(lambda: sum(inbox.depth for inbox in inboxes))
     async with (
@@ -52,7 +54,7 @@ async def run(parts: Parts) -> None:
             ):
                 settler = Settler(parts, channel, quarantine, publisher)
                 processing = Processing(parts, committer, settler, processors)
-                receiver = Receiver(parts, channel, pollers)
+                receiver = Receiver(parts, channel, pollers, committer.outage, sqs)
                 async with anyio.create_task_group() as working:
                     working.start_soon(processing.run, inbox, settling, name="process")
                     await receiver.run(inbox)

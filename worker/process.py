@@ -1,7 +1,8 @@
 """The processors: take a batch, decode it, have it decided, and pass the result on."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 import anyio
 import structlog
@@ -14,11 +15,17 @@ from schema import message
 from schema.message import MessageDefect, ParticipationMessage
 from worker import decide, retry
 from worker.commit import Committer
+from worker.decide import Candidate
 from worker.inbox import Inbox
 from worker.metrics import Stage
 from worker.parts import Parts
 from worker.results import BatchResult, Decided, Defective
 from worker.settle import Settler
+
+_ASIDE_S: Final = 0.03
+"""How long a young request is put aside first: ingest's next write takes 10 to 20 ms."""
+_MOST_ASIDE: Final = 3
+"""How often; a request that stays RECEIVED longer is one that nobody is about to write."""
 
 log = structlog.get_logger("process")
 
@@ -32,6 +39,8 @@ class Processing:
     settler: Settler
     processors: int
     _unstarted: list[Delivery] = field(default_factory=list)
+    _aside: dict[str, int] = field(default_factory=dict)
+    """How often deliveries, by receipt handle, were put aside."""
     # Bound once: to bind it for each batch would cost more than to write the line.
     _log: FilteringBoundLogger = field(default_factory=log.bind)
 
@@ -56,14 +65,41 @@ class Processing:
                 continue
             metrics.busy_processors.inc()
             try:
-                result = await self.process(batch)
-            except Fatal as error:
-                self.parts.fail(error)
-                self._unstarted.extend(batch)
-            else:
-                settling.start_soon(self.settler.settle, result)
+                await self._process(batch, inbox, settling)
             finally:
                 metrics.busy_processors.dec()
+
+    async def _process(self, batch: Sequence[Delivery], inbox: Inbox, settling: TaskGroup) -> None:
+        """Have what is decided settled as soon as it is, and the young come again."""
+        results: list[BatchResult] = []
+        try:
+            async for result in self.results(batch):
+                results.append(result)
+                if result.decided or result.defective or result.undecided:
+                    settling.start_soon(self.settler.settle, result)
+                if result.young:
+                    settling.start_soon(self._put_aside, result.young, inbox)
+        except Fatal as error:
+            self.parts.fail(error)
+            begun = {d.receipt_handle for result in results for d in result.deliveries}
+            self._unstarted.extend(d for d in batch if d.receipt_handle not in begun)
+        if self._aside:
+            waiting = {d.receipt_handle for r in results for c in r.young for d in c.deliveries}
+            for delivery in batch:
+                if delivery.receipt_handle not in waiting:
+                    self._aside.pop(delivery.receipt_handle, None)
+
+    async def _put_aside(self, candidates: Sequence[Candidate], inbox: Inbox) -> None:
+        """Let a moment pass, in which ingest writes QUEUED, and process deliveries again."""
+        young = [delivery for candidate in candidates for delivery in candidate.deliveries]
+        tries = 1 + max(self._aside.get(delivery.receipt_handle, 0) for delivery in young)
+        self._aside |= {delivery.receipt_handle: tries for delivery in young}
+        with self.parts.stop.interrupts():
+            await anyio.sleep(_ASIDE_S * 2 ** (tries - 1))
+        if self.parts.stop.requested:
+            await self.settler.return_now(young)
+        else:
+            inbox.put(young)
 
     async def _return_unstarted(self, inbox: Inbox) -> None:
         """After a stop, give back what waits, even if all processors are busy.
@@ -81,8 +117,8 @@ class Processing:
         if unstarted:
             await self.settler.return_now(unstarted)
 
-    async def process(self, batch: Sequence[Delivery]) -> BatchResult:
-        """Decide one batch of deliveries; raises Fatal only."""
+    async def results(self, batch: Sequence[Delivery]) -> AsyncIterator[BatchResult]:
+        """Decide one batch of deliveries, result by result; raises Fatal only."""
         started_at_ms = self.parts.clock()
         self._observe_ages(batch, started_at_ms)
         defective: list[Defective] = []
@@ -93,22 +129,32 @@ class Processing:
                 defective.append(Defective(delivery, read, started_at_ms, self.parts.clock()))
             else:
                 decoded.append((delivery, read))
-        result = BatchResult(defective=defective)
-        if decoded:
-            candidates = decide.candidates(decoded)
-            result += await retry.decide_batch(self.committer, candidates, started_at_ms)
-        self._observe_decided(result.decided, started_at_ms)
+        if defective:
+            yield BatchResult(defective=defective)
+        candidates = decide.candidates(decoded)
+        if self._aside:
+            candidates = [
+                replace(candidate, has_waited=True) if self._has_waited(candidate) else candidate
+                for candidate in candidates
+            ]
+        undecided = 0
+        async for result in retry.decide_batch(self.committer, candidates, started_at_ms):
+            self._observe_decided(result.decided, started_at_ms)
+            undecided += len(result.undecided)
+            yield result
         # What went well is in the figures; a line for each batch would be a fiftieth of the work.
-        troubled = result.defective or result.undecided
-        (self._log.info if troubled else self._log.debug)(
+        (self._log.info if defective or undecided else self._log.debug)(
             "batch_processed",
             deliveries=len(batch),
-            decided=len(result.decided),
-            defective=len(result.defective),
-            undecided=len(result.undecided),
+            defective=len(defective),
+            undecided=undecided,
             took_ms=self.parts.clock() - started_at_ms,
         )
-        return result
+
+    def _has_waited(self, candidate: Candidate) -> bool:
+        """Whether a request was put aside as often as it may be."""
+        tries = [self._aside.get(d.receipt_handle, 0) for d in candidate.deliveries]
+        return max(tries) >= _MOST_ASIDE
 
     def _observe_ages(self, batch: Sequence[Delivery], now_ms: int) -> None:
         oldest_ms = min(delivery.sent_at_ms for delivery in batch)

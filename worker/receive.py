@@ -15,10 +15,11 @@ from schema import names
 from worker.channel import Channel
 from worker.inbox import Inbox
 from worker.metrics import queue_name
+from worker.outage import Outage
 from worker.parts import Parts, Poller
 
 _ERROR_BACKOFF_BASE_S: Final = 1.0
-_ERROR_BACKOFF_MAX_S: Final = 30.0
+_ERROR_BACKOFF_MAX_S: Final = 5.0
 
 _REST_S: Final = 60.0
 """How long the DLQ's consumer leaves a queue alone that holds nothing but quarantined messages:
@@ -34,6 +35,9 @@ class Receiver:
     parts: Parts
     channel: Channel
     pollers: int
+    table: Outage
+    """While the table is away nothing is received: it could not be decided."""
+    queue: Outage
     _busy: anyio.Event = field(default_factory=anyio.Event)
 
     async def run(self, inbox: Inbox) -> None:
@@ -51,6 +55,7 @@ class Receiver:
                 if failures or (index > 0 and not self._busy.is_set()):
                     with self.parts.stop.interrupts():
                         await self._turn(index, failures)
+                await self.table.over_or_stop()
                 taken = await self.channel.credits.take(SQS_BATCH_ENTRIES)
                 if not taken:
                     return
@@ -60,9 +65,11 @@ class Receiver:
                     self.parts.fail(error)
                 except (Transient, Rejected) as error:
                     failures += 1
+                    self.queue.failed("receive", error)
                     log.warning("receive_failed", failures=failures, error=str(error))
                 else:
                     failures = 0
+                    self.queue.answered("receive")
                     # Even after a stop: the processors hand back what they have not started.
                     if received:
                         inbox.put(received)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from typing import Final
 
 from aws.queue import Delivery
 from schema.items import RequestItem
@@ -29,9 +30,17 @@ class Retry(Enum):
     IMMEDIATELY = "immediately"
     """What was read is out of date: another writer was faster."""
     AFTER_BACKOFF = "after back-off"
-    """The table was busy, or did not answer."""
+    """It could not be written, for what may be a passing reason."""
+    WHEN_FREE = "when free"
+    """Somebody else was writing it, or the table bears no more: not its own fault."""
+    AFTER_OUTAGE = "after an outage"
+    """The table did not answer, or refused the call as a whole."""
     NEVER = "never"
     """Another try here would fail, too."""
+
+
+OTHERS_FAULT: Final = frozenset({Retry.WHEN_FREE, Retry.AFTER_OUTAGE})
+"""Where the message is not to blame: such tries do not count (domain §6)."""
 
 
 @value(frozen=True, slots=True)
@@ -71,10 +80,23 @@ class BatchResult:
     decided: Sequence[Decided] = ()
     defective: Sequence[Defective] = ()
     undecided: Sequence[Undecided] = ()
+    young: Sequence[Candidate] = ()
+    """To be read again a moment later: ingest is about to write them."""
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """All deliveries that it speaks of."""
+        candidates = (*(undecided.candidate for undecided in self.undecided), *self.young)
+        return [
+            *(delivery for entry in self.decided for delivery in entry.deliveries),
+            *(delivery for candidate in candidates for delivery in candidate.deliveries),
+            *(defective.delivery for defective in self.defective),
+        ]
 
     def __add__(self, other: "BatchResult") -> "BatchResult":
         return BatchResult(
             (*self.decided, *other.decided),
             (*self.defective, *other.defective),
             (*self.undecided, *other.undecided),
+            (*self.young, *other.young),
         )

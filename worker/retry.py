@@ -1,6 +1,6 @@
 """Decides a batch whatever gets in the way: round after round, by halves, and when to give up."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -13,10 +13,10 @@ from runtime.errors import leaves
 from worker import decide
 from worker.commit import Committer
 from worker.decide import Candidate, Step
-from worker.results import BatchResult, Retry, Undecided
+from worker.results import OTHERS_FAULT, BatchResult, Retry, Undecided
 
 MAX_ROUNDS: Final = 6
-"""Tries to decide a batch here, before what is left goes back to the queue."""
+"""Tries to decide a request here that fail for what may be its own reason, before it goes back."""
 _BACKOFF_BASE_S: Final = 0.05
 _BACKOFF_MAX_S: Final = 1.0
 
@@ -25,52 +25,68 @@ log = structlog.get_logger("commit")
 
 async def decide_batch(
     committer: Committer, batch: Sequence[Candidate], started_at_ms: int
-) -> BatchResult:
+) -> AsyncIterator[BatchResult]:
     """Decide every candidate, or say why it must be tried later; raises Fatal only.
 
-    Candidates that fail together for an unforeseen reason are tried by halves, so that one that
-    AWS or our code can't take does not drag its neighbours along.
+    Results come as soon as they are certain: who is decided does not wait for who is not. Tries
+    that fail because the table is away, or busy with others, do not count: no message goes back
+    for them until a stop is requested (domain §6).
+    """
+    rounds = waits = 0
+    candidates = batch
+    while candidates:
+        result = await _attempt(committer, candidates, started_at_ms)
+        again = [u for u in result.undecided if u.retry is not Retry.NEVER]
+        rounds += any(u.retry not in OTHERS_FAULT for u in again)
+        tired = rounds >= MAX_ROUNDS
+        stays = [
+            u for u in again if not (committer.stop.requested if u.retry in OTHERS_FAULT else tired)
+        ]
+        staying = set(map(id, stays))
+        ended = replace(result, undecided=[u for u in result.undecided if id(u) not in staying])
+        yield await _give_up(committer, ended, started_at_ms)
+        candidates = [undecided.candidate for undecided in stays]
+        if any(u.retry is Retry.AFTER_OUTAGE for u in stays):
+            await committer.outage.until_next_try()
+        elif any(u.retry is not Retry.IMMEDIATELY for u in stays):
+            waits += 1
+            await anyio.sleep(
+                backoff.full_delay_s(waits, _BACKOFF_BASE_S, _BACKOFF_MAX_S, committer.random)
+            )
+    committer.outage.given_up()
+
+
+async def _attempt(
+    committer: Committer, batch: Sequence[Candidate], started_at_ms: int
+) -> BatchResult:
+    """Try once; candidates that fail together for an unforeseen reason are tried by halves.
+
+    One that AWS or our code can't take does not drag its neighbours along.
     """
     try:
-        return await _in_rounds(committer, batch, started_at_ms)
+        return await committer.attempt(batch, started_at_ms)
     except Exception as error:
         for cause in leaves(error):
             if isinstance(cause, Fatal):
                 raise cause from None
         if len(batch) == 1:
             log.exception("decision_failed", request_id=batch[0].request_id)
-            failed = BatchResult(undecided=[Undecided(batch[0], str(error))])
-            return await _give_up(committer, failed, started_at_ms)
+            return BatchResult(undecided=[Undecided(batch[0], str(error))])
     middle = len(batch) // 2
-    first_half = await decide_batch(committer, batch[:middle], started_at_ms)
-    return first_half + await decide_batch(committer, batch[middle:], started_at_ms)
-
-
-async def _in_rounds(
-    committer: Committer, batch: Sequence[Candidate], started_at_ms: int
-) -> BatchResult:
-    """Attempt again to decide what another writer, or a busy table, blocked."""
-    result = await committer.attempt(batch, started_at_ms)
-    for attempt in range(1, MAX_ROUNDS):
-        again = [u for u in result.undecided if u.retry is not Retry.NEVER]
-        if not again:
-            break
-        if any(undecided.retry is Retry.AFTER_BACKOFF for undecided in again):
-            await anyio.sleep(
-                backoff.delay_s(attempt, _BACKOFF_BASE_S, _BACKOFF_MAX_S, committer.random)
-            )
-        hopeless = [u for u in result.undecided if u.retry is Retry.NEVER]
-        found = await committer.attempt([u.candidate for u in again], started_at_ms)
-        result = replace(result, undecided=hopeless) + found
-    return await _give_up(committer, result, started_at_ms)
+    first_half = await _attempt(committer, batch[:middle], started_at_ms)
+    return first_half + await _attempt(committer, batch[middle:], started_at_ms)
 
 
 async def _give_up(committer: Committer, result: BatchResult, started_at_ms: int) -> BatchResult:
     """Leave undecided what can go back; from the DLQ there is no way back (domain §6)."""
-    last_tries = [u for u in result.undecided if u.candidate.deliveries[0].from_dlq]
+    last_tries = [
+        u
+        for u in result.undecided
+        if u.candidate.deliveries[0].from_dlq and u.retry not in OTHERS_FAULT
+    ]
     if not last_tries:
         return result
-    others = [u for u in result.undecided if not u.candidate.deliveries[0].from_dlq]
+    others = [u for u in result.undecided if u not in last_tries]
     failed = await _fail_for_good(committer, last_tries, started_at_ms)
     return replace(result, undecided=others) + failed
 

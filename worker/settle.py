@@ -20,7 +20,7 @@ from schema.events import AnalyticsEvent, DeliveryInfo, Timestamps
 from schema.states import Status
 from worker.channel import Channel
 from worker.parts import Parts
-from worker.results import BatchResult, Decided, Defective, Outcome, Undecided
+from worker.results import OTHERS_FAULT, BatchResult, Decided, Defective, Outcome, Undecided
 
 _OUTCOMES: Final = {
     Status.SUCCEEDED: Outcome.SUCCEEDED,
@@ -173,6 +173,10 @@ class Settler:
     async def _hand_back_later(self, undecided: Undecided) -> None:
         """No acknowledgement: the message comes again after a back-off, or enters the DLQ."""
         request_id, deliveries = undecided.candidate.request_id, undecided.candidate.deliveries
+        if undecided.retry in OTHERS_FAULT:
+            # Only a stop ends such waiting: nothing speaks against another worker's next try.
+            await self.return_now(deliveries)
+            return
         log.warning(
             "delivery_retried",
             request_id=request_id,

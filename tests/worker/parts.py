@@ -1,5 +1,6 @@
 """What the worker's unit tests are made of: its parts, its clock, requests and deliveries."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
@@ -7,16 +8,18 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from aws.queue import Delivery
-from aws.table import Table
+from aws.table import Loaded, Table
 from config.settings import WorkerSettings
 from schema.items import RequestItem
 from schema.message import ParticipationMessage
 from schema.states import EventType, Status
 from simulation.settings import worker_settings
 from tests.aws.model import NOW_MS, SENT_MS, Aws
-from worker.decide import Candidate
+from worker import decide
+from worker.decide import Candidate, Plan, Reading, SeatPlan
 from worker.metrics import WorkerMetrics
 from worker.parts import Parts
+from worker.results import BatchResult
 
 
 @dataclass(slots=True)
@@ -112,3 +115,19 @@ def sample(parts: Parts, name: str, **labels: str) -> float:
     value = parts.metrics.registry.get_sample_value(name, labels)
     assert value is not None, f"no sample {name}{labels}"
     return value
+
+
+def seated(plan: Plan, loaded: Loaded, reading: Reading) -> dict[str, SeatPlan]:
+    """What becomes of a plan's seekers, event by event, if nothing is in the way."""
+    return {
+        event_id: decide.seats(seekers, loaded.events[event_id], reading.now_ms, reading.worker_id)
+        for event_id, seekers in plan.seekers.items()
+    }
+
+
+async def total(results: AsyncIterator[BatchResult]) -> BatchResult:
+    """All that becomes of a batch, added up."""
+    added = BatchResult()
+    async for result in results:
+        added += result
+    return added

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from random import Random
 from time import monotonic, time_ns
 from typing import Any
@@ -91,7 +91,6 @@ class World:
     tap: Queue
     dynamodb: Client
     sqs: Client
-    _stored: list[str] = field(default_factory=list)
 
     async def create_event(
         self, event_id: str, capacity: int, event_type: str = EventType.FIRST_COME
@@ -105,7 +104,6 @@ class World:
 
     async def store(self, items: Sequence[RequestItem]) -> None:
         """Write request items as they are."""
-        self._stored.extend(item.request_id for item in items)
         for start in range(0, len(items), 25):
             assert not any(await self.table.insert(items[start : start + 25]))
 
@@ -121,9 +119,21 @@ class World:
         await self.send([message_of(item) for item in (*items, *items[:duplicates])])
 
     async def items(self, event_id: str) -> dict[str, RequestItem]:
-        """An event's requests that were stored here, by id."""
-        stored = (await self.table.load(self._stored)).requests
-        return {id_: item for id_, item in stored.items() if item.event_id == event_id}
+        """An event's requests from QUEUED on, by id, whoever stored them."""
+        found: dict[str, RequestItem] = {}
+        start: dict[str, Any] = {}
+        while True:
+            page = await self.dynamodb.call(
+                "Scan", TableName=self.table.name, ConsistentRead=True, **start
+            )
+            for stored in page.get("Items", ()):
+                if stored["SK"]["S"] == keys.REQUEST_SORT_KEY:
+                    item = RequestItem.from_item(stored)
+                    if item.event_id == event_id and item.status is not Status.RECEIVED:
+                        found[item.request_id] = item
+            if "LastEvaluatedKey" not in page:
+                return found
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
     async def item(self, request_id: str) -> RequestItem:
         """One request."""

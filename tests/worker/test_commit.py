@@ -2,30 +2,33 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain, repeat
+from itertools import repeat
 from random import Random
 
 import anyio
 import pytest
 
 from aws import statements
-from aws.errors import Fatal, Rejected
+from aws.errors import Fatal
 from schema import keys
 from schema.items import Change, RequestItem
 from schema.states import Status
+from simulation.aws import errors
+from simulation.aws.errors import ServiceError
 from simulation.scenario import Kind
 from tests.aws.model import NOW_MS, Aws
 from tests.aws.wire import CONFLICT, DENIED, INVALID, LATE_S, THROTTLED, Fault
 from tests.virtual_time import virtual_time
-from tests.worker.parts import Clock, Requests, parts_of, sample
+from tests.worker.parts import Clock, Requests, parts_of, sample, total
 from worker import retry
 from worker.commit import Committer
 from worker.decide import Candidate
 from worker.parts import Parts
-from worker.results import BatchResult
+from worker.results import BatchResult, Retry
 from worker.retry import MAX_ROUNDS
 
 LOAD, SEATS, WRITE = "BatchGetItem", "TransactWriteItems", "BatchExecuteStatement"
+TURN = "UpdateItem"
 
 
 class Scene:
@@ -39,6 +42,7 @@ class Scene:
         self.parts: Parts = parts_of(self.aws, clock=self.clock, random=Random(seed))
         self.committer = Committer(self.parts)
         self.requests = Requests()
+        self.began_s = anyio.current_time()
 
     def stored(self, count: int, **changes: object) -> list[RequestItem]:
         """Store some requests."""
@@ -52,13 +56,25 @@ class Scene:
 
     async def decide(self, batch: Sequence[Candidate]) -> BatchResult:
         """Decide a batch whose processing begins now."""
-        result = await retry.decide_batch(self.committer, batch, self.clock())
+        result = await total(retry.decide_batch(self.committer, batch, self.clock()))
         self.aws.check()
         return result
 
     def tokens(self) -> list[str]:
         """The token of each transaction that was asked for."""
         return [call.parameters["ClientRequestToken"] for call in self.wire.calls_of(SEATS)]
+
+
+AWAY = ServiceError("InternalServerError", "away", status=500)
+
+
+def cancelled(*codes: str) -> ServiceError:
+    """A transaction's error, with the reasons for its actions in order."""
+    return errors.transaction_cancelled([{"Code": code} for code in codes])
+
+
+def cancellations(scene: Scene, reason: str) -> float:
+    return sample(scene.parts, "worker_seat_cancellations_total", reason=reason)
 
 
 def results(outcomes: BatchResult) -> dict[str, tuple[str, bool]]:
@@ -77,7 +93,7 @@ async def test_winners_share_one_transaction_and_everyone_is_decided() -> None:
         items[1].request_id: ("SUCCEEDED", True),
         items[2].request_id: ("REJECTED", True),
     }
-    assert scene.wire.asked == {LOAD: 1, SEATS: 1, WRITE: 1}
+    assert scene.wire.asked == {LOAD: 1, TURN: 1, SEATS: 1, WRITE: 1}
     assert scene.aws.seats_left("e1") == 0
     assert {d.item.request_id: d.item for d in outcomes.decided} == scene.aws.requests
 
@@ -159,7 +175,7 @@ async def test_a_transaction_that_took_effect_unanswered_is_found_by_reading() -
 
     # Ours: what is stored is to the letter what this worker meant to write.
     assert set(results(outcomes).values()) == {("SUCCEEDED", True)}
-    assert scene.wire.asked == {LOAD: 2, SEATS: 2}
+    assert scene.wire.asked == {LOAD: 2, TURN: 2, SEATS: 2}
     assert scene.aws.seats_left("e1") == 3
 
 
@@ -227,7 +243,7 @@ async def test_a_decision_by_another_worker_is_not_ours() -> None:
 
 
 @virtual_time
-async def test_a_failed_condition_is_planned_again_immediately() -> None:
+async def test_who_finds_the_seats_gone_at_its_turn_is_turned_away() -> None:
     scene = Scene(seats=1)
     item, winner = scene.stored(2)
     other = Committer(parts_of(table=scene.aws.straight, worker_id="w2"))
@@ -243,13 +259,13 @@ async def test_a_failed_condition_is_planned_again_immediately() -> None:
         outcomes = await scene.decide(scene.candidates([item]))
 
     assert results(outcomes) == {item.request_id: ("REJECTED", True)}
-    # Load, transaction cancelled, load again, write: 0.2 s each, and no backoff.
-    assert anyio.current_time() - began_s == pytest.approx(0.8)
-    assert sample(scene.parts, "worker_transaction_conflicts_total") == 0
+    # Load and write, 0.2 s each: whoever takes the turn sees what is left.
+    assert anyio.current_time() - began_s == pytest.approx(0.4)
+    assert scene.wire.asked[SEATS] == 0
 
 
 @virtual_time
-async def test_conflicts_wait_are_counted_and_end_well() -> None:
+async def test_conflicts_wait_are_counted_and_need_nothing_read_again() -> None:
     scene = Scene()
     items = scene.stored(3)
     scene.wire.faults[SEATS] = iter([CONFLICT] * 3)
@@ -258,30 +274,119 @@ async def test_conflicts_wait_are_counted_and_end_well() -> None:
     outcomes = await scene.decide(scene.candidates(items))
 
     assert set(results(outcomes).values()) == {("SUCCEEDED", True)}
-    assert sample(scene.parts, "worker_transaction_conflicts_total") == 3
-    # At least half of 50, 100 and 200 ms.
-    assert anyio.current_time() - began_s >= 0.175
+    assert cancellations(scene, "capacity_conflict") == 3
+    assert scene.wire.asked[LOAD] == 1
+    assert anyio.current_time() > began_s
 
 
 @virtual_time
-@pytest.mark.parametrize("operation", [LOAD, SEATS])
-async def test_rounds_are_bounded_and_what_is_left_goes_back(operation: str) -> None:
-    scene = Scene()
+@pytest.mark.parametrize("operation", [LOAD, SEATS, WRITE])
+@pytest.mark.parametrize("fault", [THROTTLED, AWAY])
+async def test_a_table_that_is_away_is_waited_for_however_long(
+    operation: str, fault: Fault
+) -> None:
+    scene = Scene(seats=1)
+    items = scene.stored(2)
+    scene.wire.faults[operation] = repeat(fault)
+
+    async def come_back() -> None:
+        await anyio.sleep(3_600)
+        assert sample(scene.parts, "worker_paused", service="dynamodb") == 1
+        del scene.wire.faults[operation]
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(come_back)
+        outcomes = await scene.decide(scene.candidates(items))
+
+    assert len(outcomes.decided) == 2
+    assert not outcomes.undecided
+    assert anyio.current_time() - 3_600 < scene.began_s + 5
+    assert sample(scene.parts, "worker_paused", service="dynamodb") == 0
+
+
+@virtual_time
+@pytest.mark.parametrize("operation", [LOAD, SEATS, WRITE])
+async def test_a_stop_ends_the_waiting_and_blames_no_message(operation: str) -> None:
+    scene = Scene(seats=1)
     items = scene.stored(2)
     scene.wire.faults[operation] = repeat(THROTTLED)
-    began_s = anyio.current_time()
+
+    async def stop() -> None:
+        await anyio.sleep(100)
+        scene.parts.stop.request()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(stop)
+        outcomes = await scene.decide(scene.candidates(items))
+
+    undecided = {u.candidate.request_id: u.retry for u in outcomes.undecided}
+    assert set(undecided.values()) == {Retry.AFTER_OUTAGE}
+    assert len(undecided) + len(outcomes.decided) == 2
+    assert anyio.current_time() == scene.began_s + 100
+
+
+@virtual_time
+async def test_who_is_decided_does_not_wait_for_who_is_not() -> None:
+    scene = Scene(seats=1)
+    items = scene.stored(2)
+    scene.wire.faults[WRITE] = repeat(THROTTLED)
+    results_so_far = retry.decide_batch(scene.committer, scene.candidates(items), scene.clock())
+
+    first = await anext(results_so_far)
+
+    assert results(first) == {items[0].request_id: ("SUCCEEDED", True)}
+
+
+@virtual_time
+async def test_too_few_seats_are_planned_again_immediately() -> None:
+    scene = Scene()
+    items = scene.stored(3)
+    scene.wire.faults[SEATS] = iter([cancelled("ConditionalCheckFailed", "None", "None", "None")])
+
+    outcomes = await scene.decide(scene.candidates(items))
+
+    assert set(results(outcomes).values()) == {("SUCCEEDED", True)}
+    assert cancellations(scene, "seats_gone") == 1
+    assert anyio.current_time() == scene.began_s
+
+
+@virtual_time
+async def test_rounds_are_bounded_for_what_may_be_a_request_s_own_fault() -> None:
+    scene = Scene(seats=0)
+    items = scene.stored(1)
+    scene.wire.entry_faults[WRITE] = repeat("InternalServerError")
 
     outcomes = await scene.decide(scene.candidates(items))
 
     assert scene.wire.asked[LOAD] == MAX_ROUNDS
-    assert [u.candidate.request_id for u in outcomes.undecided] == [
-        item.request_id for item in items
-    ]
-    assert "ThrottlingException" in outcomes.undecided[0].reason
-    assert not outcomes.decided
-    assert not outcomes.defective
-    assert scene.aws.statuses == {"QUEUED": 2}
-    assert anyio.current_time() - began_s < 5
+    assert [u.candidate.request_id for u in outcomes.undecided] == [items[0].request_id]
+    assert {u.retry for u in outcomes.undecided} == {Retry.AFTER_BACKOFF}
+
+
+@virtual_time
+async def test_statements_that_are_throttled_wait_and_are_not_blamed() -> None:
+    scene = Scene(seats=0)
+    items = scene.stored(1)
+    scene.wire.entry_faults[WRITE] = iter(["ThrottlingError"] * 3 * MAX_ROUNDS)
+
+    outcomes = await scene.decide(scene.candidates(items))
+
+    assert len(outcomes.decided) == 1
+    assert scene.wire.asked[LOAD] > MAX_ROUNDS
+
+
+@virtual_time
+async def test_one_request_that_somebody_else_writes_leaves_the_others_their_seats() -> None:
+    scene = Scene()
+    items = scene.stored(3)
+    scene.wire.faults[SEATS] = iter([cancelled("None", "None", "TransactionConflict", "None")])
+
+    outcomes = await scene.decide(scene.candidates(items))
+
+    assert set(results(outcomes).values()) == {("SUCCEEDED", True)}
+    seats = [len(call.parameters["TransactItems"]) - 1 for call in scene.wire.calls_of(SEATS)]
+    assert seats == [3, 2, 1]
+    assert cancellations(scene, "request_conflict") == 1
 
 
 @virtual_time
@@ -401,7 +506,7 @@ async def test_a_try_from_the_dlq_that_fails_is_failed_for_good() -> None:
     scene = Scene()
     fresh, dead = scene.stored(2)
     batch = [*scene.candidates([fresh]), *scene.candidates([dead], from_dlq=True, attempt=6)]
-    scene.wire.faults[SEATS] = repeat(THROTTLED)
+    scene.wire.faults[SEATS] = repeat(INVALID)
 
     outcomes = await scene.decide(batch)
 
@@ -413,7 +518,7 @@ async def test_a_try_from_the_dlq_that_fails_is_failed_for_good() -> None:
     assert decided.item.failure_class == "RETRYABLE"
     assert decided.item.error_code == "RETRIES_EXHAUSTED"
     assert decided.item.error_message is not None
-    assert "ThrottlingException" in decided.item.error_message
+    assert "ValidationException" in decided.item.error_message
     assert (decided.item.is_dlq, decided.item.attempt) == (True, 6)
     assert scene.aws.seats_left("e1") == 10
 
@@ -422,7 +527,7 @@ async def test_a_try_from_the_dlq_that_fails_is_failed_for_good() -> None:
 async def test_last_words_that_cannot_be_written_are_put_off() -> None:
     scene = Scene()
     (dead,) = scene.stored(1)
-    scene.wire.faults = {SEATS: repeat(THROTTLED), WRITE: iter([THROTTLED])}
+    scene.wire.faults = {SEATS: repeat(INVALID), WRITE: iter([THROTTLED])}
 
     outcomes = await scene.decide(scene.candidates([dead], from_dlq=True))
 
@@ -432,28 +537,23 @@ async def test_last_words_that_cannot_be_written_are_put_off() -> None:
 
 
 @virtual_time
-async def test_last_words_are_not_for_what_the_last_try_decided_unanswered() -> None:
+async def test_last_words_are_not_for_what_another_worker_has_decided() -> None:
     scene = Scene()
     (dead,) = scene.stored(1)
-    scene.wire.faults[SEATS] = chain([THROTTLED] * (2 * MAX_ROUNDS - 1), [Kind.UNANSWERED])
+    scene.wire.each_way_s[LOAD] = 0.1
+    scene.wire.faults[SEATS] = repeat(INVALID)
+    other = Committer(parts_of(table=scene.aws.straight, worker_id="w2"))
 
-    outcomes = await scene.decide(scene.candidates([dead], from_dlq=True))
+    async def decide_elsewhere() -> None:
+        await anyio.sleep(0.25)
+        await other.attempt(scene.candidates([dead]), NOW_MS)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(decide_elsewhere)
+        outcomes = await scene.decide(scene.candidates([dead], from_dlq=True))
 
     assert [u.candidate.request_id for u in outcomes.undecided] == [dead.request_id]
     assert scene.aws.statuses == {"SUCCEEDED": 1}
-
-
-@virtual_time
-async def test_without_a_single_read_even_the_dlq_is_put_off() -> None:
-    scene = Scene()
-    (dead,) = scene.stored(1)
-    scene.wire.faults[LOAD] = repeat(THROTTLED)
-
-    outcomes = await scene.decide(scene.candidates([dead], from_dlq=True))
-
-    assert len(outcomes.undecided) == 1
-    # Each round's, and one more before the last word.
-    assert scene.wire.asked == {LOAD: MAX_ROUNDS + 1}
 
 
 @virtual_time
@@ -483,7 +583,7 @@ async def test_a_refusal_of_the_whole_call_is_not_taken_for_a_decision() -> None
     items = scene.stored(1)
     scene.wire.faults[SEATS] = iter([INVALID])
 
-    with pytest.raises(Rejected):
-        await scene.committer.attempt(scene.candidates(items), NOW_MS)
+    outcomes = await scene.decide(scene.candidates(items))
 
+    assert [u.retry for u in outcomes.undecided] == [Retry.NEVER]
     assert scene.aws.statuses == {"QUEUED": 1}

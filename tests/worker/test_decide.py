@@ -10,7 +10,7 @@ from schema.items import Capacity, EventConfig, RequestItem
 from schema.message import DefectReason, ParticipationMessage
 from schema.states import EventType, Status
 from tests.aws.model import NOW_MS
-from tests.worker.parts import Requests
+from tests.worker.parts import Requests, seated
 from worker import decide
 from worker.decide import Candidate, Plan, Reading, Step
 
@@ -24,17 +24,21 @@ def event(seats: int | None = 10, kind: str = EventType.FIRST_COME) -> EventStat
     )
 
 
-def plan(batch: list[Candidate], items: list[RequestItem], state: EventState | None = None) -> Plan:
-    loaded = Loaded(
+def loaded(items: list[RequestItem], state: EventState | None = None) -> Loaded:
+    return Loaded(
         requests={item.request_id: item for item in items},
         events={"e1": state if state is not None else event()},
     )
-    return decide.plan(batch, loaded, READING)
+
+
+def plan(batch: list[Candidate], items: list[RequestItem], state: EventState | None = None) -> Plan:
+    return decide.plan(batch, loaded(items, state), READING)
 
 
 def only(plan: Plan) -> Step:
-    """The one step of a plan."""
-    (step,) = [*plan.writes, *(s for seats in plan.seats.values() for s in seats.steps)]
+    """The one step of a plan; its seeker, if it has one, gets a seat."""
+    seats = seated(plan, loaded([]), READING).values()
+    (step,) = [*plan.writes, *(step for each in seats for step in each.winners)]
     return step
 
 
@@ -51,7 +55,7 @@ def test_seats_go_by_queued_at_and_then_by_request_id() -> None:
 
     made = plan([requests.candidate(item) for item in items], items, event(seats=3))
 
-    seats = made.seats["e1"]
+    seats = seated(made, loaded(items, event(seats=3)), READING)["e1"]
     assert [step.candidate.request_id for step in seats.winners] == ["b", "c", "d"]
     assert [step.candidate.request_id for step in seats.losers] == ["a"]
     assert made.writes == ()
@@ -60,7 +64,7 @@ def test_seats_go_by_queued_at_and_then_by_request_id() -> None:
 def test_without_a_winner_losers_wait_for_nobody() -> None:
     made = plan([Requests().candidate(item := Requests().request())], [item], event(seats=0))
 
-    assert made.seats == {}
+    assert made.seekers == {}
     assert only(made).change.after.result_code == "REJECTED_CAPACITY"
 
 
@@ -78,7 +82,7 @@ def test_a_lottery_s_entry_is_recorded_whatever_the_seats(seats: int | None) -> 
 
     made = plan([Requests().candidate(item)], [item], event(seats, EventType.LOTTERY))
 
-    assert made.seats == {}
+    assert made.seekers == {}
     after = only(made).change.after
     assert (after.status, after.result_code) == (Status.SUCCEEDED, "SUCCESS")
 
@@ -115,7 +119,7 @@ def test_a_message_whose_ids_are_not_the_request_s_fails_it(field: str) -> None:
     made = plan([forged], [item])
 
     after = only(made).change.after
-    assert made.seats == {}
+    assert made.seekers == {}
     assert (after.result_code, after.error_code) == ("FAILED_VALIDATION", "ID_MISMATCH")
 
 
@@ -136,19 +140,50 @@ def test_queued_at_is_inherited_from_the_item_the_body_or_sqs_in_this_order(
     status = Status.QUEUED if stored is not None else Status.RECEIVED
     item = Requests().request(queued_at_ms=stored, status=status)
     candidate = Requests().candidate(item)
-    sent = replace(candidate, message=replace(candidate.message, queued_at_ms=in_body))
+    message = replace(candidate.message, queued_at_ms=in_body)
+    sent = replace(candidate, message=message, has_waited=True)
 
     assert only(plan([sent], [item])).change.after.queued_at_ms == expected
 
 
 def test_a_request_still_received_gets_queued_at_and_its_index_keys_with_the_decision() -> None:
     item = Requests().request(queued_at_ms=None, status=Status.RECEIVED)
+    waited = replace(Requests().candidate(item), has_waited=True)
 
-    assigned = one(item).change.assignments()
+    assigned = only(plan([waited], [item])).change.assignments()
 
     assert assigned["queuedAt"] == NOW_MS - 900
     assert assigned["GSI1SK"] == f"QAT#{NOW_MS - 900}#REQ#{item.request_id}"
     assert {"GSI1PK", "GSI2PK", "GSI2SK"} < assigned.keys()
+
+
+def test_a_young_request_that_would_get_a_seat_is_put_aside() -> None:
+    young, settled = Requests(), Requests("e1")
+    item = young.request(queued_at_ms=None, status=Status.RECEIVED, request_id="young")
+    other = settled.request()
+    batch = [young.candidate(item), settled.candidate(other)]
+
+    made = plan(batch, [item, other])
+
+    assert made.young == (batch[0],)
+    assert [seeker.request_id for seeker in made.seekers["e1"]] == [other.request_id]
+
+
+@pytest.mark.parametrize(
+    ("state", "item"),
+    [
+        (event(seats=0), {}),
+        (event(kind=EventType.LOTTERY), {"event_type": EventType.LOTTERY}),
+    ],
+)
+def test_a_young_request_that_takes_no_seat_is_in_nobody_s_way(
+    state: EventState, item: dict[str, Any]
+) -> None:
+    young = Requests().request(queued_at_ms=None, status=Status.RECEIVED, **item)
+
+    made = plan([Requests().candidate(young)], [young], state)
+
+    assert (len(made.writes), made.young) == (1, ())
 
 
 def test_times_are_those_of_the_clock_where_it_is_right() -> None:
@@ -209,7 +244,9 @@ def test_a_decided_request_is_left_as_it_is(status: Status) -> None:
 
 @pytest.mark.parametrize("status", [Status.RECEIVED, Status.QUEUED, Status.PROCESSING])
 def test_every_undecided_status_is_decided(status: Status) -> None:
-    step = one(Requests().request(status=status))
+    item = Requests().request(status=status)
+    waited = replace(Requests().candidate(item), has_waited=True)
+    step = only(plan([waited], [item]))
 
     assert step.change.before.status is status
     assert step.change.after.status is Status.SUCCEEDED
@@ -245,7 +282,7 @@ def test_an_event_that_cannot_be_read_blocks_its_undecided_requests_alone() -> N
 
     assert made.blocked == ((batch[0], "capacityTotal is missing"),)
     assert made.decided == ((batch[1], done),)
-    assert (made.seats, made.writes) == ({}, ())
+    assert (made.seekers, made.writes) == ({}, ())
 
 
 def test_deliveries_of_the_same_message_are_one_candidate() -> None:

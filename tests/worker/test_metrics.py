@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from aws.publisher import LossReason
-from worker.metrics import WorkerMetrics
+from worker.metrics import Cancellation, WorkerMetrics
 from worker.results import Outcome
 
 UNLABELLED = (
@@ -19,7 +19,6 @@ UNLABELLED = (
     "worker_publish_events_total",
     "worker_delete_failures_total",
     "worker_lease_extensions_total",
-    "worker_transaction_conflicts_total",
     "worker_clock_corrections_total",
 )
 
@@ -41,6 +40,10 @@ def test_every_label_of_a_bounded_set_exists_with_zero(metrics: WorkerMetrics) -
         for outcome in Outcome:
             labels = {"queue": queue, "outcome": outcome.value}
             assert value("worker_messages_settled_total", labels) == 0
+    for why in Cancellation:
+        assert value("worker_seat_cancellations_total", {"reason": why.value}) == 0
+    for service in ("dynamodb", "sqs"):
+        assert value("worker_paused", {"service": service}) == 0
     for reason in LossReason.ALL:
         assert value("worker_publish_failures_total", {"reason": reason}) == 0
     for stage in ("process", "publish", "delete", "visibility", "quarantine"):

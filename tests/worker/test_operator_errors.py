@@ -10,7 +10,7 @@ from tests.aws.model import NOW_MS, Aws
 from tests.faults.actions import Answer, Delay, Fault, Hang
 from tests.faults.proxy import FaultProxy
 from tests.virtual_time import virtual_time
-from tests.worker.parts import Requests, parts_of
+from tests.worker.parts import Requests, parts_of, total
 from tests.worker.support import World, figure, request, until
 from worker import retry
 from worker.commit import Committer
@@ -79,7 +79,7 @@ async def test_what_an_older_try_left_on_the_item_does_not_colour_the_event() ->
     aws.store(item)
 
     committer = Committer(parts_of(aws))
-    outcomes = await retry.decide_batch(committer, [made.candidate(item)], NOW_MS)
+    outcomes = await total(retry.decide_batch(committer, [made.candidate(item)], NOW_MS))
 
     first = events.participation_processed(outcomes.decided[0].item, env="dev")
     again = events.participation_processed(aws.requests[item.request_id], env="dev")
@@ -95,7 +95,7 @@ async def test_the_dlq_has_the_last_word_on_an_event_that_cannot_be_read() -> No
     aws.store(item)
 
     candidates = [made.candidate(item, from_dlq=True)]
-    outcomes = await retry.decide_batch(Committer(parts_of(aws)), candidates, NOW_MS)
+    outcomes = await total(retry.decide_batch(Committer(parts_of(aws)), candidates, NOW_MS))
 
     (decided,) = outcomes.decided
     assert (decided.item.result_code, decided.item.error_code) == (

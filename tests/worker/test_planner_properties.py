@@ -13,8 +13,9 @@ from schema import events
 from schema.items import Capacity, EventConfig, RequestItem
 from schema.message import ParticipationMessage
 from schema.states import EventType, ResultCode, Status, may_become
+from tests.worker.parts import seated
 from worker import decide
-from worker.decide import Candidate, Plan, Reading, Step
+from worker.decide import Candidate, Plan, Reading, SeatPlan, Step
 
 # Few and small, so that requests compete, and ids and times coincide.
 EVENT_IDS = ["e1", "e1", "e1", "e2"]
@@ -121,11 +122,16 @@ def planned(case: Case) -> Plan:
     return decide.plan(case.batch, case.loaded, case.reading)
 
 
-def steps(plan: Plan) -> Iterator[Step]:
-    """All steps of a plan."""
+def seats_of(case: Case, plan: Plan) -> dict[str, SeatPlan]:
+    """What becomes of those who seek a seat."""
+    return seated(plan, case.loaded, case.reading)
+
+
+def steps(case: Case, plan: Plan) -> Iterator[Step]:
+    """All steps that follow from a plan."""
     yield from plan.writes
-    for seats in plan.seats.values():
-        yield from seats.steps
+    for seats in seats_of(case, plan).values():
+        yield from (*seats.winners, *seats.losers)
 
 
 @given(cases())
@@ -136,9 +142,9 @@ def test_every_delivery_is_in_one_candidate_and_every_candidate_in_one_place(cas
     assert len(receipts) == len(set(receipts))
     assert all(candidate.deliveries for candidate in case.batch)
     placed = [
-        *(id(step.candidate) for step in steps(plan)),
+        *(id(step.candidate) for step in steps(case, plan)),
         *(id(candidate) for candidate, _ in (*plan.decided, *plan.defects, *plan.blocked)),
-        *(id(candidate) for candidate in plan.deferred),
+        *(id(candidate) for candidate in (*plan.deferred, *plan.young)),
     ]
     assert sorted(placed) == sorted(id(candidate) for candidate in case.batch)
 
@@ -150,14 +156,14 @@ def test_seats_never_exceed_what_is_left_and_go_in_order_behind_one_transaction(
     plan = planned(case)
 
     sold_out = {s.change.after.event_id for s in plan.writes if _is_sold_out(s)}
-    assert not sold_out & plan.seats.keys()
-    for event_id, seats in plan.seats.items():
+    assert not sold_out & plan.seekers.keys()
+    for event_id, seats in seats_of(case, plan).items():
         capacity = case.loaded.events[event_id].capacity
         assert capacity is not None
         assert 1 <= len(seats.winners) <= capacity.remaining
         assert {step.change.after.status for step in seats.winners} == {Status.SUCCEEDED}
         assert {step.change.after.status for step in seats.losers} <= {Status.REJECTED}
-        afters = [step.change.after for step in seats.steps]
+        afters = [step.change.after for step in (*seats.winners, *seats.losers)]
         assert {(a.event_id, a.event_type) for a in afters} == {(event_id, EventType.FIRST_COME)}
         order = [(a.queued_at_ms, a.request_id) for a in afters]
         assert order == sorted(order)
@@ -167,13 +173,13 @@ def test_seats_never_exceed_what_is_left_and_go_in_order_behind_one_transaction(
 def test_no_seat_is_kept_back_while_somebody_is_rejected(case: Case) -> None:
     plan = planned(case)
 
-    for step in steps(plan):
+    for step in steps(case, plan):
         if step.change.after.status is Status.REJECTED:
             event_id = step.change.after.event_id
             capacity = case.loaded.events[event_id].capacity
             assert capacity is not None
-            winners = plan.seats[event_id].winners if event_id in plan.seats else ()
-            assert len(winners) == max(0, capacity.remaining)
+            seats = seats_of(case, plan).get(event_id)
+            assert len(seats.winners if seats else ()) == max(0, capacity.remaining)
 
 
 @given(cases(), st.randoms(use_true_random=False))
@@ -187,7 +193,7 @@ def test_the_order_of_a_batch_does_not_matter_to_who_wins(case: Case, random: Ra
     one = decide.plan(batch, case.loaded, case.reading)
     other = decide.plan(shuffled, case.loaded, case.reading)
 
-    assert one.seats == other.seats
+    assert seats_of(case, one) == seats_of(case, other)
     assert {s.candidate.request_id: s for s in one.writes} == {
         s.candidate.request_id: s for s in other.writes
     }
@@ -197,9 +203,9 @@ def test_the_order_of_a_batch_does_not_matter_to_who_wins(case: Case, random: Ra
 def test_no_step_is_one_that_may_not_be_made_or_made_twice(case: Case) -> None:
     plan = planned(case)
 
-    changed = [step.change.before.request_id for step in steps(plan)]
+    changed = [step.change.before.request_id for step in steps(case, plan)]
     assert len(changed) == len(set(changed))
-    for step in steps(plan):
+    for step in steps(case, plan):
         assert step.change.before == case.loaded.requests[step.candidate.request_id]
         assert may_become(step.change.before.status, step.change.after.status)
         assert step.change.after.status.is_final
@@ -213,7 +219,7 @@ def test_no_step_is_one_that_may_not_be_made_or_made_twice(case: Case) -> None:
 
 @given(cases())
 def test_every_decision_inherits_queued_at_and_keeps_its_times_in_order(case: Case) -> None:
-    for step in steps(planned(case)):
+    for step in steps(case, planned(case)):
         after = step.change.after
         sources = (
             step.change.before.queued_at_ms,
@@ -228,7 +234,7 @@ def test_every_decision_inherits_queued_at_and_keeps_its_times_in_order(case: Ca
 
 @given(cases())
 def test_every_decision_records_its_way_and_its_failure_and_has_an_event(case: Case) -> None:
-    for step in steps(planned(case)):
+    for step in steps(case, planned(case)):
         after = step.change.after
         first = step.candidate.deliveries[0]
         assert after.attempt == first.attempt

@@ -17,9 +17,9 @@ from schema.message import DefectReason
 from schema.states import Status
 from tests import virtual_time as clock
 from tests.aws.model import NOW_MS, Aws
-from tests.aws.wire import INVALID, THROTTLED
+from tests.aws.wire import INVALID
 from tests.virtual_time import virtual_time
-from tests.worker.parts import Requests, parts_of, sample
+from tests.worker.parts import Requests, parts_of, sample, total
 from worker.commit import Committer
 from worker.decide import Candidate
 from worker.inbox import Inbox
@@ -368,7 +368,7 @@ async def test_a_body_that_cannot_be_read_is_defective_and_its_neighbours_are_de
     good, bad = here.deliveries(2)
     bad = replace(bad, body="nonsense")
 
-    result = await here.processing.process([bad, good])
+    result = await total(here.processing.results([bad, good]))
 
     assert [(d.delivery, d.defect.reason) for d in result.defective] == [
         (bad, DefectReason.BODY_NOT_JSON)
@@ -381,7 +381,7 @@ async def test_a_batch_of_unreadable_bodies_asks_nothing_of_the_table() -> None:
     here = scene()
     bad = [replace(delivery, body="[]") for delivery in here.deliveries(3)]
 
-    result = await here.processing.process(bad)
+    result = await total(here.processing.results(bad))
 
     assert len(result.defective) == 3
     assert here.committer.batches == []
@@ -402,7 +402,7 @@ async def test_one_message_that_breaks_the_code_does_not_drag_its_neighbours_alo
     sent += here.deliveries(7)
 
     with structlog.testing.capture_logs() as logged:
-        result = await here.processing.process(sent)
+        result = await total(here.processing.results(sent))
 
     assert [line["event"] for line in logged].count("decision_failed") == 1
 
@@ -424,7 +424,7 @@ async def test_what_only_an_operator_can_resolve_ends_the_processors(*, grouped:
     here = scene(deciding)
 
     with pytest.raises(Fatal):
-        await here.processing.process(here.deliveries(4))
+        await total(here.processing.results(here.deliveries(4)))
     assert len(here.committer.batches) == 1
 
 
@@ -441,7 +441,7 @@ async def test_times_begin_with_the_processing_and_delays_are_observed_of_own_de
     aws.store(fresh, done)
     processing = Processing(parts, Committer(parts), RecordingSettler(), 1)
 
-    result = await processing.process([requests.delivery(item) for item in (fresh, done)])
+    result = await total(processing.results([requests.delivery(item) for item in (fresh, done)]))
 
     assert {d.item.request_id: d.by_this_worker for d in result.decided} == {
         fresh.request_id: True,
@@ -466,7 +466,7 @@ async def test_a_clock_correction_is_counted_with_its_size() -> None:
     aws.store(item)
     processing = Processing(parts, Committer(parts), RecordingSettler(), 1)
 
-    await processing.process([requests.delivery(item)])
+    await total(processing.results([requests.delivery(item)]))
 
     assert sample(parts, "worker_clock_corrections_total") == 1
     assert sample(parts, "worker_clock_correction_seconds_sum") == 0.25
@@ -474,17 +474,56 @@ async def test_a_clock_correction_is_counted_with_its_size() -> None:
 
 
 @virtual_time
-async def test_a_table_that_is_down_leaves_everybody_undecided_and_ends_nothing() -> None:
-    aws = Aws()
-    aws.wire.faults["BatchGetItem"] = repeat(THROTTLED)
-    parts = parts_of(aws)
-    requests = Requests()
-    deliveries = [requests.delivery(requests.request()) for _ in range(3)]
-    processing = Processing(parts, Committer(parts), RecordingSettler(), 1)
+async def test_a_young_request_comes_again_a_moment_later_and_then_is_decided_as_it_is() -> None:
+    aws, here = Aws(), Requests()
+    aws.create("e1", 10)
+    young = here.request(status=Status.RECEIVED, queued_at_ms=None)
+    other = here.request()
+    aws.store(young, other)
+    parts = parts_of(aws, batch_linger_ms=0)
+    settler = RecordingSettler()
+    inbox = Inbox()
+    batches: list[int] = []
 
-    result = await processing.process(deliveries)
+    async with anyio.create_task_group() as settling, anyio.create_task_group() as working:
+        processing = Processing(parts, Committer(parts), settler, 1)
+        working.start_soon(processing.run, inbox, settling)
+        began_s = anyio.current_time()
+        inbox.put([here.delivery(young), here.delivery(other)])
+        while len(settler.settled) < 2:
+            batches.append(len(settler.settled))
+            await anyio.sleep(0.01)
+        took_s = anyio.current_time() - began_s
+        inbox.close()
+        parts.stop.request()
 
-    assert [entry.candidate.deliveries for entry in result.undecided] == [(d,) for d in deliveries]
+    first, second = settler.settled
+    assert [entry.item.request_id for entry in first.decided] == [other.request_id]
+    assert [entry.item.request_id for entry in second.decided] == [young.request_id]
+    # 30, 60 and 120 ms for ingest to write QUEUED.
+    assert took_s == pytest.approx(0.21, abs=0.02)
+    assert aws.wire.asked["BatchGetItem"] == 4
+
+
+@virtual_time
+async def test_a_stop_returns_the_young() -> None:
+    aws, here = Aws(), Requests()
+    aws.create("e1", 10)
+    young = here.request(status=Status.RECEIVED, queued_at_ms=None)
+    aws.store(young)
+    parts = parts_of(aws, batch_linger_ms=0)
+    settler = RecordingSettler()
+    inbox = Inbox()
+    delivery = here.delivery(young)
+
+    async with anyio.create_task_group() as settling, anyio.create_task_group() as working:
+        working.start_soon(Processing(parts, Committer(parts), settler, 1).run, inbox, settling)
+        inbox.put([delivery])
+        await anyio.sleep(0.01)
+        parts.stop.request()
+        inbox.close()
+
+    assert settler.returned == [delivery]
 
 
 @virtual_time
@@ -497,7 +536,7 @@ async def test_the_dlq_has_the_last_word_on_a_request_that_dynamodb_refuses() ->
     parts = parts_of(aws)
     processing = Processing(parts, Committer(parts), RecordingSettler(), 1)
 
-    result = await processing.process([made.delivery(item, from_dlq=True)])
+    result = await total(processing.results([made.delivery(item, from_dlq=True)]))
 
     (decided,) = result.decided
     assert decided.item.status is Status.FAILED_FINAL

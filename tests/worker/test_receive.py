@@ -20,6 +20,7 @@ from worker.channel import Channel
 from worker.credits import Credits
 from worker.inbox import Inbox
 from worker.leases import Leases
+from worker.outage import Outage
 from worker.parts import Parts
 from worker.receive import Receiver
 
@@ -40,6 +41,7 @@ class Scene:
     inbox: Inbox = field(init=False)
     credits: Credits = field(init=False)
     leases: Leases = field(init=False)
+    table: Outage = field(init=False)
     began_s: float = 0.0
     _sent: int = 0
     _received: list[str] = field(default_factory=list)
@@ -59,7 +61,11 @@ class Scene:
             anyio.create_task_group() as tasks,
         ):
             self.leases = channel.leases
-            receiver = Receiver(self.parts, channel, self.pollers)
+            self.table, queue = (
+                Outage(service, gauge, self.parts.random, self.parts.stop)
+                for service, gauge in self.parts.metrics.paused.items()
+            )
+            receiver = Receiver(self.parts, channel, self.pollers, self.table, queue)
             tasks.start_soon(receiver.run, self.inbox)
             yield
             self.parts.stop.request()
@@ -198,17 +204,37 @@ async def test_every_poller_goes_on_after_the_worker_was_full() -> None:
 
 @virtual_time
 @pytest.mark.parametrize("error", [AWAY, REFUSED])
-async def test_errors_back_off_from_one_second_to_thirty(error: Fault) -> None:
+async def test_errors_back_off_from_one_second_to_five(error: Fault) -> None:
     scene = Scene(pollers=1)
     scene.goes_wrong(*[error] * 12)
     async with scene.running():
-        await anyio.sleep(400)
+        await anyio.sleep(10)
+        assert sample(scene.parts, "worker_paused", service="sqs") == 1
+        await anyio.sleep(390)
+        assert sample(scene.parts, "worker_paused", service="sqs") == 0
 
     waits_s = [later - earlier for earlier, later in pairwise(scene.polls_at_s)][:12]
     for number, wait_s in enumerate(waits_s):
-        ceiling_s = min(30, 2**number)
+        ceiling_s = min(5, 2**number)
         assert ceiling_s / 2 <= wait_s <= ceiling_s + 0.02
     assert scene.credits.used == 0
+
+
+@virtual_time
+async def test_nothing_is_received_while_the_table_is_away() -> None:
+    scene = Scene(pollers=4)
+    scene.send(200)
+    async with scene.running():
+        for _ in range(3):
+            scene.table.failed("read", ValueError("away"))
+        await anyio.sleep(3_600)
+        polls = len(scene.polls_at_s)
+        scene.table.answered("read")
+        await anyio.sleep(1)
+        assert len(scene.polls_at_s) > polls
+
+    # One poll of each poller was under way at most.
+    assert polls <= 4
 
 
 @virtual_time

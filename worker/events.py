@@ -1,0 +1,56 @@
+"""What the worker remembers of events for a moment, so that not every batch reads their items."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from aws.table import EventState
+
+_REMEMBERED_S: Final = 2.0
+"""An operator's change to an event reaches every worker within this time. All items of an event
+lie in one partition, which bears 3,000 reads a second (AWS: partition throughput)."""
+
+
+class Events:
+    """Events as they were read last, or as this worker's own commits left them.
+
+    Seats only fall, so what is remembered as sold out is; anything else is tried against the
+    table's condition. What does not exist, or cannot be read, is not remembered.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[EventState, float]] = {}
+
+    def known(self, event_id: str) -> EventState | None:
+        """What is remembered of an event, if it is fresh."""
+        state, until = self._known.get(event_id, (None, 0.0))
+        return state if asyncio.get_running_loop().time() < until else None
+
+    def unknown(self, event_ids: Iterable[str]) -> list[str]:
+        """Those to be read, each once."""
+        return [event_id for event_id in dict.fromkeys(event_ids) if self.known(event_id) is None]
+
+    def learn(self, read: Mapping[str, EventState]) -> None:
+        """Remember what was just read."""
+        until = asyncio.get_running_loop().time() + _REMEMBERED_S
+        for event_id, state in read.items():
+            if state.config is None or state.capacity is None:
+                self.forget(event_id)
+                continue
+            known = self.known(event_id)
+            if known is not None and (known.seats_left or 0) < state.capacity.remaining:
+                continue  # read before our own latest commit
+            self._known[event_id] = state, until
+
+    def left(self, event_id: str, seats: int) -> None:
+        """Remember how many seats a commit left, or a condition's failure showed."""
+        state = self.known(event_id)
+        if state is not None and state.capacity is not None:
+            until = asyncio.get_running_loop().time() + _REMEMBERED_S
+            capacity = replace(state.capacity, remaining=seats)
+            self._known[event_id] = replace(state, capacity=capacity), until
+
+    def forget(self, event_id: str) -> None:
+        """Have an event read again."""
+        self._known.pop(event_id, None)

@@ -1,0 +1,238 @@
+"""Sells one event's seats: what all batches of this worker wait for, oldest first."""
+
+import asyncio
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Final
+
+import anyio
+import structlog
+
+from aws.errors import Fatal, Transient
+from aws.table import EventState, SeatsCancelled
+from config.limits import SEATS_PER_TRANSACTION
+from runtime import backoff
+from worker import decide
+from worker.decide import Seeker, Step
+from worker.events import Events
+from worker.metrics import Cancellation
+from worker.outage import Outage
+from worker.parts import Parts
+from worker.results import BatchResult, Decided, Retry, Undecided
+from worker.turn import Turn
+
+_SAME_TOKEN_TRIES: Final = 2
+_BACKOFF_BASE_S: Final = 0.05
+_BACKOFF_MAX_S: Final = 1.0
+_CONDITION: Final = "ConditionalCheckFailed"
+_CONFLICT: Final = "TransactionConflict"
+
+log = structlog.get_logger("seats")
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """A request that waits for a seat, and what has become of it."""
+
+    seeker: Seeker
+    outcome: Decided | Undecided | Step | None = None
+    """A step is one to be written: no seat is left, for certain."""
+
+
+class Seller:
+    """Commits one event's winners, up to 99 in one transaction, one transaction at a time.
+
+    Each batch waits for its own requests; whichever comes first sells for all that wait. Two
+    transactions of one worker would only cancel each other, and a seat goes to whoever was queued
+    first among all that this worker has at hand.
+    """
+
+    def __init__(self, parts: Parts, events: Events, outage: Outage, event_id: str) -> None:
+        self._parts = parts
+        self._events = events
+        self._outage = outage
+        self._event_id = event_id
+        self._turn = Turn(parts, event_id)
+        self._numbers = count()
+        self._waiting: list[tuple[tuple[int, str], int, _Waiting]] = []
+        self._lock = asyncio.Lock()
+        self._conflicts = 0
+        """Transactions in a row that others were in the way of."""
+
+    async def sell(self, seekers: Sequence[Seeker]) -> tuple[BatchResult, list[Step]]:
+        """Decide seekers; returns what is decided or undecided, and the losers to be written."""
+        mine = [_Waiting(seeker) for seeker in seekers]
+        for waiting in mine:
+            self._wait(waiting)
+        try:
+            async with self._lock:
+                while any(waiting.outcome is None for waiting in mine):
+                    await self._sell_some()
+                if not self._waiting:
+                    await self._turn.release()
+        except BaseException:
+            # Whoever sells next must not decide what nobody waits for.
+            for waiting in mine:
+                waiting.outcome = waiting.outcome or Undecided(waiting.seeker.candidate, "given up")
+            raise
+        outcomes = [waiting.outcome for waiting in mine]
+        return (
+            BatchResult(
+                decided=[outcome for outcome in outcomes if isinstance(outcome, Decided)],
+                undecided=[outcome for outcome in outcomes if isinstance(outcome, Undecided)],
+            ),
+            [outcome for outcome in outcomes if isinstance(outcome, Step)],
+        )
+
+    async def _sell_some(self) -> None:
+        """Take one step: read the event, turn everybody away, or commit the oldest."""
+        event = self._events.known(self._event_id)
+        if event is None:
+            read = (await self._parts.table.load((), [self._event_id])).events
+            self._events.learn(read)
+            event = read[self._event_id]
+        if not event.seats_left:
+            # The last seat is taken now, for certain.
+            everybody = list(self._next(len(self._waiting)))
+            self._plan(everybody, event)
+            return
+        if not self._turn.is_held:
+            capacity = await self._turn.take()
+            if capacity is not None and capacity.remaining != event.seats_left:
+                self._events.left(self._event_id, capacity.remaining)
+                return
+        chunk = list(self._next(min(SEATS_PER_TRANSACTION, event.seats_left)))
+        try:
+            await self._commit(chunk, event)
+        finally:
+            for waiting in chunk:
+                if waiting.outcome is None:
+                    self._wait(waiting)
+
+    def _wait(self, waiting: _Waiting) -> None:
+        heapq.heappush(self._waiting, (waiting.seeker.turn, next(self._numbers), waiting))
+
+    def _next(self, most: int) -> Iterator[_Waiting]:
+        """The oldest that wait, each request once: a transaction may name an item only once."""
+        found: set[str] = set()
+        while self._waiting and len(found) < most:
+            waiting = heapq.heappop(self._waiting)[2]
+            request_id = waiting.seeker.request_id
+            if waiting.outcome is not None:
+                continue
+            if request_id in found:
+                reason = "another message on the request came first"
+                candidate = waiting.seeker.candidate
+                waiting.outcome = Undecided(candidate, reason, Retry.IMMEDIATELY)
+                continue
+            found.add(request_id)
+            yield waiting
+
+    def _plan(self, chunk: Sequence[_Waiting], event: EventState) -> Sequence[Step]:
+        """The winners' steps; who gets no seat has that as the outcome."""
+        seekers = [waiting.seeker for waiting in chunk]
+        plan = decide.seats(seekers, event, self._parts.clock(), self._parts.worker_id)
+        for waiting, loser in zip(chunk[len(plan.winners) :], plan.losers, strict=True):
+            waiting.outcome = loser
+        return plan.winners
+
+    async def _commit(self, chunk: Sequence[_Waiting], event: EventState) -> None:
+        """One transaction; what could not be part of it for an unforeseen reason goes by halves."""
+        steps = self._plan(chunk, event)
+        try:
+            await self._take_seats(steps)
+        except SeatsCancelled as error:
+            await self._cancelled(chunk, error)
+        except Transient as error:
+            self._outage.failed("seats", error)
+            for waiting, step in zip(chunk, steps, strict=True):
+                # It may have taken effect: what was meant to be written is recognised then.
+                attempted = replace(step.candidate, attempted=step.change.after)
+                waiting.outcome = Undecided(attempted, str(error), Retry.AFTER_OUTAGE)
+        except Fatal:
+            raise
+        except Exception as error:
+            if len(chunk) == 1:
+                log.exception("decision_failed", request_id=chunk[0].seeker.request_id)
+                chunk[0].outcome = Undecided(chunk[0].seeker.candidate, str(error))
+                return
+            middle = len(chunk) // 2
+            await self._commit(chunk[:middle], event)
+            await self._commit(chunk[middle:], event)
+        else:
+            self._conflicts = 0
+            for waiting, step in zip(chunk, steps, strict=True):
+                deliveries = step.candidate.deliveries
+                waiting.outcome = Decided(deliveries, step.change.after, by_this_worker=True)
+
+    async def _take_seats(self, winners: Sequence[Step]) -> None:
+        """The transaction; its token must be unique, not secret (AWS: ClientRequestToken)."""
+        changes = [step.change for step in winners]
+        token = f"{self._parts.random.getrandbits(128):032x}"
+        at_ms = self._parts.clock()
+        event = self._events.known(self._event_id)
+        left = 0 if event is None or event.seats_left is None else event.seats_left - len(changes)
+        mark = self._turn.next_mark(is_more=bool(self._waiting and left))
+        for attempt in range(1, _SAME_TOKEN_TRIES + 1):
+            try:
+                await self._parts.table.take_seats(self._event_id, changes, at_ms, token, mark)
+            except Transient:
+                # The same token makes a repetition harmless, should the first have worked.
+                if attempt == _SAME_TOKEN_TRIES:
+                    raise
+            else:
+                break
+        self._outage.answered("seats")
+        if mark is None:
+            self._turn.passed()
+        if event is not None:
+            self._events.left(self._event_id, left)
+
+    async def _cancelled(self, chunk: Sequence[_Waiting], error: SeatsCancelled) -> None:
+        """Leave out who was in the way; the others wait on, and need not be read again."""
+        self._outage.answered("seats")
+        capacity, *requests = error.reasons or ("None",)
+        self._parts.metrics.seat_cancellations[_why(capacity, requests)].inc()
+        for waiting, reason in zip(chunk, requests, strict=False):
+            if reason == _CONDITION:
+                waiting.outcome = _again(waiting, error, Retry.IMMEDIATELY)
+            elif reason != "None":
+                waiting.outcome = _again(waiting, error, Retry.WHEN_FREE)
+        if capacity == _CONDITION:
+            if error.seats_left is None:
+                self._events.forget(self._event_id)
+            else:
+                self._events.left(self._event_id, error.seats_left)
+            return
+        if capacity == _CONFLICT:
+            self._turn.lost()
+        if not any(waiting.outcome for waiting in chunk):
+            if self._parts.stop.requested:
+                for waiting in chunk:
+                    waiting.outcome = _again(waiting, error, Retry.WHEN_FREE)
+                return
+            # Another worker sells, too.
+            self._conflicts += 1
+            await anyio.sleep(
+                backoff.full_delay_s(
+                    self._conflicts, _BACKOFF_BASE_S, _BACKOFF_MAX_S, self._parts.random
+                )
+            )
+
+
+def _again(waiting: _Waiting, error: SeatsCancelled, retry: Retry) -> Undecided:
+    return Undecided(waiting.seeker.candidate, str(error), retry)
+
+
+def _why(capacity: str, requests: Sequence[str]) -> Cancellation:
+    if capacity == _CONDITION:
+        return Cancellation.SEATS_GONE
+    if capacity == _CONFLICT:
+        return Cancellation.CAPACITY_CONFLICT
+    if _CONFLICT in requests:
+        return Cancellation.REQUEST_CONFLICT
+    if _CONDITION in requests:
+        return Cancellation.REQUEST_CHANGED
+    return Cancellation.THROTTLED
