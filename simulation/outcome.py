@@ -8,6 +8,7 @@ from schema.items import RequestItem
 from simulation.aws.cloud import Cloud
 from simulation.aws.dynamodb.throughput import Usage
 from simulation.checks.checks import Checks
+from simulation.checks.fairness import Fairness, fairness
 from simulation.checks.verdict import Violation
 from simulation.crowd import Crowd
 from simulation.loop import START_S
@@ -55,6 +56,7 @@ class Figures:
     outcomes: Mapping[str, int]
     """Decisions by result code."""
     seats_taken: int
+    fairness: Fairness
     dead_lettered: int
     quarantined: int
     redriven: int
@@ -129,6 +131,7 @@ def figures_of(
         answers=dict(sorted(crowd.answers.items())),
         outcomes=dict(sorted(checks.requests.outcomes.items())),
         seats_taken=checks.requests.seats_taken,
+        fairness=fairness(decided),
         dead_lettered=checks.messages.dead_lettered,
         quarantined=checks.messages.quarantined,
         redriven=redriven,

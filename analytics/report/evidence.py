@@ -32,6 +32,7 @@ _STATEMENTS: Final = (
     "delay_percentiles_per_minute",
     "delay_histogram",
     "seats",
+    "overtaking",
     "failure_causes",
     "retries",
     "duplicate_publications",

@@ -24,6 +24,7 @@ _NOTHING: Final = "\N{EN DASH}"
 _TABLES: Final = (
     "p95_delay",
     "seats",
+    "overtaking",
     "failure_causes",
     "retries",
     "duplicate_publications",

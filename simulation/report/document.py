@@ -31,6 +31,7 @@ def of_run(outcome: Outcome, replay: str) -> Document:
         "violation": _violation(outcome.violation),
         "last_steps": list(outcome.last_steps),
         **_figures(figures),
+        **_fairness(outcome),
     }
 
 
@@ -83,6 +84,17 @@ def _figures(figures: Figures) -> Document:
         "calls_a_request": summary.calls_a_request(figures),
         "a_request": {share.what: share.each for share in summary.shares(figures)},
         "dollars_a_million_in_us_east_1": summary.dollars_a_million(figures),
+    }
+
+
+def _fairness(outcome: Outcome) -> Document:
+    found = outcome.figures.fairness
+    return {
+        "winners_overtaking": found.winners_overtaking,
+        "winners_overtaking_share": found.overtaking_share,
+        "greatest_overtaking_ms": found.greatest_overtaking_ms,
+        "seats_out_of_turn": found.seats_out_of_turn,
+        "ingest_skew_ms": summary.ingest_skew_ms(outcome.scenario),
     }
 
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from analytics.report import scales
 from simulation.outcome import Outcome
 from simulation.report import figures, summary
-from simulation.report.page import first_limit
+from simulation.report.page import fairness_text, first_limit
 
 _TEMPLATE = "page.html.j2"
 
@@ -31,6 +31,7 @@ def _view(outcome: Outcome, replay: str, css: str) -> dict[str, Any]:
         "totals": totals,
         "replay": replay,
         "violation": outcome.violation,
+        "fairness": fairness_text(outcome),
         "first_limit": first_limit(totals),
         "bindings": summary.bindings(totals),
         "answer_times": summary.percentiles(totals.answer_times_s),

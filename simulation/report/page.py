@@ -70,6 +70,20 @@ def first_limit(figures: Figures) -> str:
     return f"{first.limit} of {first.resource} bound first, in second {first.first_s:.1f}"
 
 
+def fairness_text(outcome: Outcome) -> str:
+    """How many winners overtook a loser, by how much, and how right the clocks behind it are."""
+    found, skew_ms = outcome.figures.fairness, summary.ingest_skew_ms(outcome.scenario)
+    clocks = f"up to {duration_text(skew_ms)} wrong" if skew_ms else "right"
+    if found.overtaking_share is None or not found.winners_overtaking:
+        return f"no winner was queued after a loser; ingest's clocks are {clocks}"
+    return (
+        f"{found.winners_overtaking:,} of {found.winners:,} winners "
+        f"({found.overtaking_share:.1%}) were queued after a loser, "
+        f"by {duration_text(found.greatest_overtaking_ms)} at most; "
+        f"{found.seats_out_of_turn:,} seats out of turn; ingest's clocks are {clocks}"
+    )
+
+
 def _grid(rows: Sequence[tuple[str, str]]) -> Table:
     table = Table.grid(padding=(0, 3))
     for name, text in rows:
@@ -78,7 +92,8 @@ def _grid(rows: Sequence[tuple[str, str]]) -> Table:
 
 
 def _figures(outcome: Outcome) -> Table:
-    return _grid([*_load(outcome), *_messages(outcome.figures), *_times(outcome)])
+    fairness = ("fairness", fairness_text(outcome))
+    return _grid([*_load(outcome), *_messages(outcome.figures), fairness, *_times(outcome)])
 
 
 def _load(outcome: Outcome) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ from typing import Final
 
 from simulation.outcome import Figures
 from simulation.report.costs import MILLION, costs
+from simulation.scenario import Scenario, Skew
 
 _ARN_PARTS: Final = 5
 
@@ -84,6 +85,18 @@ def dollars_a_million(figures: Figures) -> float:
 def calls_a_request(figures: Figures) -> float:
     """AWS calls of all programs together, by decided request."""
     return sum(figures.calls.values()) / figures.decided if figures.decided else 0.0
+
+
+def ingest_skew_ms(scenario: Scenario) -> int:
+    """How wrong the scenario makes any clock of ingest, which queuedAt is read from (domain §5)."""
+    return max(
+        (
+            abs(fault.offset_ms)
+            for fault in scenario.faults
+            if isinstance(fault, Skew) and fault.node.startswith("ingest-")
+        ),
+        default=0,
+    )
 
 
 def per_second(totals: Sequence[int]) -> Sequence[int]:

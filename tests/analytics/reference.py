@@ -347,6 +347,33 @@ def seats(lake: Lake, p: Parameters) -> Rows:
     return rows
 
 
+def overtaking(lake: Lake, p: Parameters) -> Rows:
+    groups: defaultdict[str, list[Line]] = defaultdict(list)
+    for line in once(line for line in lake.arrived(p) if line.event_type == "FIRST_COME"):
+        if line.status == "SUCCEEDED" or line.code == "REJECTED_CAPACITY":
+            groups[line.event_id or ""].append(line)
+    found = [(event, *_overtaken(lines)) for event, lines in sorted(groups.items())]
+    counts = [sum(row[column] for row in found) for column in (1, 2, 4)]
+    worst = max((row[3] for row in found), default=0)
+    return [
+        (event, winners, late, ratio(late, winners) if winners else None, most_ms, out_of_turn)
+        for event, winners, late, most_ms, out_of_turn in (
+            *found,
+            *([(None, counts[0], counts[1], worst, counts[2])] if found else []),
+        )
+    ]
+
+
+def _overtaken(lines: list[Line]) -> tuple[int, int, int, int]:
+    """Winners; those queued after a loser; the longest time after; seats that others should have."""
+    won = sorted(line.queued for line in lines if line.status == "SUCCEEDED" and line.queued)
+    lost = sorted(line.queued for line in lines if line.status != "SUCCEEDED" and line.queued)
+    late_ms = [winner - lost[0] for winner in won if lost and winner > lost[0]]
+    # Of the pairs of the n-th loser and the n-th winner from behind, those that should be swapped.
+    swapped = sum(loser < winner for loser, winner in zip(lost, reversed(won), strict=False))
+    return len(won), len(late_ms), max(late_ms, default=0), swapped
+
+
 def retries(lake: Lake, p: Parameters) -> Rows:
     lines = once(lake.arrived(p))
     groups: defaultdict[int, list[Line]] = defaultdict(list)
@@ -425,6 +452,7 @@ ANSWERS: Final[dict[str, Callable[[Lake, Parameters], Rows]]] = {
         delay_histogram,
         failure_causes,
         seats,
+        overtaking,
         retries,
         duplicate_publications,
         arrival_lag,
