@@ -352,20 +352,16 @@ def overtaking(lake: Lake, p: Parameters) -> Rows:
     for line in once(line for line in lake.arrived(p) if line.event_type == "FIRST_COME"):
         if line.status == "SUCCEEDED" or line.code == "REJECTED_CAPACITY":
             groups[line.event_id or ""].append(line)
-    found = [(event, *_overtaken(lines)) for event, lines in sorted(groups.items())]
-    counts = [sum(row[column] for row in found) for column in (1, 2, 4)]
-    worst = max((row[3] for row in found), default=0)
-    return [
-        (event, winners, late, ratio(late, winners) if winners else None, most_ms, out_of_turn)
-        for event, winners, late, most_ms, out_of_turn in (
-            *found,
-            *([(None, counts[0], counts[1], worst, counts[2])] if found else []),
-        )
-    ]
+    found = {event: _overtaken(lines) for event, lines in sorted(groups.items())}
+    rows: Rows = [(event, *counts) for event, counts in found.items()]
+    if found:
+        winners, late, most_ms, swapped = zip(*found.values(), strict=True)
+        rows.append((None, sum(winners), sum(late), max(most_ms), sum(swapped)))
+    return [(*row[:3], ratio(row[2], row[1]) if row[1] else None, *row[3:]) for row in rows]
 
 
 def _overtaken(lines: list[Line]) -> tuple[int, int, int, int]:
-    """Winners; those queued after a loser; the longest time after; seats that others should have."""
+    """Winners; those queued after a loser; the longest time after; seats that others should get."""
     won = sorted(line.queued for line in lines if line.status == "SUCCEEDED" and line.queued)
     lost = sorted(line.queued for line in lines if line.status != "SUCCEEDED" and line.queued)
     late_ms = [winner - lost[0] for winner in won if lost and winner > lost[0]]

@@ -83,6 +83,7 @@ async def test_the_page_gives_the_four_answers(sound_lake: Path, tmp_path: Path)
     assert "Rejected 80.00 %" in words
     assert "p95 queue delay 940 ms" in words
     assert "p95 end-to-end delay 1.88 s" in words
+    assert "seats_out_of_turn event-1 20 0 0.0 0 0" in words
     assert "All checks pass" in words
 
 
