@@ -44,6 +44,11 @@ async def test_winners_queued_after_the_first_loser_overtook_and_equal_times_did
     )
 
 
+async def test_of_equal_times_the_winner_was_in_turn(make_lake: Make) -> None:
+    lake = make_lake({"2026-01-04/08": [_lost("a-loser", 10), _won("winner", 10)]})
+    assert (await _rows(lake))[0] == ("event-1", 1, 0, 0.0, 0, 0)
+
+
 async def test_one_early_loser_is_overtaken_by_all_and_lost_one_seat(make_lake: Make) -> None:
     lines = [_lost("l-1", 0), _won("w-1", 5), _won("w-2", 5), _won("w-3", 7), _lost("l-2", 7)]
     rows = await _rows(make_lake({"2026-01-04/08": lines}))
@@ -85,9 +90,12 @@ async def test_repeated_lines_count_once_and_failures_and_lotteries_not_at_all(
         _lost("f-1", 5, **failed),
         _won("n-1", 0, timestamps__queuedAt=None),
         _won("e-1", 99, eventType="LOTTERY"),
+        _lost("f-2", 5, eventId="event-2", **failed),
+        _won("w-2", 10, eventId="event-2"),
     ]
     rows = await _rows(make_lake({"2026-01-04/08": lines, "2026-01-04/09": [_won("w-1", 30)]}))
     assert rows[0] == ("event-1", 1, 1, 100.0, 10, 1)
+    assert rows[1] == ("event-2", 1, 0, 0.0, 0, 0)
 
 
 async def test_where_nobody_was_decided_there_is_no_row(make_lake: Make) -> None:
