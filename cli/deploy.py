@@ -79,14 +79,15 @@ def smoke(
 def teardown(
     stack: StackName,
     delete_data: Annotated[
-        bool, typer.Option("--delete-data", help="delete the table and the lake as well")
+        bool,
+        typer.Option("--delete-data", help="delete the table, the lake and the queues as well"),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
 ) -> None:
-    """Delete the pipeline's stacks; the table and the lake stay, unless --delete-data is given."""
+    """Delete the pipeline's stacks; table, lake and queues stay, unless --delete-data is given."""
     from operations import deployment
 
-    what = "stacks, table and lake" if delete_data else "stacks"
+    what = "stacks, table, lake and queues" if delete_data else "stacks"
     if not yes and not typer.confirm(f"Delete the {what} of {stack}?"):
         sys.exit(1)
 

@@ -11,8 +11,9 @@ from aws.client import Client, Connection
 from aws.errors import Rejected
 from aws.objects import list_objects
 from aws.sdk import open_client
-from operations import templates
+from operations import table_checks, templates
 from operations.stacks import Report, StackError, Stacks
+from operations.table_checks import PROTECTION
 from operations.templates import PIPELINE, QUERIES, SERVICE
 
 _VIEW: Final = "create_requests_view"
@@ -30,6 +31,9 @@ _VARIABLES: Final = {
     "ATHENA_WORKGROUP": "WorkGroup",
 }
 """The commands' variables, each with the output that it takes its value from."""
+
+_QUEUES: Final = ("QueueUrl", "DlqUrl", "RuleDlqUrl")
+"""The outputs that name the queues that a deleted stack leaves."""
 
 
 def stack_name(name: str, template: str) -> str:
@@ -59,15 +63,16 @@ class Deployment:
             raise StackError(f"there is no stack {name}: run `participation deploy` first")
         return stack.outputs
 
-    async def deploy(self, athena: Client, given: Mapping[str, str]) -> None:
+    async def deploy(self, athena: Client, dynamodb: Client, given: Mapping[str, str]) -> None:
         """Make or update everything; the services only with an image, or where they exist.
 
-        Raises StackError, before anything is changed, for a parameter that no template takes.
+        Raises StackError, before anything is changed, for a parameter that no template takes, and
+        for warm throughput below what the table has.
         """
         taken = {t: await self.stacks.parameters_of(self.read(t)) for t in (PIPELINE, SERVICE)}
         if unknown := given.keys() - frozenset().union(*taken.values()):
             raise StackError(f"no template has a parameter {', '.join(sorted(unknown))}")
-        outputs = await self._apply(PIPELINE, _only(given, taken[PIPELINE]))
+        outputs = await self._apply_pipeline(dynamodb, _only(given, taken[PIPELINE]))
         place = {"DatabaseName": outputs["Database"], "WorkGroupName": outputs["WorkGroup"]}
         await self._apply(QUERIES, place)
         await self._define_view(athena, outputs)
@@ -81,12 +86,28 @@ class Deployment:
     async def tear_down(self) -> Mapping[str, str]:
         """Delete the stacks, the last one first; returns the outputs that the pipeline had.
 
-        Table and bucket stay: `delete_data` removes them.
+        Table, bucket and queues stay: `delete_data` removes them.
         """
         outputs = await self.outputs()
         for template in (SERVICE, QUERIES, PIPELINE):
             await self.stacks.delete(stack_name(self.name, template))
         return outputs
+
+    async def _apply_pipeline(
+        self, dynamodb: Client, parameters: Mapping[str, str]
+    ) -> Mapping[str, str]:
+        before = await self.stacks.find(stack_name(self.name, PIPELINE))
+        if before is None:
+            if parameters.get(PROTECTION) != "false":
+                # A creation that fails deletes what it made, which a protected table would refuse.
+                await self._apply(PIPELINE, {**parameters, PROTECTION: "false"})
+                parameters = {PROTECTION: "true"}
+            return await self._apply(PIPELINE, parameters)
+        # What stays as it was is not sent to DynamoDB, though the table may have more by now.
+        changed = dict(parameters.items() - before.parameters.items())
+        if "TableName" not in changed:
+            await table_checks.refuse_lowering(dynamodb, before.outputs["TableName"], changed)
+        return await self._apply(PIPELINE, parameters)
 
     async def _apply(self, template: str, parameters: Mapping[str, str]) -> Mapping[str, str]:
         name = stack_name(self.name, template)
@@ -113,8 +134,9 @@ async def deploy(
     async with (
         opened(connection, name, report) as deployment,
         open_client("athena", connection) as athena,
+        open_client("dynamodb", connection) as dynamodb,
     ):
-        await deployment.deploy(athena, parameters)
+        await deployment.deploy(athena, dynamodb, parameters)
 
 
 async def environment(connection: Connection, name: str, report: Report) -> dict[str, str]:
@@ -124,23 +146,34 @@ async def environment(connection: Connection, name: str, report: Report) -> dict
 
 
 async def tear_down(connection: Connection, name: str, report: Report, *, with_data: bool) -> None:
-    """Delete a pipeline's stacks; the table and the lake only with the data."""
-    async with opened(connection, name, report) as deployment:
-        outputs = await deployment.tear_down()
-    if not with_data:
-        report(f"kept: table {outputs['TableName']}, bucket {outputs['BucketName']}")
-        return
+    """Delete a pipeline's stacks; the table, the lake and the queues only with the data.
+
+    Raises StackError, before anything is deleted, where the table is to go and is protected.
+    """
     async with (
+        opened(connection, name, report) as deployment,
         open_client("s3", connection) as s3,
         open_client("dynamodb", connection) as dynamodb,
+        open_client("sqs", connection) as sqs,
     ):
-        await delete_data(s3, dynamodb, outputs, report)
+        if with_data:
+            table = (await deployment.outputs())["TableName"]
+            await table_checks.refuse_protected(dynamodb, table, name)
+        outputs = await deployment.tear_down()
+        if with_data:
+            await delete_data(s3, dynamodb, sqs, outputs, report)
+        else:
+            queues = ", ".join(_queue_name(outputs[key]) for key in _QUEUES)
+            report(
+                f"kept: table {outputs['TableName']}, bucket {outputs['BucketName']}, "
+                f"queues {queues}"
+            )
 
 
 async def delete_data(
-    s3: Client, dynamodb: Client, outputs: Mapping[str, str], report: Report
+    s3: Client, dynamodb: Client, sqs: Client, outputs: Mapping[str, str], report: Report
 ) -> None:
-    """Delete the lake's bucket with all that is in it, and the table; nothing brings them back."""
+    """Delete the lake's bucket, the table and the queues with all that is in them, for good."""
     bucket, table = outputs["BucketName"], outputs["TableName"]
     keys = [stored.key async for stored in list_objects(s3, bucket, "")]
     for start in range(0, len(keys), _MAX_DELETED_KEYS):
@@ -155,6 +188,13 @@ async def delete_data(
     report(f"{bucket}: deleted with {len(keys):,} objects")
     await dynamodb.call("DeleteTable", TableName=table)
     report(f"{table}: deleted")
+    for key in _QUEUES:
+        await sqs.call("DeleteQueue", QueueUrl=outputs[key])
+        report(f"{_queue_name(outputs[key])}: deleted")
+
+
+def _queue_name(url: str) -> str:
+    return url.rpartition("/")[2]
 
 
 def _only(values: Mapping[str, str], names: frozenset[str]) -> dict[str, str]:

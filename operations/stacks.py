@@ -30,7 +30,7 @@ class Stack:
     id: str
     status: str
     outputs: Mapping[str, str]
-    parameters: frozenset[str]
+    parameters: Mapping[str, str]
 
 
 class Stacks:
@@ -74,7 +74,7 @@ class Stacks:
                 RetainExceptOnCreate=True,
             )
         else:
-            kept = (await self.parameters_of(body)) & before.parameters - parameters.keys()
+            kept = await self.parameters_of(body) & before.parameters.keys() - parameters.keys()
             request["Parameters"] += [
                 {"ParameterKey": key, "UsePreviousValue": True} for key in sorted(kept)
             ]
@@ -129,7 +129,9 @@ class Stacks:
             id=document["StackId"],
             status=document["StackStatus"],
             outputs={o["OutputKey"]: o["OutputValue"] for o in document.get("Outputs", ())},
-            parameters=frozenset(p["ParameterKey"] for p in document.get("Parameters", ())),
+            parameters={
+                p["ParameterKey"]: p["ParameterValue"] for p in document.get("Parameters", ())
+            },
         )
 
     async def _reasons(self, stack_id: str) -> str:

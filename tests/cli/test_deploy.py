@@ -69,7 +69,19 @@ def test_teardown_says_what_it_kept(
 ) -> None:
     shown = command("teardown", "--stack", stack.work_group, "--yes", **deployed)
     assert shown.code == 0
-    assert f"kept: table {stack.table_name}, bucket {stack.bucket_name}" in shown.err
+    assert f"kept: table {stack.table_name}, bucket {stack.bucket_name}, queues " in shown.err
+    assert f" {stack.queue_url.rpartition('/')[2]}, " in shown.err
+
+
+def test_teardown_deletes_nothing_while_the_table_is_protected(
+    command: Command, deployed: dict[str, str], stack: StackOutputs
+) -> None:
+    name = stack.work_group
+    shown = command("teardown", "--stack", name, "--delete-data", "--yes", **deployed)
+    assert shown.code == 1
+    assert f"table {stack.table_name} is protected against deletion" in shown.err
+    assert f"`participation deploy --stack {name} --set TableDeletionProtection=false`" in shown.err
+    assert command("env", "--stack", name, **deployed).code == 0
 
 
 @pytest.mark.parametrize("text", ["WorkerMinTasks", "=5"])

@@ -9,6 +9,11 @@ import pytest
 from analytics import statements
 from config.settings import WorkerSettings
 from local import templates
+from operations import table_checks
+from operations.deployment import stack_name
+from operations.table_checks import PROTECTION
+from operations.templates import PIPELINE as TEMPLATE
+from operations.templates import SERVICE
 from schema import names
 from schema.events import DeliveryInfo, Failure, Meta, ParticipationProcessed, Timestamps
 from tests.infra.operations import called_operations
@@ -159,10 +164,71 @@ def test_everything_the_lake_is_written_to_expires() -> None:
     assert expiring == {names.LAKE_ROOT, "athena-results/"}
 
 
-@pytest.mark.parametrize("table_or_bucket", ["RequestTable", "LakeBucket"])
-def test_deleting_the_stack_deletes_no_data(table_or_bucket: str) -> None:
-    assert RESOURCES[table_or_bucket]["DeletionPolicy"] == "Retain"
-    assert RESOURCES[table_or_bucket]["UpdateReplacePolicy"] == "Retain"
+@pytest.mark.parametrize(
+    "data", ["RequestTable", "LakeBucket", "RequestQueue", "RequestDlq", "RuleDlq"]
+)
+def test_deleting_the_stack_deletes_no_data(data: str) -> None:
+    assert RESOURCES[data]["DeletionPolicy"] == "Retain"
+    assert RESOURCES[data]["UpdateReplacePolicy"] == "Retain"
+
+
+def test_the_table_cannot_be_deleted_unless_an_operator_says_so() -> None:
+    assert properties("RequestTable")["DeletionProtectionEnabled"] == {
+        "Fn::If": ["ProtectsTable", True, False]
+    }
+    assert PIPELINE["Conditions"]["ProtectsTable"] == {"Fn::Equals": [{"Ref": PROTECTION}, "true"]}
+    assert PIPELINE["Parameters"][PROTECTION]["Default"] == "true"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"TableWarmWriteUnits": 40_000},
+        {"TableWarmReadUnits": 24_000},
+        {"TableWarmWriteUnits": 80_000, "TableWarmReadUnits": 24_000},
+        {"Gsi1WarmWriteUnits": 40_000, "Gsi2WarmWriteUnits": 20_000},
+    ],
+    ids=lambda given: "+".join(given) or "nothing",
+)
+def test_table_and_indexes_are_warm_for_what_is_asked_and_nothing_else(
+    given: dict[str, int],
+) -> None:
+    table = properties("RequestTable")
+    warm = {"Table": table, **{i["IndexName"].title(): i for i in table["GlobalSecondaryIndexes"]}}
+    found = {
+        f"{name}Warm{units.removesuffix('UnitsPerSecond')}Units": amount
+        for name, part in warm.items()
+        for units, amount in (_resolved(part["WarmThroughput"], given) or {}).items()
+    }
+    assert found == given
+
+
+def test_every_parameter_of_warm_throughput_is_checked_before_an_update() -> None:
+    assert {name for name in PIPELINE["Parameters"] if "Warm" in name} == table_checks.WARM.keys()
+
+
+def test_operators_find_the_stacks_that_the_commands_ask_for() -> None:
+    (statement,) = [
+        statement
+        for statement in properties("OperatorPolicy")["PolicyDocument"]["Statement"]
+        if statement["Action"] == "cloudformation:DescribeStacks"
+    ]
+    found = [resource["Fn::Sub"].partition(":stack/")[2] for resource in statement["Resource"]]
+    wanted = {stack_name("${AWS::StackName}", template) for template in (TEMPLATE, SERVICE)}
+    assert {name.removesuffix("/*") for name in found} == wanted
+    assert all(name.endswith("/*") for name in found)
+
+
+def test_athena_may_look_up_the_default_database_that_it_asks_for_in_each_query() -> None:
+    """AWS: "Fine-grained access to databases and tables in the AWS Glue Data Catalog"."""
+    allowed = [
+        resource["Fn::Sub"].rpartition(":")[2]
+        for statement in properties("OperatorPolicy")["PolicyDocument"]["Statement"]
+        if statement["Action"] == "glue:GetDatabase"
+        for resource in statement["Resource"]
+    ]
+    assert allowed == ["catalog", "database/default"]
 
 
 @pytest.mark.parametrize("name", PIPELINE["Parameters"])
@@ -179,6 +245,7 @@ def test_every_call_of_the_programs_is_allowed_to_somebody() -> None:
     operations = called_operations("aws", "worker", "ingest", "analytics")
     assert operations - ACTIONS.keys() == set()
     needed = set[str]().union(*(ACTIONS[operation] for operation in operations))
+    needed |= {"cloudformation:DescribeStacks"}  # by operations/stacks.py, to find the outputs
     allowed = actions("WorkerPolicy") | actions("IngestPolicy") | actions("OperatorPolicy")
     assert needed - allowed == set()
     superfluous = {a for a in allowed - needed if not ON_BEHALF_OF_QUERIES.fullmatch(a)}
@@ -205,6 +272,21 @@ def test_ingest_reads_one_users_index_and_the_worker_no_index_at_all() -> None:
 def _key(of: dict[str, Any]) -> list[str]:
     assert [part["KeyType"] for part in of["KeySchema"]] == ["HASH", "RANGE"]
     return [part["AttributeName"] for part in of["KeySchema"]]
+
+
+def _resolved(value: Any, given: dict[str, int]) -> Any:
+    """What a WarmThroughput is with these parameters, the others being 0."""
+    if not isinstance(value, dict):
+        return value
+    if "Fn::If" in value:
+        condition, then, otherwise = value["Fn::If"]
+        (equals,) = PIPELINE["Conditions"][condition]["Fn::Not"]
+        parameter, zero = equals["Fn::Equals"]
+        is_true = given.get(parameter["Ref"], 0) != zero
+        return _resolved(then if is_true else otherwise, given)
+    if "Ref" in value:
+        return given.get(value["Ref"])
+    return {key: _resolved(part, given) for key, part in value.items()}
 
 
 def _columns(columns: list[dict[str, str]]) -> dict[str, str]:

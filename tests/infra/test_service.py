@@ -1,8 +1,8 @@
 """`service.yaml` says what the programs' settings say, and takes what `pipeline.yaml` gives."""
 
 import re
+from fnmatch import fnmatchcase
 from importlib.resources import files
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -215,72 +215,92 @@ def test_logs_that_cannot_leave_hold_up_nobody() -> None:
         assert options["mode"] == "non-blocking"
 
 
-ALARMS: Final = {
-    "OldestMessageAlarm": ("AWS/SQS", "ApproximateAgeOfOldestMessage"),
-    "DlqNotEmptyAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
-    "RuleDlqNotEmptyAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
-    "PublishFailuresAlarm": (None, "PublishFailures"),
-    "RuleFailedAlarm": ("AWS/Events", "FailedInvocations"),
-    "DeliveryFailedAlarm": ("AWS/Firehose", "DeliveryToS3.Success"),
-    "DeliveryLateAlarm": ("AWS/Firehose", "DeliveryToS3.DataFreshness"),
-    "ServerErrorsAlarm": (None, None),
-    "NoWorkerAlarm": ("ECS/ContainerInsights", "RunningTaskCount"),
-    "NoIngestAlarm": ("AWS/ApplicationELB", "HealthyHostCount"),
-}
-
-
-def test_the_alarms_are_these() -> None:
-    alarms = {n: r["Properties"] for n, r in RESOURCES.items() if r["Type"].endswith("::Alarm")}
-    assert alarms.keys() == ALARMS.keys()
-    for name, (namespace, metric) in ALARMS.items():
-        alarm = alarms[name]
-        assert alarm.get("MetricName") == metric
-        if namespace is not None:
-            assert alarm["Namespace"] == namespace
-        assert alarm["AlarmActions"]["Fn::If"][0] == "HasAlarmTopic"
-        assert alarm["TreatMissingData"] == (
-            "breaching" if name.startswith("No") else "notBreaching"
-        )
-
-
-@pytest.mark.parametrize(
-    ("alarm", "dimension", "parameter"),
-    [
-        ("OldestMessageAlarm", "QueueName", "QueueName"),
-        ("DlqNotEmptyAlarm", "QueueName", "DlqName"),
-        ("RuleDlqNotEmptyAlarm", "QueueName", "RuleDlqName"),
-        ("RuleFailedAlarm", "RuleName", "RuleName"),
-        ("RuleFailedAlarm", "EventBusName", "EventBusName"),
-        ("DeliveryFailedAlarm", "DeliveryStreamName", "StreamName"),
-        ("DeliveryLateAlarm", "DeliveryStreamName", "StreamName"),
-    ],
-)
-def test_an_alarm_watches_the_pipelines_own(alarm: str, dimension: str, parameter: str) -> None:
-    dimensions = RESOURCES[alarm]["Properties"]["Dimensions"]
-    assert {"Name": dimension, "Value": {"Ref": parameter}} in dimensions
-
-
 def test_ingests_secret_comes_from_where_it_is_kept() -> None:
     condition, given, otherwise = container("Ingest")["Secrets"]["Fn::If"]
     assert condition == "HasJwtSecret"
     assert given == [{"Name": "JWT_SECRET", "ValueFrom": {"Ref": "JwtSecretArn"}}]
     assert otherwise == {"Ref": "AWS::NoValue"}
-    (reading,) = RESOURCES["ExecutionRole"]["Properties"]["Policies"]
-    statement = reading["Fn::If"][1]["PolicyDocument"]["Statement"][0]
-    assert statement["Resource"] == {"Ref": "JwtSecretArn"}
 
 
-@pytest.mark.parametrize("alarm", ALARMS)
-def test_every_alarm_is_in_the_runbook(alarm: str) -> None:
-    name = RESOURCES[alarm]["Properties"]["AlarmName"]["Fn::Sub"]
-    runbook = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
-    assert f"`{name.removeprefix('${AWS::StackName}-')}`" in runbook
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "arn:aws:secretsmanager:ap-northeast-2:123456789012:secret:jwt/prod-AbCdEf",
+        "arn:aws:ssm:ap-northeast-2:123456789012:parameter/jwt/prod",
+    ],
+)
+@pytest.mark.parametrize("json_key", ["", ":secret::", ":secret:AWSCURRENT:"])
+def test_ecs_may_read_the_secret_itself_whatever_part_of_it_is_asked_for(
+    arn: str, json_key: str
+) -> None:
+    kind = arn.split(":")[2]
+    given = arn + (json_key if kind == "secretsmanager" else "")
+    allowed = {
+        statement["Action"]: value(statement["Resource"], {"JwtSecretArn": given})
+        for statement in execution_policies()["HasJwtSecret"]
+    }
+    action = {"secretsmanager": "secretsmanager:GetSecretValue", "ssm": "ssm:GetParameters"}[kind]
+    assert allowed[action] == arn
 
 
-def test_a_program_that_is_gone_raises_its_alarm() -> None:
-    for name in ("NoWorkerAlarm", "NoIngestAlarm"):
-        alarm = RESOURCES[name]["Properties"]
-        assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
+def test_ecs_may_use_the_key_that_the_secret_is_encrypted_with() -> None:
+    (statement,) = execution_policies()["HasJwtSecretKey"]
+    assert (statement["Action"], statement["Resource"]) == (
+        "kms:Decrypt",
+        {"Ref": "JwtSecretKeyArn"},
+    )
+    assert {"Condition": "HasJwtSecret"} in SERVICE["Conditions"]["HasJwtSecretKey"]["Fn::And"]
+
+
+def execution_policies() -> dict[str, list[dict[str, Any]]]:
+    """The statements of the execution role's own policies, by the condition that each needs."""
+    policies = [p["Fn::If"] for p in RESOURCES["ExecutionRole"]["Properties"]["Policies"]]
+    return {condition: policy["PolicyDocument"]["Statement"] for condition, policy, _ in policies}
+
+
+def value(of: Any, parameters: dict[str, str]) -> Any:
+    """What CloudFormation makes of a value that is built from strings alone."""
+    if isinstance(of, list):
+        return [value(part, parameters) for part in of]
+    if not isinstance(of, dict):
+        return of
+    ((function, argument),) = of.items()
+    if function == "Ref":
+        return parameters[argument]
+    if function == "Fn::Split":
+        delimiter, text = value(argument, parameters)
+        return text.split(delimiter)
+    if function == "Fn::Select":
+        index, parts = value(argument, parameters)
+        return parts[index]
+    assert function == "Fn::Sub"
+    text, names = (argument, {}) if isinstance(argument, str) else argument
+    filled = parameters | {name: value(part, parameters) for name, part in names.items()}
+    return re.sub(r"\$\{(\w+)\}", lambda match: filled[match[1]], text)
+
+
+def test_the_load_balancer_forwards_what_a_user_calls_and_nothing_else() -> None:
+    (condition,) = RESOURCES["IngestRoutes"]["Properties"]["Conditions"]
+    assert condition["Field"] == "path-pattern"
+    patterns = condition["PathPatternConfig"]["Values"]
+    assert len(patterns) <= 5  # AWS: condition values of a rule
+    paths = yaml.safe_load((files("ingest") / "openapi.json").read_text())["paths"]
+    for path, methods in paths.items():
+        is_a_users = any("security" in operation for operation in methods.values())
+        called = re.sub(r"\{\w+\}", "x", path)
+        assert any(fnmatchcase(called, pattern) for pattern in patterns) == is_a_users, path
+    (otherwise,) = RESOURCES["Listener"]["Properties"]["DefaultActions"]
+    assert otherwise["Type"] == "fixed-response"
+    assert otherwise["FixedResponseConfig"]["StatusCode"] == "404"
+    # A service can be made only behind a rule that forwards to its target group.
+    assert RESOURCES["IngestService"]["DependsOn"] == "IngestRoutes"
+
+
+def test_a_task_that_fails_quickly_draws_no_traffic() -> None:
+    attributes = RESOURCES["TargetGroup"]["Properties"]["TargetGroupAttributes"]
+    chosen = {attribute["Key"]: attribute["Value"] for attribute in attributes}
+    assert chosen["load_balancing.algorithm.type"] == "weighted_random"
+    assert chosen["load_balancing.algorithm.anomaly_mitigation"] == "on"
 
 
 def test_publish_failures_are_read_from_the_line_that_the_publisher_logs() -> None:

@@ -22,8 +22,13 @@ class Deployed:
     """A deployed pair of stacks, asked through one client of each service."""
 
     def __init__(
-        self, outputs: Mapping[str, str], connection: Connection, clients: AsyncExitStack
+        self,
+        name: str,
+        outputs: Mapping[str, str],
+        connection: Connection,
+        clients: AsyncExitStack,
     ) -> None:
+        self._name = name
         self.outputs = outputs
         self._connection = connection
         self._clients = clients
@@ -31,6 +36,16 @@ class Deployed:
     async def ask(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
         client = await self._clients.enter_async_context(open_client(service, self._connection))
         return await client.call(operation, **parameters)
+
+    async def physical_id(self, resource: str) -> str:
+        answer = await self.ask(
+            "cloudformation",
+            "DescribeStackResource",
+            StackName=self._name,
+            LogicalResourceId=resource,
+        )
+        found: str = answer["StackResourceDetail"]["PhysicalResourceId"]
+        return found
 
     async def container(self, program: str) -> dict[str, Any]:
         """A program's container, as its service runs it."""
@@ -66,6 +81,7 @@ async def deployed(world: World, connection: Connection) -> AsyncIterator[Deploy
     parameters = templates.load("service.yaml")["Parameters"]
     async with AsyncExitStack() as clients:
         yield Deployed(
+            f"{name}-service",
             await stacks.deploy(
                 connection,
                 "service.yaml",
@@ -74,7 +90,7 @@ async def deployed(world: World, connection: Connection) -> AsyncIterator[Deploy
                     **{key: outputs[key] for key in parameters if key in outputs},
                     **await network(connection),
                     "ImageUri": "registry/participation-pipeline:1",
-                    "JwtSecretArn": SECRET_ARN,
+                    "JwtSecretArn": f"{SECRET_ARN}:key::",
                 },
             ),
             connection,
@@ -104,32 +120,71 @@ async def test_ingest_runs_the_given_image_without_a_secret_in_its_environment(
     assert "JWT_SECRET" not in {entry["name"] for entry in container["environment"]}
 
 
-async def test_ingest_is_behind_the_load_balancer(deployed: Deployed) -> None:
+async def test_ecs_may_read_the_secret_of_which_ingest_gets_a_part(deployed: Deployed) -> None:
+    role = (await deployed.physical_id("ExecutionRole")).rpartition("/")[2]
+    policy = await deployed.ask("iam", "GetRolePolicy", RoleName=role, PolicyName="read-secret")
+    reading = [
+        statement["Resource"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Action"] == "secretsmanager:GetSecretValue"
+    ]
+    assert reading == [SECRET_ARN]
+
+
+async def test_the_load_balancer_forwards_to_ingest_and_answers_the_rest_itself(
+    deployed: Deployed,
+) -> None:
     balancers = (await deployed.ask("elbv2", "DescribeLoadBalancers"))["LoadBalancers"]
     (ours,) = [b for b in balancers if b["DNSName"] in deployed.outputs["IngestUrl"]]
-    groups = await deployed.ask(
-        "elbv2", "DescribeTargetGroups", LoadBalancerArn=ours["LoadBalancerArn"]
-    )
+    arn = ours["LoadBalancerArn"]
+    answer = await deployed.ask("elbv2", "DescribeListeners", LoadBalancerArn=arn)
+    (listener,) = answer["Listeners"]
+    answer = await deployed.ask("elbv2", "DescribeRules", ListenerArn=listener["ListenerArn"])
+    actions = {rule["Priority"]: rule["Actions"][0] for rule in answer["Rules"]}
+    assert {priority: action["Type"] for priority, action in actions.items()} == {
+        "1": "forward",
+        "default": "fixed-response",
+    }
+    arns = [actions["1"]["TargetGroupArn"]]
+    groups = await deployed.ask("elbv2", "DescribeTargetGroups", TargetGroupArns=arns)
     (group,) = groups["TargetGroups"]
     assert (group["HealthCheckPath"], group["Port"], group["TargetType"]) == ("/readyz", 8080, "ip")
 
 
-async def test_the_alarms_exist(deployed: Deployed, stack: StackOutputs) -> None:
-    prefix = f"{stack.work_group}-service-"
+@pytest.mark.parametrize(
+    ("suffix", "expected"),
+    [
+        (
+            "",
+            {
+                "oldest-message": "ApproximateAgeOfOldestMessage",
+                "dlq-not-empty": "ApproximateNumberOfMessagesVisible",
+                "seat-contention": "TransactionConflict",
+                "put-events-throttled": "PutEventsApproximateThrottledCount",
+                "rule-dlq-not-empty": "ApproximateNumberOfMessagesVisible",
+                "stream-throttled": "ThrottledRecords",
+                "delivery-failed": "DeliveryToS3.Success",
+                "delivery-late": "DeliveryToS3.DataFreshness",
+            },
+        ),
+        (
+            "-service",
+            {
+                "publish-failures": "PublishFailures",
+                "no-worker": "RunningTaskCount",
+                "no-ingest": "HealthyHostCount",
+            },
+        ),
+    ],
+)
+async def test_the_alarms_exist(
+    deployed: Deployed, stack: StackOutputs, suffix: str, expected: dict[str, str]
+) -> None:
+    prefix = f"{stack.work_group}{suffix}-"
     answer = await deployed.ask("cloudwatch", "DescribeAlarms", AlarmNamePrefix=prefix)
     made = {a["AlarmName"].removeprefix(prefix): a["MetricName"] for a in answer["MetricAlarms"]}
     # The emulator makes no alarm on metric math.
-    assert made == {
-        "oldest-message": "ApproximateAgeOfOldestMessage",
-        "dlq-not-empty": "ApproximateNumberOfMessagesVisible",
-        "rule-dlq-not-empty": "ApproximateNumberOfMessagesVisible",
-        "publish-failures": "PublishFailures",
-        "rule-failed": "FailedInvocations",
-        "delivery-failed": "DeliveryToS3.Success",
-        "delivery-late": "DeliveryToS3.DataFreshness",
-        "no-worker": "RunningTaskCount",
-        "no-ingest": "HealthyHostCount",
-    }
+    assert {name: m for name, m in made.items() if not name.startswith("service-")} == expected
 
 
 async def test_lost_events_are_counted_from_the_workers_log(deployed: Deployed) -> None:

@@ -37,17 +37,17 @@ async def services(connection: Connection) -> AsyncIterator[Services]:
         yield Services(connection, clients)
 
 
-async def test_a_request_is_delivered_five_times_before_it_is_a_dead_letter(
+async def test_a_request_is_delivered_twenty_times_before_it_is_a_dead_letter(
     connection: Connection, stack: StackOutputs
 ) -> None:
     async with open_client("sqs", connection) as sqs:
         queue, dlq = Queue(sqs, stack.queue_url), Queue(sqs, stack.dlq_url)
         described = await queue.describe()
-        assert described.max_receive_count == 5
+        assert described.max_receive_count == 20
         assert described.dlq_arn == (await dlq.describe()).arn
         assert described.visibility_timeout_s == 60
         await queue.send([OutgoingMessage("a request")])
-        for attempt in range(1, 6):
+        for attempt in range(1, 21):
             assert [d.attempt for d in await queue.receive(10, 0, 0)] == [attempt]
         assert await queue.receive(10, 0, 0) == []
         assert [d.body for d in await dlq.receive(10, 0, 30)] == ["a request"]
