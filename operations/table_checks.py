@@ -15,7 +15,7 @@ WARM: Final[Mapping[str, tuple[str | None, str]]] = {
     "TableWarmWriteUnits": (None, _WRITES),
     "TableWarmReadUnits": (None, _READS),
     "Gsi1WarmWriteUnits": (names.USER_INDEX, _WRITES),
-    "Gsi2WarmWriteUnits": (names.EVENT_INDEX, _WRITES),
+    "Gsi2WarmWriteUnits": (names.WINNERS_INDEX, _WRITES),
 }
 """Parameters of `pipeline.yaml`: the index that each warms, None for the table, and for what."""
 

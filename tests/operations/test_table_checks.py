@@ -28,7 +28,7 @@ class Dynamodb:
                         "WarmThroughput": {"WriteUnitsPerSecond": 18_000},
                     },
                     {
-                        "IndexName": names.EVENT_INDEX,
+                        "IndexName": names.WINNERS_INDEX,
                         "WarmThroughput": {"WriteUnitsPerSecond": 4_000},
                     },
                 ],
