@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import anyio
 import jsonschema
+import orjson
 import pytest
 
 from aws.errors import Transient
@@ -107,6 +108,12 @@ async def test_a_failing_message_is_retried_stamped_and_left_to_sqs_for_the_dlq(
 ) -> None:
     await world.create_event("E1", capacity=5)
     item = request("E1", "user-1")
+    policy = {"deadLetterTargetArn": (await world.dlq.describe()).arn, "maxReceiveCount": 5}
+    await world.sqs.call(
+        "SetQueueAttributes",
+        QueueUrl=world.stack.queue_url,
+        Attributes={"RedrivePolicy": orjson.dumps(policy).decode()},
+    )
     await world.enqueue([item])
     outage = proxy.add(Fault("TransactWriteItems", SERVER_ERROR))
 
