@@ -1,31 +1,45 @@
 """What must exist before a program starts: all that is wrong is reported together."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 
 import anyio
 
-from aws.errors import AwsError
+from aws.errors import AwsError, Transient
 
 Check = Callable[[], Awaitable[object]]
 """Returns if the thing exists; raises AwsError."""
 
 
-async def failures(checks: Mapping[tuple[str, str], Check]) -> list[str]:
-    """Make all checks concurrently; one line for each that failed, in order.
+@dataclass(slots=True)
+class Missing:
+    """One line for each check that failed."""
+
+    wrong: list[str] = field(default_factory=list)
+    """What only an operator can resolve."""
+    away: list[str] = field(default_factory=list)
+    """What did not answer for the moment."""
+
+
+async def missing(checks: Mapping[tuple[str, str], Check]) -> Missing:
+    """Make all checks concurrently.
 
     A check's key is the variable that names the thing, and its value.
     """
-    wrong: list[str] = []
+    found = Missing()
 
     async def check(variable: str, value: str, is_there: Check) -> None:
         try:
             await is_there()
         except AwsError as error:
-            wrong.append(
+            lines = found.away if isinstance(error, Transient) else found.wrong
+            lines.append(
                 f"{variable}={value}: {error.operation} failed with {error.code}: {error.message}"
             )
 
     async with anyio.create_task_group() as tasks:
         for (variable, value), is_there in checks.items():
             tasks.start_soon(check, variable, value, is_there)
-    return sorted(wrong)
+    found.wrong.sort()
+    found.away.sort()
+    return found

@@ -95,5 +95,6 @@ async def _check(table: Table, queue: Queue, bus: Bus | None) -> None:
     }
     if bus is not None:
         needed["EVENT_BUS_NAME", bus.name] = bus.check
-    if wrong := await checks.failures(needed):
+    missing = await checks.missing(needed)
+    if wrong := [*missing.wrong, *missing.away]:
         raise StartError("\n  ".join(["cannot start:", *wrong]))

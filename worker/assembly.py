@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count
 from random import Random
 from typing import Final
 
+import anyio
 import structlog
 from prometheus_client import CollectorRegistry
 
@@ -16,6 +18,7 @@ from aws.queue import Queue, QueueDescription
 from aws.table import Table
 from config import identity
 from config.settings import WorkerSettings
+from runtime import backoff
 from runtime.stop import Stop
 from worker.metrics import WorkerMetrics
 from worker.parts import Parts
@@ -23,6 +26,8 @@ from worker.parts import Parts
 READ_TIMEOUT_S: Final = 10.0
 """How long a call may go unanswered; a long poll may take its wait as well."""
 _SPARE_CONNECTIONS: Final = 16
+_CHECK_BASE_S: Final = 0.5
+_CHECK_MAX_S: Final = 3.0
 
 log = structlog.get_logger("worker")
 
@@ -36,13 +41,10 @@ async def assemble(
     random: Random,
     stop: Stop | None = None,
 ) -> AsyncIterator[Parts]:
-    """Open the clients, check what must exist, and put the parts together.
+    """Open the clients and put the parts together; what must exist is not checked yet.
 
     The worker knows no other clock than `clock` (epoch milliseconds) and the event loop's, and
     leaves nothing to chance but by `random`.
-    Raises Fatal with one line for each thing that is missing or forbidden: PutEvents to a
-    missing bus *succeeds* and drops the event, so nothing but a check can find out.
-    A stop requested meanwhile ends the checks: the parts then have nothing to do but drain.
     """
     metrics = WorkerMetrics(CollectorRegistry())
     polls = settings.pollers + settings.dlq_pollers
@@ -77,10 +79,6 @@ async def assemble(
         dlq = Queue(sqs, settings.dlq_url, is_dlq=True)
         table = Table(dynamodb, settings.table_name)
         bus = Bus(events, settings.event_bus_name)
-        stop = stop or Stop()
-        description: QueueDescription | None = None
-        with stop.interrupts():
-            description = await check_all(queue, dlq, table, bus)
         yield Parts(
             settings=settings,
             worker_id=identity.worker_id(settings.worker_id),
@@ -90,16 +88,37 @@ async def assemble(
             bus=bus,
             metrics=metrics,
             clock=clock,
-            max_receive_count=description.max_receive_count if description else None,
             random=random,
-            stop=stop,
+            stop=stop or Stop(),
         )
 
 
-async def check_all(queue: Queue, dlq: Queue, table: Table, bus: Bus) -> QueueDescription:
-    """Check that everything exists; raises Fatal with all that does not, in one text.
+async def wait_until_ready(parts: Parts) -> None:
+    """Return when all exists that the worker needs, or a stop is requested.
 
-    Returns the main queue's description.
+    What is away for the moment is asked for again, for as long as that takes. Raises Fatal with
+    one line for each thing that is missing or forbidden: PutEvents to a missing bus *succeeds*
+    and drops the event, so nothing but a check can find out.
+    """
+    state, stop = parts.state, parts.stop
+    with stop.interrupts():
+        for attempt in count(1):
+            try:
+                description = await check_all(parts.queue, parts.dlq, parts.table, parts.bus)
+            except Transient as error:
+                log.warning("start_waits", error=str(error))
+                wait_s = backoff.delay_s(attempt, _CHECK_BASE_S, _CHECK_MAX_S, parts.random)
+                await anyio.sleep(wait_s)
+            else:
+                state.max_receive_count = description.max_receive_count
+                state.is_ready = True
+                return
+
+
+async def check_all(queue: Queue, dlq: Queue, table: Table, bus: Bus) -> QueueDescription:
+    """Check once that everything exists; returns the main queue's description.
+
+    Raises Fatal with all that is wrong, in one text; else Transient if something is away.
     """
     found: list[QueueDescription] = []
 
@@ -113,7 +132,7 @@ async def check_all(queue: Queue, dlq: Queue, table: Table, bus: Bus) -> QueueDe
             # An EventBridge that is down for now must not hold up a single decision.
             log.warning("bus_unreachable", bus=bus.name, error=str(error))
 
-    wrong = await checks.failures(
+    missing = await checks.missing(
         {
             ("QUEUE_URL", queue.url): queue_is_there,
             ("DLQ_URL", dlq.url): dlq.describe,
@@ -121,6 +140,8 @@ async def check_all(queue: Queue, dlq: Queue, table: Table, bus: Bus) -> QueueDe
             ("EVENT_BUS_NAME", bus.name): bus_is_there,
         }
     )
-    if wrong:
-        raise Fatal("worker", "start", "NotReady", "\n  ".join(["", *wrong]))
+    if missing.wrong:
+        raise Fatal("worker", "start", "NotReady", "\n  ".join(["", *missing.wrong]))
+    if missing.away:
+        raise Transient("worker", "start", "NotReady", "; ".join(missing.away))
     return found[0]

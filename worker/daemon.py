@@ -44,7 +44,7 @@ async def supervise(parts: Parts) -> ExitCode:
         settings.http_port,
         parts.metrics.registry,
         healthy=lambda: beat.check() or _dead_poller(parts, beat.loop_time_s),
-        ready=lambda: "draining" if parts.stop.requested else None,
+        ready=lambda: _not_ready(parts),
     ) as port:
         log.info("worker_started", port=port, worker_id=parts.worker_id, **_limits(settings))
         code = ExitCode.CRASHED
@@ -54,8 +54,15 @@ async def supervise(parts: Parts) -> ExitCode:
                 code = await run_until_drained(parts)
                 tasks.cancel_scope.cancel()
         finally:
-            _log_the_end(parts, code)
+            if parts.state.is_ready or parts.stop.requested:
+                _log_the_end(parts, code)
     return code
+
+
+def _not_ready(parts: Parts) -> str | None:
+    if parts.stop.requested:
+        return "draining"
+    return None if parts.state.is_ready else "starting"
 
 
 def _log_the_end(parts: Parts, code: ExitCode) -> None:

@@ -9,6 +9,7 @@ from config.limits import SQS_BATCH_ENTRIES
 from config.settings import drain_reserve_s
 from runtime.stop import ExitCode
 from worker import pipeline
+from worker.assembly import wait_until_ready
 from worker.leases import Leases
 from worker.parts import Parts
 
@@ -19,8 +20,9 @@ async def run_until_drained(parts: Parts) -> ExitCode:
     """Run the pipeline until a stop is requested and everything under way has ended.
 
     After the stop it has until SHUTDOWN_TIMEOUT_S, less a reserve in which what is left goes back
-    to the queue. Needs neither signals nor a health port.
+    to the queue. Needs neither signals nor a health port. Raises Fatal where something is missing.
     """
+    await wait_until_ready(parts)
     total_s = parts.settings.shutdown_timeout_s
     reserve_s = drain_reserve_s(total_s)
     scope = anyio.CancelScope()

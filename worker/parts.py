@@ -43,6 +43,10 @@ class State:
     pollers: list[Poller] = field(default_factory=list)
     leases: list[tuple[Queue, Leases]] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
+    is_ready: bool = False
+    """Whether all was found that the worker needs."""
+    max_receive_count: int | None = None
+    """The main queue's redrive policy; None where it has none."""
     failure: Fatal | None = None
     """Why the worker can't go on; it still drains."""
 
@@ -60,8 +64,6 @@ class Parts:
     metrics: WorkerMetrics
     clock: Callable[[], int]
     """Epoch milliseconds."""
-    max_receive_count: int | None
-    """The main queue's redrive policy; None where it has none."""
     random: Random = field(default_factory=Random)
     """All that this worker leaves to chance: the jitter of its waits, its idempotency tokens.
 

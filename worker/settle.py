@@ -189,7 +189,7 @@ class Settler:
         await self._retry_later(deliveries)
 
     def _is_last_try(self, delivery: Delivery) -> bool:
-        limit = self._parts.max_receive_count
+        limit = self._parts.state.max_receive_count
         return not self._is_dlq and limit is not None and delivery.attempt >= limit
 
     async def _stamp_dlq(self, request_id: str) -> None:

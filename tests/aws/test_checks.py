@@ -1,6 +1,7 @@
 """Checks at the start: all are made, and each that fails is one line."""
 
 from aws import checks
+from aws.checks import Missing
 from aws.errors import Fatal, Rejected, Transient
 
 
@@ -9,7 +10,7 @@ async def is_there() -> None:
 
 
 async def test_where_everything_is_there_nothing_is_wrong() -> None:
-    assert await checks.failures({("TABLE_NAME", "T"): is_there}) == []
+    assert await checks.missing({("TABLE_NAME", "T"): is_there}) == Missing()
 
 
 async def test_every_kind_of_refusal_is_a_line_that_names_the_variable() -> None:
@@ -22,7 +23,7 @@ async def test_every_kind_of_refusal_is_a_line_that_names_the_variable() -> None
     async def away() -> None:
         raise Transient("events", "DescribeEventBus", "ConnectTimeoutError", "no answer")
 
-    wrong = await checks.failures(
+    missing = await checks.missing(
         {
             ("TABLE_NAME", "T"): denied,
             ("QUEUE_URL", "q"): unknown,
@@ -31,8 +32,10 @@ async def test_every_kind_of_refusal_is_a_line_that_names_the_variable() -> None
         }
     )
 
-    assert wrong == [
-        "EVENT_BUS_NAME=b: DescribeEventBus failed with ConnectTimeoutError: no answer",
+    assert missing.away == [
+        "EVENT_BUS_NAME=b: DescribeEventBus failed with ConnectTimeoutError: no answer"
+    ]
+    assert missing.wrong == [
         "QUEUE_URL=q: GetQueueAttributes failed with InvalidAddress: not a queue",
         "TABLE_NAME=T: DescribeTable failed with AccessDenied: not you",
     ]

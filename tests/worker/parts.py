@@ -18,7 +18,7 @@ from tests.aws.model import NOW_MS, SENT_MS, Aws
 from worker import decide
 from worker.decide import Candidate, Plan, Reading, SeatPlan
 from worker.metrics import WorkerMetrics
-from worker.parts import Parts
+from worker.parts import Parts, State
 from worker.results import BatchResult
 
 
@@ -105,7 +105,7 @@ def parts_of(
         bus=aws.bus,
         metrics=WorkerMetrics(CollectorRegistry()),
         clock=clock or Clock(),
-        max_receive_count=max_receive_count,
+        state=State(max_receive_count=max_receive_count),
         random=random or Random(worker_id),
     )
 

@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from random import Random
 from typing import Any
 
@@ -22,6 +23,7 @@ from aws.table import Table
 from local.emulator.stack import StackOutputs
 from runtime import program
 from runtime.stop import ExitCode, Stop
+from simulation.aws.errors import ServiceError
 from simulation.settings import QUEUE
 from tests.aws.model import Aws
 from tests.aws.scripted import ScriptedClient
@@ -111,6 +113,37 @@ async def test_everything_that_is_missing_is_reported_together() -> None:
     assert names == ["", "DLQ_URL", "EVENT_BUS_NAME", "QUEUE_URL", "TABLE_NAME"]
 
 
+@virtual_time
+async def test_a_start_waits_for_a_table_that_is_away() -> None:
+    async def come_back() -> None:
+        await anyio.sleep(600)
+        del aws.wire.faults["DescribeTable"]
+
+    aws = Aws()
+    aws.wire.faults["DescribeTable"] = repeat(ServiceError("InternalServerError", "x", status=500))
+    parts = parts_of(aws, max_receive_count=None)
+    began_s = anyio.current_time()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(come_back)
+        await assembly.wait_until_ready(parts)
+
+    assert 600 <= anyio.current_time() - began_s < 605
+    assert parts.state.is_ready
+
+
+@virtual_time
+async def test_a_stop_ends_the_waiting_at_the_start() -> None:
+    aws = Aws()
+    aws.wire.faults["DescribeTable"] = repeat(ServiceError("InternalServerError", "x", status=500))
+    parts = parts_of(aws)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(assembly.wait_until_ready, parts)
+        await anyio.sleep(60)
+        parts.stop.request()
+
+    assert not parts.state.is_ready
+
+
 async def test_a_bus_that_is_down_for_now_does_not_keep_the_worker_from_starting() -> None:
     away = Transient("events", "DescribeEventBus", "EndpointConnectionError", "refused")
     with structlog.testing.capture_logs() as logged:
@@ -120,10 +153,10 @@ async def test_a_bus_that_is_down_for_now_does_not_keep_the_worker_from_starting
 
 
 @pytest.mark.parametrize("name", ["queue", "dlq", "table"])
-async def test_what_no_decision_can_be_made_without_must_be_reachable(name: str) -> None:
+async def test_what_no_decision_can_be_made_without_must_answer(name: str) -> None:
     away = Transient("x", "y", "EndpointConnectionError", "refused")
 
-    with pytest.raises(Fatal, match="EndpointConnectionError"):
+    with pytest.raises(Transient, match="EndpointConnectionError"):
         await check(**{name: away})
 
 
@@ -167,6 +200,7 @@ async def test_a_stop_while_it_starts_ends_the_checks_immediately() -> None:
                         random=Random(0),
                         stop=stop,
                     ) as parts:
+                        await assembly.wait_until_ready(parts)
                         assert parts.stop.requested
 
                 tasks.start_soon(start)

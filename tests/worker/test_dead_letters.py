@@ -120,7 +120,7 @@ async def test_a_failing_message_is_retried_stamped_and_left_to_sqs_for_the_dlq(
     async with world.worker(endpoint_url=proxy.endpoint_url) as parts:
         await until(lambda: _is_filled(world))
 
-    assert parts.max_receive_count == 5
+    assert parts.state.max_receive_count == 5
     undecided = await world.item(item.request_id)
     assert undecided.status is Status.QUEUED
     assert undecided.dlq_at_ms is not None
