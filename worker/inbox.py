@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from aws.queue import Delivery
 from runtime.batcher import Trigger
@@ -44,15 +44,17 @@ class Inbox:
         """Return once no more will come."""
         await self._closed.wait()
 
-    async def take(self, most: int, linger_s: float) -> tuple[list[Delivery], Trigger]:
+    async def take(
+        self, most: int, linger_s: float, is_idle: Callable[[], bool]
+    ) -> tuple[list[Delivery], Trigger]:
         """The next batch, and what made it leave; empty once closed and empty.
 
-        It leaves with `most` deliveries, or when the taker has waited `linger_s` for more than it
-        found.
+        It leaves with `most` deliveries, when the taker has waited `linger_s` for more than it
+        found, or immediately while nothing is under way: a lone message waits for nobody.
         """
         async with self._turn:
             await self._until(1)
-            if self._count < most:
+            if self._count < most and not is_idle():
                 await self._until(most, linger_s)
             batch = self.take_nowait(most)
         if len(batch) == most:

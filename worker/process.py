@@ -38,6 +38,8 @@ class Processing:
     committer: Committer
     settler: Settler
     processors: int
+    _busy: int = 0
+    """How many processors decide a batch."""
     _unstarted: list[Delivery] = field(default_factory=list)
     _aside: dict[str, int] = field(default_factory=dict)
     """How often deliveries, by receipt handle, were put aside."""
@@ -56,17 +58,19 @@ class Processing:
         settings, metrics = self.parts.settings, self.parts.metrics
         most, linger_s = settings.batch_max_messages, settings.batch_linger_ms / 1000
         while True:
-            batch, trigger = await inbox.take(most, linger_s)
+            batch, trigger = await inbox.take(most, linger_s, lambda: not self._busy)
             if not batch:
                 return
             metrics.batches.flushed(Stage.PROCESS, len(batch), trigger)
             if self.parts.stop.requested:
                 self._unstarted.extend(batch)
                 continue
+            self._busy += 1
             metrics.busy_processors.inc()
             try:
                 await self._process(batch, inbox, settling)
             finally:
+                self._busy -= 1
                 metrics.busy_processors.dec()
 
     async def _process(self, batch: Sequence[Delivery], inbox: Inbox, settling: TaskGroup) -> None:
