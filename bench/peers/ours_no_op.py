@@ -19,7 +19,7 @@ class NoProcessing:
     async def run(self, inbox: Inbox, settling: TaskGroup) -> None:
         """Pass on what is received to be deleted."""
         while True:
-            deliveries, _ = await inbox.take(SQS_BATCH_ENTRIES, linger_s=0)
+            deliveries, _ = await inbox.take(SQS_BATCH_ENTRIES, linger_s=0, is_idle=lambda: True)
             if not deliveries:
                 return
             settling.start_soon(self._delete, deliveries)

@@ -135,6 +135,7 @@ class Answer:
 
 
 THROTTLE: Final = Answer(400, "ThrottlingException", "Rate exceeded")
+INVALID: Final = Answer(400, "ValidationException", "Item size has exceeded the limit")
 SERVER_ERROR: Final = Answer(500, "InternalServerError", "Internal server error")
 
 

@@ -25,7 +25,7 @@ from schema.states import EventType, Status
 from tests import programs
 from tests.faults.program import Program
 from worker import pipeline
-from worker.assembly import assemble
+from worker.assembly import assemble, wait_until_ready
 from worker.parts import Parts
 
 FAST: dict[str, Any] = {
@@ -210,6 +210,7 @@ class World:
             ) as parts,
             anyio.create_task_group() as tasks,
         ):
+            await wait_until_ready(parts)
             tasks.start_soon(pipeline.run, parts)
             try:
                 yield parts

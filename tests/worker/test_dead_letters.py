@@ -14,7 +14,7 @@ from operations.dead_letters import Selection
 from schema import json_schemas
 from schema.names import REDRIVEN_AT_ATTRIBUTE
 from schema.states import Status
-from tests.faults.actions import SERVER_ERROR, Fault
+from tests.faults.actions import INVALID, SERVER_ERROR, Fault
 from tests.faults.proxy import FaultProxy
 from tests.worker.support import World, figure, message_of, now_ms, request, until
 from worker.parts import Parts
@@ -115,7 +115,7 @@ async def test_a_failing_message_is_retried_stamped_and_left_to_sqs_for_the_dlq(
         Attributes={"RedrivePolicy": orjson.dumps(policy).decode()},
     )
     await world.enqueue([item])
-    outage = proxy.add(Fault("TransactWriteItems", SERVER_ERROR))
+    refusal = proxy.add(Fault("TransactWriteItems", INVALID))
 
     async with world.worker(endpoint_url=proxy.endpoint_url) as parts:
         await until(lambda: _is_filled(world))
@@ -129,7 +129,7 @@ async def test_a_failing_message_is_retried_stamped_and_left_to_sqs_for_the_dlq(
     )
     assert retried == 5
     # A redrive by the console leaves no mark on the message; the stamp on the request speaks.
-    outage.remove()
+    refusal.remove()
     for message in await world.dead_letters():
         await world.send([OutgoingMessage(message.body)])
     async with world.worker():
@@ -154,7 +154,7 @@ async def test_the_dlq_consumer_tries_once_more_and_then_fails_the_request_for_g
     proxy.add(
         Fault(
             "BatchExecuteStatement",
-            SERVER_ERROR,
+            INVALID,
             where=lambda d: "REJECTED" in str(d["Statements"]),
         )
     )
