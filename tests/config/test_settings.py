@@ -32,15 +32,15 @@ COMMON_DEFAULTS: dict[str, object] = {
     "EVENT_BUS_NAME": "default",
 }
 WORKER_DEFAULTS = COMMON_DEFAULTS | {
-    "POLLERS": 4,
-    "MAX_IN_FLIGHT": 500,
-    "PROCESSORS": 4,
+    "POLLERS": 8,
+    "MAX_IN_FLIGHT": 1000,
+    "PROCESSORS": 8,
     "BATCH_MAX_MESSAGES": 50,
     "BATCH_LINGER_MS": 20,
     "RECEIVE_WAIT_S": 10,
     "VISIBILITY_TIMEOUT_S": 60,
     "DLQ_POLLERS": 0,
-    "PUBLISH_CONCURRENCY": 4,
+    "PUBLISH_CONCURRENCY": 16,
     "PUBLISH_LINGER_MS": 20,
     "PUBLISH_TIMEOUT_S": 5,
     "PUBLISH_MAX_ATTEMPTS": 1,
@@ -125,7 +125,7 @@ def test_an_empty_variable_counts_as_unset(environment: pytest.MonkeyPatch) -> N
 
     settings = load(WorkerSettings)
 
-    assert (settings.pollers, settings.aws_endpoint_url) == (4, None)
+    assert (settings.pollers, settings.aws_endpoint_url) == (8, None)
 
 
 def test_the_log_level_may_be_written_in_capitals(environment: pytest.MonkeyPatch) -> None:
