@@ -31,6 +31,10 @@ class ClosedError(RuntimeError):
     """The batcher was closed, or ended by an error, before this item was sent."""
 
 
+class LateError(RuntimeError):
+    """There was no result in time. Whether the item takes effect is unknown if it was sent."""
+
+
 class Trigger(StrEnum):
     """What made a batch leave."""
 
@@ -61,6 +65,8 @@ class BatchLimits:
     """Send immediately while no batch is under way, so that items linger only behind a call."""
     max_pending: int | None = None
     """How many items may wait or be under way; beyond that `submit` raises OverloadedError."""
+    patience_s: float | None = None
+    """How long a submitter waits; then it gets LateError, and what was not sent never will be."""
 
 
 class _Group(Generic[T]):
@@ -76,6 +82,10 @@ class _Group(Generic[T]):
         self.results: list[object] = [None] * len(items)
         self.left = len(items)
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def give_up(self, text: str) -> None:
+        if not self.done.done():
+            self.done.set_exception(LateError(text))
 
     def settle(self, start: int, results: Sequence[object]) -> None:
         stop = start + len(results)
@@ -120,6 +130,7 @@ class Batcher(Generic[T, R]):
         self._closing = False
         self._free: deque[asyncio.Future[None]] = deque()
         self._alarm: asyncio.TimerHandle | None = None
+        self._patience: asyncio.TimerHandle | None = None
         self._tasks: TaskGroup
 
     async def __aenter__(self) -> Self:
@@ -143,8 +154,9 @@ class Batcher(Generic[T, R]):
         try:
             return await self._tasks.__aexit__(error_type, error, trace)
         finally:
-            if self._alarm is not None:
-                self._alarm.cancel()
+            for timer in (self._alarm, self._patience):
+                if timer is not None:
+                    timer.cancel()
             self._fail_what_is_left()
 
     async def submit(self, item: T) -> R:
@@ -157,7 +169,8 @@ class Batcher(Generic[T, R]):
     async def submit_many(self, items: Sequence[T]) -> Sequence[R | Exception]:
         """Have items sent, in as few batches as possible, and return their results in order.
 
-        Raises OverloadedError or ClosedError where none of them was taken.
+        Raises OverloadedError or ClosedError where none of them was taken, LateError where not
+        every result came in time.
         """
         if not items:
             return ()
@@ -175,6 +188,10 @@ class Batcher(Generic[T, R]):
         self._waiting_items += len(items)
         self._waiting_bytes += sum(sizes or ())
         self._look()
+        if self._patience is None and self._limits.patience_s is not None:
+            self._patience = self._loop.call_at(
+                group.since + self._limits.patience_s, self._give_up_late_ones
+            )
         await group.done
         return group.results  # type: ignore[return-value]  # settled by _deliver with R's
 
@@ -224,6 +241,30 @@ class Batcher(Generic[T, R]):
     def _on_alarm(self) -> None:
         self._alarm = None
         self._look()
+
+    def _give_up_late_ones(self) -> None:
+        """Fail what has waited too long; look again when the next item will have.
+
+        One timer for all: one for each item would cost more than the rest of its submission.
+        """
+        self._patience = None
+        patience_s = self._limits.patience_s or 0.0
+        late_since = self._loop.time() - patience_s + _CLOCK_STEP_S / 2
+        text = f"batcher {self._stage}: no result within {patience_s:g} s"
+        while self._waiting and self._waiting[0].since <= late_since:
+            group = self._waiting.popleft()
+            self._waiting_items -= len(group.items) - group.sent
+            self._waiting_bytes -= sum(group.sizes[group.sent :]) if group.sizes else 0
+            group.give_up(text)
+        next_since = self._waiting[0].since if self._waiting else None
+        for batch in self._batches.values():
+            for group, _, _ in batch:
+                if group.since <= late_since:
+                    group.give_up(text)
+                elif next_since is None or group.since < next_since:
+                    next_since = group.since
+        if next_since is not None:
+            self._patience = self._loop.call_at(next_since + patience_s, self._give_up_late_ones)
 
     def _wake_one(self) -> None:
         free = self._free.popleft()

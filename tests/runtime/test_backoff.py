@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from runtime.backoff import delay_s
+from runtime.backoff import delay_s, full_delay_s
 
 ATTEMPTS = (1, 2, 3, 5, 10, 33, 34, 1_000, 100_000)
 CASES = [(base_s, max_s) for base_s in (0.001, 0.05, 1, 7.5, 60) for max_s in (60, 300, 43_200)]
@@ -55,3 +55,15 @@ def test_callers_that_failed_together_are_spread() -> None:
 
     assert len(waits) > 90
     assert max(waits) - min(waits) > 1
+
+
+@pytest.mark.parametrize(("base_s", "max_s"), CASES)
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+def test_with_full_jitter_a_wait_is_anything_up_to_the_doubled_base(
+    attempt: int, base_s: float, max_s: float
+) -> None:
+    ceiling_s = min(max_s, base_s * 2 ** min(attempt - 1, 32))
+
+    assert full_delay_s(attempt, base_s, max_s, Luck(0.0)) == 0
+    assert full_delay_s(attempt, base_s, max_s, Luck(1.0)) == pytest.approx(ceiling_s)
+    assert full_delay_s(attempt, base_s, max_s, Luck(0.25)) == pytest.approx(ceiling_s / 4)

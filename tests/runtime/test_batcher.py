@@ -11,6 +11,7 @@ from runtime.batcher import (
     BatchLimits,
     ClosedError,
     ItemTooLargeError,
+    LateError,
     OverloadedError,
     Trigger,
 )
@@ -365,3 +366,60 @@ async def test_submitting_nothing_makes_no_call() -> None:
         assert await batcher.submit_many([]) == ()
 
     assert service.batches == []
+
+
+@virtual_time
+async def test_whoever_waits_too_long_gets_an_error_and_what_was_not_sent_never_is() -> None:
+    service = Service(takes_s=10)
+    late_s: list[float] = []
+
+    async def submit(batcher: Batcher[str, str], item: str) -> None:
+        began_s = anyio.current_time()
+        with pytest.raises(LateError):
+            await batcher.submit(item)
+        late_s.append(anyio.current_time() - began_s)
+
+    async with service.batcher(max_items=1, eager=True, patience_s=1) as batcher:
+        async with anyio.create_task_group() as tasks:
+            for item in ("a", "b", "c"):
+                tasks.start_soon(submit, batcher, item)
+                await anyio.sleep(0.4)
+        assert late_s == pytest.approx([1.0] * 3, abs=0.001)
+        assert batcher.pending == 1
+    assert service.batches == [["a"]]
+
+
+@virtual_time
+async def test_a_result_in_time_is_a_result_whatever_was_late_before_it() -> None:
+    service = Service(takes_s=1.5)
+    async with service.batcher(max_items=1, eager=True, patience_s=1) as batcher:
+        with pytest.raises(LateError):
+            await batcher.submit("late")
+        service.takes_s = 0.1
+        for item in ("b", "c", "d"):
+            await anyio.sleep(0.9)
+            assert await batcher.submit(item) == item.upper()
+
+
+@virtual_time
+async def test_bytes_of_what_was_given_up_make_no_batch_full() -> None:
+    service = Service(takes_s=3)
+    async with (
+        service.batcher(
+            max_items=9, max_bytes=10, linger_s=0.2, eager=True, patience_s=1
+        ) as batcher,
+        anyio.create_task_group() as tasks,
+    ):
+
+        async def submit(items: Sequence[str]) -> None:
+            with pytest.raises(LateError):
+                await batcher.submit_many(items)
+
+        tasks.start_soon(submit, ["first"])
+        await anyio.sleep(0.1)
+        tasks.start_soon(submit, ["eightxxx", "also"])
+        await anyio.sleep(3.5)
+        service.takes_s = 0
+        assert await batcher.submit("x") == "X"
+        assert batcher.pending == 0
+    assert service.flushes[-1] == ("test", 1, Trigger.IDLE)
