@@ -7,7 +7,7 @@ from typing import Final
 import anyio
 
 from config.settings import IngestSettings
-from ingest.gateway import Gateway, Unavailable
+from ingest.gateway import CorruptItem, Gateway, Unavailable
 from schema import keys
 from schema.events import ParticipationRequested
 from schema.items import Change, EventConfig, RequestItem
@@ -15,6 +15,9 @@ from schema.message import ParticipationMessage
 from schema.states import Status
 
 _SECONDS_PER_DAY: Final = 86_400
+_SEND_UNTIL_S: Final = 1.5
+"""A click whose first steps have taken longer is refused instead of queued: with what its last
+two may take (`ingest/aws_gateway.py`) it is answered within about three seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class Acceptor:
                 mine.done.set()
 
     async def _accept(self, event: EventConfig, user_id: str, request_id: str) -> Acceptance:
+        began_s = anyio.current_time()
         now_ms = self._clock_ms()
         request = RequestItem(
             request_id=request_id,
@@ -105,32 +109,42 @@ class Acceptor:
                 request = stored
             # Whoever stored it may never queue it, and a 202 is a promise that it is queued.
             if request.status is Status.RECEIVED:
-                await self._queue(request)
+                if anyio.current_time() > began_s + _SEND_UNTIL_S:
+                    return Refused(request_id)
+                await self._gateway.send(
+                    ParticipationMessage(request_id, request.event_id, request.user_id)
+                )
+                await self._record(request)
         except Unavailable:
             return Refused(request_id)
         return Accepted(request_id, is_duplicate)
 
-    async def _queue(self, request: RequestItem) -> None:
-        """Send the message, then record queuedAt, where nobody faster has recorded it."""
-        await self._gateway.send(
-            ParticipationMessage(request.request_id, request.event_id, request.user_id)
-        )
+    async def _record(self, request: RequestItem) -> None:
+        """Record queuedAt, where nobody faster has recorded it, and have it published.
+
+        The message is queued, so that nothing here fails the click: what is not recorded now, the
+        worker records with the decision (domain §6). Only a queuedAt that is known to be stored
+        is published.
+        """
         queued = replace(request, status=Status.QUEUED, queued_at_ms=self._clock_ms())
-        if not await self._gateway.mark_queued(Change(request, queued)):
-            if not self._settings.publish_requested_events:
-                return
-            # The published queuedAt is the stored one, whoever stored it.
-            stored = await self._gateway.load_request(request.request_id)
-            if stored is None or stored.queued_at_ms is None:
-                return
-            queued = stored
-        if self._settings.publish_requested_events and queued.queued_at_ms is not None:
+        stored: RequestItem | None = queued
+        try:
+            was_received = await self._gateway.mark_queued(Change(request, queued))
+            if self._settings.publish_requested_events:
+                if not was_received:
+                    stored = await self._gateway.load_request(request.request_id)
+                self._publish(stored)
+        except (CorruptItem, Unavailable):
+            return
+
+    def _publish(self, stored: RequestItem | None) -> None:
+        if stored is not None and stored.queued_at_ms is not None:
             self._gateway.publish(
                 ParticipationRequested(
                     env=self._settings.environment,
-                    eventId=queued.event_id,
-                    requestId=queued.request_id,
-                    userId=queued.user_id,
-                    queuedAt=queued.queued_at_ms,
+                    eventId=stored.event_id,
+                    requestId=stored.request_id,
+                    userId=stored.user_id,
+                    queuedAt=stored.queued_at_ms,
                 )
             )

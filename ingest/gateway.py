@@ -67,7 +67,10 @@ class Gateway(Protocol):
         ...
 
     async def mark_queued(self, change: Change) -> bool:
-        """Write a request's step to QUEUED; False where it has left RECEIVED already."""
+        """Write a request's step to QUEUED; False where it has left RECEIVED already.
+
+        Whatever keeps it from being written is Unavailable.
+        """
         ...
 
     async def user_requests(self, user_id: str, limit: int, after: Position | None) -> RequestPage:

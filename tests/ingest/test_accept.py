@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.accept import Accepted, Acceptor, Refused
+from ingest.gateway import CorruptItem, Unavailable
 from schema import keys
 from schema.states import Status
 from tests.ingest.support import EVENT, Clock, MemoryGateway, settings_of, stored
@@ -16,6 +17,7 @@ from tests.virtual_time import run, virtual_time
 USER = "user-1"
 REQUEST = keys.request_id(EVENT.event_id, USER)
 SETTINGS = settings_of(request_ttl_days=90, environment="test")
+PUBLISHING = settings_of(environment="test", publish_requested_events=True)
 
 
 @pytest.fixture
@@ -136,8 +138,6 @@ async def test_a_request_that_a_crash_left_received_is_queued_by_the_next_click(
         ("insert", "after"),
         ("send", "before"),
         ("send", "after"),
-        ("mark_queued", "before"),
-        ("mark_queued", "after"),
     ],
 )
 async def test_a_refused_click_is_completed_by_the_very_next_one_in_any_process(
@@ -152,6 +152,49 @@ async def test_a_refused_click_is_completed_by_the_very_next_one_in_any_process(
     assert isinstance(outcome, Accepted)
     assert gateway.requests[REQUEST].status is Status.QUEUED
     assert REQUEST in {message.request_id for message in gateway.messages}
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_a_click_whose_message_is_queued_is_accepted_though_it_cannot_be_marked(
+    gateway: MemoryGateway, clock: Clock, moment: str
+) -> None:
+    acceptor = Acceptor(gateway, PUBLISHING, clock)
+    gateway.fails = lambda operation: moment if operation == "mark_queued" else None
+
+    assert await acceptor.accept(EVENT, USER) == Accepted(REQUEST, is_duplicate=False)
+    assert [message.request_id for message in gateway.messages] == [REQUEST]
+    # What is stored is not known, and nothing else may be published.
+    assert gateway.published == []
+
+
+@pytest.mark.parametrize("error", [Unavailable("request", "injected"), CorruptItem("injected")])
+async def test_a_click_that_was_decided_meanwhile_is_accepted_though_it_cannot_be_read(
+    gateway: MemoryGateway, clock: Clock, error: Exception
+) -> None:
+    acceptor = Acceptor(gateway, PUBLISHING, clock)
+
+    def fail(operation: str) -> None:
+        if operation == "mark_queued":
+            gateway.requests[REQUEST] = stored(USER, 5, status=Status.SUCCEEDED)
+        if operation == "request":
+            raise error
+
+    gateway.before = fail
+
+    assert await acceptor.accept(EVENT, USER) == Accepted(REQUEST, is_duplicate=False)
+    assert gateway.published == []
+
+
+@virtual_time
+async def test_a_click_whose_first_steps_take_too_long_is_refused_and_not_queued() -> None:
+    gateway = MemoryGateway()
+    acceptor = Acceptor(gateway, SETTINGS, Clock())
+    gateway.before = lambda operation: anyio.sleep(1.6) if operation == "insert" else None
+
+    assert await acceptor.accept(EVENT, USER) == Refused(REQUEST)
+    assert gateway.messages == []
+    gateway.before = lambda operation: anyio.sleep(1.4) if operation == "insert" else None
+    assert await acceptor.accept(EVENT, USER) == Accepted(REQUEST, is_duplicate=True)
 
 
 async def test_while_the_queue_is_down_no_process_answers_a_click_as_accepted(
@@ -280,8 +323,7 @@ async def test_nothing_is_published_unless_it_is_asked_for(
 async def test_what_is_published_is_the_queued_at_that_is_stored(
     gateway: MemoryGateway, clock: Clock
 ) -> None:
-    settings = settings_of(environment="test", publish_requested_events=True)
-    acceptor = Acceptor(gateway, settings, clock)
+    acceptor = Acceptor(gateway, PUBLISHING, clock)
 
     def decide_faster(operation: str) -> None:
         if operation == "mark_queued" and len(gateway.messages) == 2:
