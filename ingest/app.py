@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from random import Random
 
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -36,13 +37,15 @@ def create_app(
     health: Health | None = None,
     clock_ms: Callable[[], int],
     stopwatch_s: Callable[[], float],
+    random: Random,
     write_line: LineWriter | None = None,
 ) -> ASGIApp:
     """Build the app; the gateway to AWS is handed in.
 
-    `clock_ms` is the time in epoch milliseconds; `stopwatch_s` measures how long answers take.
+    `clock_ms` is the time in epoch milliseconds; `stopwatch_s` measures how long answers take;
+    `random` spreads those who are refused.
     """
-    endpoints = Endpoints(gateway, authenticator, settings, clock_ms)
+    endpoints = Endpoints(gateway, authenticator, settings, clock_ms, random)
     handlers = {**endpoints.handlers, **_operations(metrics, health or Health())}
     router = Router(
         [

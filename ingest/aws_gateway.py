@@ -1,6 +1,5 @@
 """The gateway to AWS: many callers' operations share each call, and each gets its own result."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -11,14 +10,16 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from aws.errors import AwsError, Fatal, Transient
+from aws.errors import AwsError, Fatal, Rejected, Transient
 from aws.publisher import Publisher
 from aws.queue import OutgoingMessage, Queue
 from aws.table import EventState, Table, is_condition_failed, is_duplicate
 from config import limits
+from ingest.breaker import Breaker, BreakerObserver
 from ingest.gateway import CorruptItem, Insertion, Position, RequestPage, Unavailable
-from runtime import backoff
-from runtime.batcher import Batcher, BatchLimits, ClosedError, FlushObserver
+from ingest.metrics import SERVICES
+from ingest.retries import Retries, RetryPolicy
+from runtime.batcher import Batcher, BatchLimits, FlushObserver
 from schema.attributes import ItemError
 from schema.events import ParticipationRequested
 from schema.items import Change, EventConfig, RequestItem
@@ -33,6 +34,14 @@ QUERY: Final = "query"
 STAGES: Final = (INSERT, SEND, UPDATE, LOAD, EVENT)
 CALLS_PER_STAGE: Final = 16
 """Concurrent calls of one stage: more than a core can keep busy with full batches."""
+QUERIES: Final = 64
+"""Concurrent queries of the index, which cannot share a call."""
+TABLE_CONNECTIONS: Final = 4 * CALLS_PER_STAGE + QUERIES
+PATIENCE_S: Final = 1.0
+"""How long a try of a step may take, its wait for others' calls included: DynamoDB and SQS answer
+within milliseconds, so what takes a second is lost, or waits behind what is lost."""
+MARK_PATIENCE_S: Final = 0.5
+"""For the step to QUEUED, without which a click is accepted, too (domain §5)."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -41,21 +50,19 @@ log = structlog.get_logger("ingest")
 
 
 @dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How often one operation is tried, and for how long: a person is waiting for it."""
+class _Query:
+    """One page that somebody asks for."""
 
-    max_attempts: int = 3
-    base_s: float = 0.025
-    max_s: float = 0.2
-    window_s: float = 1.5
-    """No try begins later than this after the first one began."""
+    user_id: str
+    limit: int
+    after: Position | None
 
 
 class AwsGateway:
     """Table, queue and bus, each operation coalesced with those of other callers.
 
     Operations that fail temporarily are tried again by their own caller, so that one of a
-    batch never holds up the others.
+    batch never holds up the others. While a service is away, they are refused without a call.
     """
 
     def __init__(
@@ -66,16 +73,20 @@ class AwsGateway:
         *,
         linger_s: float,
         random: Random,
+        observer: BreakerObserver | None = None,
         flushes: FlushObserver | None = None,
         retries: RetryPolicy | None = None,
     ) -> None:
         self._table = table
-        self._queue = queue
         self._publisher = publisher
-        self._random = random
-        self._retries = retries or RetryPolicy()
         statements = limits.DYNAMODB_BATCH_STATEMENTS
         keys = limits.DYNAMODB_BATCH_GET_KEYS
+        policy = retries or RetryPolicy()
+        dynamodb, sqs = (Breaker(service, random, observer) for service in SERVICES)
+        breakers = {step: sqs if step == SEND else dynamodb for step in (*STAGES, QUERY)}
+        self._retries = {
+            step: Retries(step, policy, breaker, random) for step, breaker in breakers.items()
+        }
 
         def batcher(
             stage: str,
@@ -84,18 +95,20 @@ class AwsGateway:
             max_bytes: int | None = None,
             size_of: Callable[[T], int] | None = None,
         ) -> Batcher[T, R]:
+            is_query = stage == QUERY
             return Batcher(
-                _reporting(stage, send),
+                _reporting(stage, breakers[stage], send),
                 BatchLimits(
                     max_items=max_items,
                     max_bytes=max_bytes,
                     linger_s=linger_s,
-                    concurrency=CALLS_PER_STAGE,
+                    concurrency=QUERIES if is_query else CALLS_PER_STAGE,
                     eager=True,
+                    patience_s=MARK_PATIENCE_S if stage == UPDATE else PATIENCE_S,
                 ),
                 stage=stage,
                 size_of=size_of,
-                observer=flushes,
+                observer=None if is_query else flushes,
             )
 
         self._inserts: Batcher[RequestItem, bool] = batcher(INSERT, self._insert, statements)
@@ -112,6 +125,7 @@ class AwsGateway:
         self._events: Batcher[str, EventConfig | None] = batcher(
             EVENT, self._load_events, keys // 2
         )
+        self._queries: Batcher[_Query, RequestPage] = batcher(QUERY, self._query, 1)
         self._background: TaskGroup
 
     @asynccontextmanager
@@ -121,82 +135,57 @@ class AwsGateway:
             if self._publisher is not None:
                 await stack.enter_async_context(self._publisher)
             self._background = await stack.enter_async_context(anyio.create_task_group())
-            for batcher in (self._inserts, self._sends, self._updates, self._loads, self._events):
+            for batcher in (
+                self._inserts,
+                self._sends,
+                self._updates,
+                self._loads,
+                self._events,
+                self._queries,
+            ):
                 await stack.enter_async_context(batcher)
             yield
 
     async def load_event(self, event_id: str) -> EventConfig | None:
         """Read an event's configuration; None where there is no such event."""
-        config, _ = await self._tried(EVENT, self._events.submit, event_id)
+        config, _ = await self._retries[EVENT].run(self._events.submit, event_id)
         return config
 
     async def load_request(self, request_id: str) -> RequestItem | None:
         """Read a request, strongly consistently; None where there is no such request."""
-        request, _ = await self._tried(LOAD, self._loads.submit, request_id)
+        request, _ = await self._retries[LOAD].run(self._loads.submit, request_id)
         return request
 
     async def insert(self, request: RequestItem) -> Insertion:
         """Store a new request on condition that it does not exist."""
-        is_new, attempts = await self._tried(INSERT, self._inserts.submit, request)
+        is_new, attempts = await self._retries[INSERT].run(self._inserts.submit, request)
         return Insertion(is_new, was_retried=attempts > 1)
 
     async def send(self, message: ParticipationMessage) -> None:
         """Hand a message to the queue."""
-        await self._tried(SEND, self._sends.submit, OutgoingMessage(message.encode()))
+        await self._retries[SEND].run(self._sends.submit, OutgoingMessage(message.encode()))
 
     async def mark_queued(self, change: Change) -> bool:
         """Write a request's step to QUEUED; False where it has left RECEIVED already."""
-        was_received, _ = await self._tried(UPDATE, self._updates.submit, change)
+        try:
+            was_received, _ = await self._retries[UPDATE].run(self._updates.submit, change)
+        except Rejected as error:
+            request_id = change.before.request_id
+            log.error("mark_rejected", request_id=request_id, error=str(error))  # noqa: TRY400 - the sentence says it all
+            raise Unavailable(UPDATE, error.code) from error
         return was_received
 
     async def user_requests(self, user_id: str, limit: int, after: Position | None) -> RequestPage:
         """One page of a user's requests by one index query, newest first (g1 §7.2)."""
-        start = None if after is None else (after.queued_at_ms, after.request_id)
-
-        async def query(user_id: str) -> RequestPage:
-            page = await self._table.user_requests(user_id, limit, start)
-            last = page.last
-            if last is None or last.queued_at_ms is None:
-                return RequestPage(page.requests)
-            return RequestPage(page.requests, Position(last.queued_at_ms, last.request_id))
-
-        try:
-            page, _ = await self._tried(QUERY, query, user_id)
-        except ItemError as error:
-            raise CorruptItem(str(error)) from error
+        page, _ = await self._retries[QUERY].run(
+            self._queries.submit, _Query(user_id, limit, after)
+        )
         return page
 
     def publish(self, event: ParticipationRequested) -> None:
         """Have an event published, without waiting for it and without ever failing."""
         if self._publisher is not None:
             self._background.start_soon(self._publisher.publish, (event,))
-
-    async def _tried(
-        self, step: str, operation: Callable[[T], Awaitable[R]], item: T
-    ) -> tuple[R, int]:
-        """Run one operation, and again while that may help: its result, and how many tries it took.
-
-        Raises Unavailable.
-        """
-        attempt = 1
-        now_s = asyncio.get_running_loop().time
-        began_s = now_s()
-        while True:
-            try:
-                return await operation(item), attempt
-            except Transient as error:
-                wait_s = backoff.delay_s(
-                    attempt, self._retries.base_s, self._retries.max_s, self._random
-                )
-                late = now_s() + wait_s > began_s + self._retries.window_s
-                if late or attempt >= self._retries.max_attempts:
-                    raise Unavailable(step, error.code) from error
-            except Fatal as error:
-                raise Unavailable(step, error.code) from error
-            except ClosedError as error:
-                raise Unavailable(step, "closing") from error
-            attempt += 1
-            await anyio.sleep(wait_s)
 
     async def _insert(self, requests: Sequence[RequestItem]) -> list[bool | Exception]:
         return [_met(error, is_duplicate) for error in await self._table.insert(requests)]
@@ -221,6 +210,19 @@ class AwsGateway:
         states = [loaded.events.get(event_id, nothing) for event_id in event_ids]
         return [CorruptItem(state.defect) if state.defect else state.config for state in states]
 
+    async def _query(self, queries: Sequence[_Query]) -> list[RequestPage | Exception]:
+        (query,) = queries
+        after = query.after
+        start = None if after is None else (after.queued_at_ms, after.request_id)
+        try:
+            page = await self._table.user_requests(query.user_id, query.limit, start)
+        except ItemError as error:
+            return [CorruptItem(str(error))]
+        last = page.last
+        if last is None or last.queued_at_ms is None:
+            return [RequestPage(page.requests)]
+        return [RequestPage(page.requests, Position(last.queued_at_ms, last.request_id))]
+
 
 def _met(error: Exception | None, is_condition: Callable[[Exception], bool]) -> bool | Exception:
     """Whether a write's condition was met; any other error stays one."""
@@ -230,13 +232,17 @@ def _met(error: Exception | None, is_condition: Callable[[Exception], bool]) -> 
 
 
 def _reporting(
-    stage: str, send: Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]]
+    stage: str,
+    breaker: Breaker,
+    send: Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]],
 ) -> Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]]:
-    """Have each call that fails, as a whole or for some entries, logged by one warning."""
+    """Have each call go through the breaker, and one that fails, as a whole or for some entries,
+    logged by one warning.
+    """
 
     async def sent(batch: Sequence[T]) -> Sequence[R | Exception]:
         try:
-            results = await send(batch)
+            results = await breaker.call(send, batch)
         except AwsError as error:
             log.warning("call_failed", stage=stage, items=len(batch), error=str(error))
             raise

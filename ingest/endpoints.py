@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from random import Random
 from typing import Final
 
 from starlette.types import ASGIApp
@@ -21,7 +22,9 @@ from schema.message import is_possible_id
 DEFAULT_LIMIT: Final = 20
 MAX_LIMIT: Final = 100
 """How many requests a page of a user's list holds; `openapi.json` says the same."""
-_RETRY_SOON_S: Final = 1
+RETRY_WITHIN_S: Final = 10
+"""Whoever is refused is asked to come back within so many seconds, each at another moment: after
+an outage, hundreds of thousands return."""
 
 
 class Endpoints:
@@ -33,11 +36,13 @@ class Endpoints:
         authenticator: Authenticator,
         settings: IngestSettings,
         clock_ms: Callable[[], int],
+        random: Random,
     ) -> None:
         self._gateway = gateway
         self._authenticator = authenticator
         self._settings = settings
         self._clock_ms = clock_ms
+        self._random = random
         self._events = EventCache(gateway.load_event, settings.event_cache_ttl_s)
         self._acceptor = Acceptor(gateway, settings, clock_ms)
         self._cursors = Cursors(cursor_key(settings))
@@ -57,7 +62,7 @@ class Endpoints:
     ) -> ASGIApp:
         """Answer for the token's user, or 503 immediately where too many are being answered."""
         if self._in_flight >= self._settings.max_pending_requests:
-            raise unavailable("too many requests are waiting", _RETRY_SOON_S)
+            raise self._unavailable("too many requests are waiting")
         self._in_flight += 1
         try:
             identity = await self._authenticator.identify(call.bearer_token())
@@ -66,9 +71,12 @@ class Endpoints:
         except InvalidToken as error:
             raise unauthorized(str(error), token_given=True) from error
         except Unavailable as error:
-            raise unavailable("a service behind this one does not answer", _RETRY_SOON_S) from error
+            raise self._unavailable("a service behind this one does not answer") from error
         finally:
             self._in_flight -= 1
+
+    def _unavailable(self, detail: str, request_id: str | None = None) -> Problem:
+        return unavailable(detail, self._random.randint(1, RETRY_WITHIN_S), request_id)
 
     async def _participate(self, call: Call, identity: Identity) -> ASGIApp:
         """Take a click (domain §5)."""
@@ -80,10 +88,8 @@ class Endpoints:
         acceptance = await self._acceptor.accept(event, identity.user_id)
         call.access.request_id = acceptance.request_id
         if isinstance(acceptance, Refused):
-            raise unavailable(
-                "the request could not be queued; ask again",
-                _RETRY_SOON_S,
-                acceptance.request_id,
+            raise self._unavailable(
+                "the request could not be queued; ask again", acceptance.request_id
             )
         return JsonAnswer(
             {"requestId": acceptance.request_id, "isDuplicate": acceptance.is_duplicate}, 202

@@ -2,20 +2,47 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import anyio
 
+from ingest.gateway import Unavailable
 from schema.items import EventConfig
 
 _MAX_EVENTS: Final = 10_000
+STALE_S: Final = 60.0
+"""How long beyond its lifetime a configuration is used while it cannot be read: longer than most
+throttles and outages, and no longer than an operator who closes an event may have to wait."""
+_ASK_AGAIN_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was read, until when it is used unasked, and until when if it cannot be read."""
+
+    config: EventConfig | None
+    fresh_until_s: float
+    stale_until_s: float
+    is_unreadable: bool = False
+    """Whether the last attempt to read it again failed."""
+
+
+@dataclass(slots=True)
+class _Reading:
+    """A read under way, and what became of it."""
+
+    over: anyio.Event = field(default_factory=anyio.Event)
+    result: EventConfig | Exception | None = None
+    was_cancelled: bool = True
 
 
 class EventCache:
     """Each event is read at most once per `ttl_s`, however many ask at the same time.
 
-    That an event does not exist is remembered as well. A read that fails is not remembered:
-    each caller that waited for it reads again.
+    That an event does not exist is remembered as well. Whoever waits for a read shares what
+    becomes of it. While the table does not answer, an event that is known is used for up to
+    a minute longer, and read again once a second; one that did not exist is not: by now it may.
     """
 
     def __init__(
@@ -25,37 +52,58 @@ class EventCache:
     ) -> None:
         self._read = read
         self._ttl_s = ttl_s
-        self._known: dict[str, tuple[EventConfig | None, float]] = {}
-        self._reading: dict[str, anyio.Event] = {}
+        self._known: dict[str, _Known] = {}
+        self._reading: dict[str, _Reading] = {}
 
     async def get(self, event_id: str) -> EventConfig | None:
         """An event's configuration; None where there is no such event."""
         while True:
             known = self._known.get(event_id)
-            if known is not None and _now_s() < known[1]:
-                return known[0]
+            if known is not None and _now_s() < known.fresh_until_s:
+                return known.config
             reading = self._reading.get(event_id)
             if reading is None:
-                return await self._read_and_remember(event_id)
-            await reading.wait()
-            # With a lifetime of zero what was just read is already old, but still new enough
-            # for those who were waiting for it.
-            just_read = self._known.get(event_id)
-            if just_read is not None and just_read is not known:
-                return just_read[0]
+                return await self._read_for_all(event_id)
+            if known is not None and known.is_unreadable and _now_s() < known.stale_until_s:
+                return known.config  # what is being tried may hang
+            await reading.over.wait()
+            if isinstance(reading.result, Exception):
+                # It was raised elsewhere, too: without this its traceback would grow each time.
+                raise reading.result.with_traceback(None)
+            if not reading.was_cancelled:
+                return reading.result
 
-    async def _read_and_remember(self, event_id: str) -> EventConfig | None:
-        reading = self._reading[event_id] = anyio.Event()
+    async def _read_for_all(self, event_id: str) -> EventConfig | None:
+        reading = self._reading[event_id] = _Reading()
         try:
-            config = await self._read(event_id)
-            self._known.pop(event_id, None)
-            if len(self._known) >= _MAX_EVENTS:
-                del self._known[next(iter(self._known))]
-            self._known[event_id] = (config, _now_s() + self._ttl_s)
+            config = await self._read_or_known(event_id)
+        except Exception as error:
+            reading.result, reading.was_cancelled = error, False
+            raise
+        else:
+            reading.result, reading.was_cancelled = config, False
             return config
         finally:
             del self._reading[event_id]
-            reading.set()
+            reading.over.set()
+
+    async def _read_or_known(self, event_id: str) -> EventConfig | None:
+        try:
+            config = await self._read(event_id)
+        except Unavailable:
+            known = self._known.get(event_id)
+            now_s = _now_s()
+            if known is None or known.config is None or now_s >= known.stale_until_s:
+                raise
+            until_s = min(now_s + _ASK_AGAIN_S, known.stale_until_s)
+            self._known[event_id] = replace(known, fresh_until_s=until_s, is_unreadable=True)
+            return known.config
+        self._known.pop(event_id, None)
+        if len(self._known) >= _MAX_EVENTS:
+            del self._known[next(iter(self._known))]
+        fresh_until_s = _now_s() + self._ttl_s
+        self._known[event_id] = _Known(config, fresh_until_s, fresh_until_s + STALE_S)
+        return config
 
 
 def _now_s() -> float:

@@ -7,6 +7,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from aws.publisher import LossReason
 from ingest import openapi
 
+SERVICES: Final = ("dynamodb", "sqs")
+"""What an answer to a user depends on."""
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
@@ -39,6 +41,12 @@ class IngestMetrics:
             ("reason",),
             registry=registry,
         )
+        away = Gauge(
+            "ingest_service_away",
+            "1 while a service does not answer and requests that need it are refused.",
+            ("service",),
+            registry=registry,
+        )
         self.in_flight = Gauge(
             "ingest_in_flight_requests", "Requests being answered.", registry=registry
         )
@@ -48,6 +56,7 @@ class IngestMetrics:
             for route, known in statuses.items()
             for status in known
         }
+        self._away = {service: away.labels(service) for service in SERVICES}
         self._seconds = {route: seconds.labels(route) for route in statuses}
         self._failures = {reason: failures.labels(reason) for reason in LossReason.ALL}
 
@@ -59,6 +68,10 @@ class IngestMetrics:
             self._by_status[route, status] = counter
         counter.inc()
         self._seconds[route].observe(seconds)
+
+    def service_away(self, service: str, *, is_away: bool) -> None:
+        """Take note that a service went away or came back."""
+        self._away[service].set(is_away)
 
     def published(self, count: int) -> None:
         """Take note of events that the bus accepted."""

@@ -2,7 +2,7 @@
 
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from random import Random
 from time import perf_counter
@@ -23,7 +23,7 @@ from ingest.authentication import open_authenticator
 from ingest.jwks import KeySetError
 from ingest.metrics import IngestMetrics
 from ingest.protocol import BoundedProtocol
-from ingest.service import CLOSING_S, open_service
+from ingest.service import CLOSING_S, Service, open_service
 from ingest.tokens import Authenticator
 from runtime import program
 from runtime.errors import unwrapped
@@ -72,6 +72,7 @@ async def serve(
     Passes its URL on when it has started; leaves signals alone. Raises StartError.
     """
     health = Health("starting")
+    server: _Server | None = None
     drain = _Drain(health, settings.shutdown_timeout_s)
     code = ExitCode.DEADLINE
     with _listener(settings.http_host, settings.http_port) as listener, unwrapped():
@@ -80,23 +81,36 @@ async def serve(
         async with anyio.create_task_group() as watch:
             watch.start_soon(drain.watch, stop or Stop())
             with drain.scope:
-                async with _app(settings, connection, health) as app:
-                    server = _Server(app, settings.shutdown_timeout_s)
+                async with _service(settings, connection, health) as service:
+                    server = _Server(service.app, listener, settings.shutdown_timeout_s)
                     drain.server = server
-                    code = await server.answer(
-                        listener, lambda: _started(listener, health, task_status)
-                    )
+                    watch.start_soon(_start, service, server, health, task_status)
+                    code = await server.answer()
             watch.cancel_scope.cancel()
+    if server is not None and server.start_error is not None:
+        raise server.start_error
     log.info("ingest_stopped", exit_code=int(code))
     return code
 
 
-def _started(listener: socket.socket, health: Health, task_status: TaskStatus[str]) -> None:
-    """Announce that connections are taken from now on."""
-    health.not_ready = None
-    url = _url(listener)
-    log.info("ingest_started", url=url)
-    task_status.started(url)
+async def _start(
+    service: Service, server: "_Server", health: Health, task_status: TaskStatus[str]
+) -> None:
+    """Take requests once all that is needed is there, or end the server.
+
+    It listens before that: `/healthz` answers, and `/readyz` keeps the load balancer away.
+    """
+    try:
+        await service.wait_until_ready()
+    except StartError as error:
+        server.start_error = error
+        server.should_exit = True
+        return
+    url = await server.url()
+    if not server.should_exit:
+        health.not_ready = None
+        log.info("ingest_started", url=url)
+        task_status.started(url)
 
 
 async def run(settings: IngestSettings, connection: Connection) -> ExitCode:
@@ -109,7 +123,7 @@ async def run(settings: IngestSettings, connection: Connection) -> ExitCode:
 class _Server(uvicorn.Server):
     """Uvicorn without its signal handlers and its own log lines."""
 
-    def __init__(self, app: ASGIApp, timeout_s: float) -> None:
+    def __init__(self, app: ASGIApp, listener: socket.socket, timeout_s: float) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -127,12 +141,18 @@ class _Server(uvicorn.Server):
                 timeout_graceful_shutdown=max(1, int(timeout_s)),
             )
         )
-        self._on_started: Callable[[], None] = lambda: None
+        self.start_error: StartError | None = None
+        self._listener = listener
+        self._listens = anyio.Event()
 
-    async def answer(self, listener: socket.socket, on_started: Callable[[], None]) -> ExitCode:
+    async def url(self) -> str:
+        """Where it listens, as soon as it does."""
+        await self._listens.wait()
+        return _url(self._listener)
+
+    async def answer(self) -> ExitCode:
         """Serve until `should_exit`; returns whether all that was accepted was answered."""
-        self._on_started = on_started
-        await self.serve(sockets=[listener])
+        await self.serve(sockets=[self._listener])
         state = self.server_state
         return ExitCode.DEADLINE if state.tasks or state.connections else ExitCode.DRAINED
 
@@ -142,19 +162,19 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then announce it."""
+        """Listen, and say so."""
         await super().startup(sockets)
-        self._on_started()
+        self._listens.set()
 
 
 @asynccontextmanager
-async def _app(
+async def _service(
     settings: IngestSettings, connection: Connection, health: Health
-) -> AsyncIterator[ASGIApp]:
+) -> AsyncIterator[Service]:
     """The service with the machine's clocks and its own chance, and the loop's heartbeat."""
     metrics = IngestMetrics(CollectorRegistry())
     beat = LoopBeat(metrics.registry)
-    service = open_service(
+    opening = open_service(
         settings,
         opener(connection),
         _authentication(settings),
@@ -164,9 +184,9 @@ async def _app(
         stopwatch_s=perf_counter,
         random=Random(),  # noqa: S311 - spreading load, not secrets
     )
-    async with service as app, anyio.create_task_group() as tasks:
+    async with opening as service, anyio.create_task_group() as tasks:
         tasks.start_soon(beat.run)
-        yield app
+        yield service
         tasks.cancel_scope.cancel()
 
 

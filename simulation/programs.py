@@ -156,9 +156,11 @@ class IngestNode(Node):
                 clock_ms=self.epoch_ms,
                 stopwatch_s=self._world.loop.time,
                 random=self._world.random(life.name),
-            ) as app:
-                self._app = app
-                life.is_running = True
+            ) as service:
+                with life.stop.interrupts():
+                    await service.wait_until_ready()
+                    self._app = service.app
+                    life.is_running = True
                 await life.stop.wait()
                 scope.deadline = anyio.current_time() + self.drains_in_s
                 with anyio.move_on_after(settings.shutdown_timeout_s):

@@ -51,11 +51,15 @@ class Wire:
 
     def __init__(self, cloud: Cloud) -> None:
         self.faults: dict[str, Iterator[Fault]] = {}
-        """What happens to the next calls; those after them succeed."""
+        """What happens to the next calls; those after them succeed.
+
+        By operation; calls of BatchExecuteStatement also by their statements' verb, `INSERT` or
+        `UPDATE`, where there is an entry for it.
+        """
         self.entry_faults: dict[str, Iterator[str | None]] = {}
         """The error codes of the next entries of batches; those after them succeed."""
         self.each_way_s: dict[str, float] = {}
-        """How long a call takes to arrive, and its answer to come back."""
+        """How long a call takes to arrive, and its answer to come back; by the same names."""
         self.calls: list[Call] = []
         self.under_way: Counter[str] = Counter()
         self.most_under_way: Counter[str] = Counter()
@@ -78,18 +82,21 @@ class Wire:
     async def carry(self, service: str, target: str, body: bytes) -> Answer:
         """Carry one call; raises Transient where no answer comes back."""
         operation = target.rpartition(".")[2]
-        self.calls.append(Call(anyio.current_time(), operation, orjson.loads(body)))
+        parameters = orjson.loads(body)
+        self.calls.append(Call(anyio.current_time(), operation, parameters))
         under_way = self.under_way
         under_way[operation] += 1
         self.most_under_way[operation] = max(under_way[operation], self.most_under_way[operation])
         try:
-            return await self._carry(service, operation, target, body)
+            return await self._carry(service, _name(operation, parameters), target, body)
         finally:
             under_way[operation] -= 1
 
-    async def _carry(self, service: str, operation: str, target: str, body: bytes) -> Answer:
-        fault = next(self.faults.get(operation, iter(())), None)
-        each_way_s = self.each_way_s.get(operation, 0.0)
+    async def _carry(self, service: str, name: str, target: str, body: bytes) -> Answer:
+        operation = target.rpartition(".")[2]
+        never: Iterator[Fault] = iter(())
+        fault = next(self.faults.get(name, self.faults.get(operation, never)), None)
+        each_way_s = self.each_way_s.get(name, self.each_way_s.get(operation, 0.0))
         await anyio.sleep(each_way_s)
         match fault:
             case ServiceError():
@@ -106,6 +113,13 @@ class Wire:
                     return answer
         assert isinstance(fault, Kind)
         raise Transient(service, operation, *_ON_THE_WAY[fault])
+
+
+def _name(operation: str, parameters: Mapping[str, Any]) -> str:
+    """The operation, or its statements' verb."""
+    if operation != "BatchExecuteStatement":
+        return operation
+    return str(parameters["Statements"][0]["Statement"]).partition(" ")[0]
 
 
 def _ignore(_status: int, _document: bytes) -> None:

@@ -16,7 +16,8 @@ from aws.sdk import open_client
 from aws.table import Table
 from config.settings import IngestSettings
 from ingest import server
-from ingest.aws_gateway import AwsGateway, RetryPolicy
+from ingest.aws_gateway import AwsGateway
+from ingest.retries import RetryPolicy
 from runtime.stop import Stop
 from schema.message import ParticipationMessage, decode
 from tests import programs

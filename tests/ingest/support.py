@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
+from random import Random
 from time import time
 from typing import Any, Final
 
@@ -193,6 +194,7 @@ class Service:
             health=self.health,
             clock_ms=self.clock,
             stopwatch_s=self.ticks.__next__,
+            random=Random(0),
             write_line=lambda *line: self.lines.append(line),
         )
 

@@ -1,6 +1,5 @@
 """The gateway on the embedded AWS: calls are shared, and each caller gets its own result."""
 
-import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -11,8 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from aws.errors import Rejected
-from ingest.aws_gateway import RetryPolicy
 from ingest.gateway import Insertion, Position, Unavailable
+from ingest.retries import RetryPolicy
 from schema.items import Change, RequestItem
 from schema.message import ParticipationMessage
 from schema.states import Status
@@ -135,7 +134,7 @@ async def test_what_fails_each_time_is_unavailable_after_a_bounded_number_of_tri
     assert isinstance(error, Unavailable)
     assert error.step == "send"
     assert live.proxy.count("SendMessageBatch") == 3
-    assert [line["event"] for line in logs] == ["call_failed"] * 3
+    assert [line["event"] for line in logs].count("call_failed") == 3
     assert await live.messages() == []
 
 
@@ -196,5 +195,5 @@ async def test_after_the_end_everything_is_unavailable_and_nothing_hangs(live: L
     async with live.gateway() as gateway:
         pass
 
-    with pytest.raises(Unavailable, match=re.escape("send: closing")):
+    with pytest.raises(Unavailable, match="send: ClosedError"):
         await gateway.send(ParticipationMessage("r", "e", "u"))

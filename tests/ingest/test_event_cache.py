@@ -1,10 +1,13 @@
 """The event cache: one read for a burst, forgotten in time, and no failure remembered."""
 
+from dataclasses import replace
+
 import anyio
 import pytest
 
 from ingest import event_cache
 from ingest.event_cache import EventCache
+from ingest.gateway import CorruptItem, Unavailable
 from schema.items import EventConfig
 from tests.ingest.support import EVENT
 from tests.virtual_time import virtual_time
@@ -106,17 +109,87 @@ async def test_with_no_lifetime_each_request_reads_anew() -> None:
 
 
 @virtual_time
-async def test_a_failed_read_fails_its_reader_alone_and_is_not_remembered() -> None:
+async def test_a_failed_read_fails_all_who_wait_for_it_and_is_not_remembered() -> None:
     source = Source()
     source.wait_s = 1
     source.error = LookupError("away")
     cache = cache_of(source, ttl_s=5)
 
     answers = await ask_together(cache, 3)
-    assert [type(answer) for answer in answers] == [LookupError] * 3
-    assert len(source.reads) == 3
+    assert answers == [source.error] * 3
+    assert len(source.reads) == 1
     source.error = None
     assert await cache.get("event-1") is EVENT
+
+
+@virtual_time
+async def test_an_event_that_cannot_be_read_is_used_for_a_minute_more_and_read_once_a_second() -> (
+    None
+):
+    source = Source()
+    cache = cache_of(source, ttl_s=5)
+    await cache.get("event-1")
+    source.error = Unavailable("event", "away")
+
+    for _ in range(644):
+        await anyio.sleep(0.1)
+        assert await cache.get("event-1") is EVENT
+    assert 55 <= len(source.reads) <= 61
+    await anyio.sleep(0.7)
+    with pytest.raises(Unavailable):
+        await cache.get("event-1")
+    changed = source.found = replace(EVENT, closes_at_ms=1)
+    source.error = None
+    assert await cache.get("event-1") is changed
+
+
+@virtual_time
+async def test_nobody_but_the_reader_waits_for_an_event_that_could_not_be_read_before() -> None:
+    source = Source()
+    cache = cache_of(source, ttl_s=5)
+    await cache.get("event-1")
+    source.error = Unavailable("event", "away")
+    await anyio.sleep(5)
+    await cache.get("event-1")
+    source.wait_s = 1
+    await anyio.sleep(1)
+    took_s: list[float] = []
+
+    async def ask() -> None:
+        began_s = anyio.current_time()
+        assert await cache.get("event-1") is EVENT
+        took_s.append(anyio.current_time() - began_s)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(10):
+            tasks.start_soon(ask)
+
+    assert sorted(took_s) == [0] * 9 + [1]
+
+
+@virtual_time
+async def test_that_an_event_did_not_exist_is_not_used_where_it_cannot_be_read() -> None:
+    source = Source()
+    source.found = None
+    cache = cache_of(source, ttl_s=5)
+    assert await cache.get("event-1") is None
+    source.error = Unavailable("event", "away")
+    await anyio.sleep(5)
+
+    with pytest.raises(Unavailable):
+        await cache.get("event-1")
+
+
+@virtual_time
+async def test_an_event_that_breaks_the_contract_is_no_longer_used() -> None:
+    source = Source()
+    cache = cache_of(source, ttl_s=5)
+    await cache.get("event-1")
+    source.error = CorruptItem("injected")
+    await anyio.sleep(5)
+
+    with pytest.raises(CorruptItem):
+        await cache.get("event-1")
 
 
 @virtual_time

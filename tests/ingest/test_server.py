@@ -16,10 +16,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ingest import protocol, server
 from runtime.program import StartError
-from runtime.stop import ExitCode
-from tests.faults.actions import Fault, Refuse
+from runtime.stop import ExitCode, Stop
+from tests.faults.actions import Delay, Fault, Refuse
 from tests.ingest.live import CLICK, Live, click, client_of
 from tests.ingest.support import bearer
+from tests.worker.support import until
 
 
 async def test_it_passes_its_url_on_when_it_listens_and_answers_there(live: Live) -> None:
@@ -84,10 +85,65 @@ async def test_without_table_queue_and_bus_it_does_not_start_and_names_all_three
     assert "EVENT_BUS_NAME=no-such-bus" in text
 
 
-async def test_when_aws_cannot_be_reached_it_does_not_start(live: Live) -> None:
-    live.proxy.add(Fault("*", Refuse()))
+async def test_while_aws_cannot_be_reached_it_is_alive_and_not_ready_and_then_starts(
+    live: Live,
+) -> None:
+    port = free_port()
+    with live.proxy.add(Fault("*", Refuse())):
+        async with (
+            anyio.create_task_group() as tasks,
+            client_of(f"http://127.0.0.1:{port}") as http,
+        ):
+            tasks.start_soon(serve_on, live, port)
+            await until(lambda: asked(live, times=2))
+            waiting = [await http.get(path) for path in ("/healthz", "/readyz")]
+            clicked = await click(http, "user-1")
+            live.proxy.clear()
+            await until(lambda: is_ready(http))
+            accepted = await click(http, "user-1")
+            tasks.cancel_scope.cancel()
 
-    assert "DescribeTable" in await start_error(live)
+    assert [answer.status_code for answer in waiting] == [200, 503]
+    assert (clicked.status_code, accepted.status_code) == (503, 202)
+
+
+async def test_a_stop_ends_it_while_it_waits_for_aws(live: Live) -> None:
+    live.proxy.add(Fault("*", Refuse()))
+    stop = Stop()
+    codes: list[ExitCode] = []
+
+    async def serve() -> None:
+        codes.append(await server.serve(live.settings(), connection=live.connection, stop=stop))
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(serve)
+            await until(lambda: asked(live, times=1))
+            stop.request()
+
+    assert codes == [ExitCode.DRAINED]
+
+
+async def asked(live: Live, times: int) -> bool:
+    """Whether the table was asked for so often."""
+    return live.proxy.count("DescribeTable") >= times
+
+
+async def is_ready(http: httpx.AsyncClient) -> bool:
+    """Whether it takes requests."""
+    return (await http.get("/readyz")).status_code == 200
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def serve_on(live: Live, port: int) -> None:
+    """Serve on a port, until cancelled."""
+    await server.serve(live.settings(http_port=port), connection=live.connection)
 
 
 async def test_a_port_that_is_taken_is_one_clear_sentence(live: Live) -> None:
@@ -187,17 +243,17 @@ async def test_what_cannot_be_answered_in_time_is_503_and_makes_the_exit_code_1(
 ) -> None:
     answers: list[httpx.Response] = []
     async with live.program(SHUTDOWN_TIMEOUT_S="1") as (program, url):
-        with live.proxy.hold("SendMessageBatch") as gate:
+        # Each step is slow, but not slow enough to be given up.
+        with live.proxy.add(Fault("*", Delay(before_s=0.8))):
             async with client_of(url) as http, anyio.create_task_group() as tasks:
 
                 async def send_click() -> None:
                     answers.append(await click(http, "user-1"))
 
                 tasks.start_soon(send_click)
-                await gate.reached()
+                await anyio.sleep(0.3)
                 program.send(signal.SIGTERM)
                 ended = await program.ended(timeout_s=15)
-            gate.release()
 
     [answer] = answers
     assert answer.status_code == 503

@@ -11,16 +11,18 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
+from structlog.testing import capture_logs
 
-from aws.errors import Transient
+from aws.errors import AwsError, Fatal, Transient
 from ingest.app import Health
+from ingest.aws_gateway import PATIENCE_S
 from ingest.metrics import IngestMetrics
-from ingest.service import open_service
-from ingest.tokens import Identity
+from ingest.service import Service, open_service
 from runtime.program import StartError
 from schema.items import EventConfig
 from schema.states import EventType
 from tests.aws.scripted import Answer, ScriptedClients
+from tests.ingest.model import Trusting
 from tests.ingest.support import settings_of
 from tests.virtual_time import virtual_time
 
@@ -33,19 +35,14 @@ ANSWERS: Final[dict[str, Answer]] = {
 }
 
 
-class Trusting:
-    """Believes each token to be its user's name."""
-
-    async def identify(self, token: str) -> Identity:
-        return Identity(token, "hash")
-
-
 @dataclass(slots=True)
 class Scene:
     """A service over clients in memory: all that it checks is there, and no operation succeeds."""
 
     seed: int = 0
-    failing: set[str] = field(default_factory=lambda: {"BatchGetItem", "BatchExecuteStatement"})
+    errors: dict[str, type[AwsError]] = field(
+        default_factory=lambda: {"BatchGetItem": Transient, "BatchExecuteStatement": Transient}
+    )
     takes_s: float = 0.0
     event: EventConfig | None = None
     asked: Counter[str] = field(default_factory=Counter)
@@ -60,11 +57,11 @@ class Scene:
         await anyio.sleep(self.takes_s)
         if operation == "BatchGetItem" and self.event is not None:
             return {"Responses": {settings_of().table_name: [self.event.to_item()]}}
-        if operation in self.failing:
-            raise Transient("aws", operation, "InternalServerError", "later")
+        if operation in self.errors:
+            raise self.errors[operation]("aws", operation, "InternalServerError", "later")
         return ANSWERS[operation]
 
-    def service(self, **settings: Any) -> AbstractAsyncContextManager[ASGIApp]:
+    def service(self, **settings: Any) -> AbstractAsyncContextManager[Service]:
         return open_service(
             settings_of(log_level="warning", **settings),
             self.clients.opener,
@@ -93,8 +90,8 @@ async def show(app: ASGIApp) -> int:
 @virtual_time
 async def test_it_answers_without_a_socket_and_closes_what_it_opened() -> None:
     scene = Scene()
-    async with scene.service() as app:
-        assert await show(app) == 503
+    async with scene.service() as service:
+        assert await show(service.app) == 503
         assert list(scene.clients.open) == ["dynamodb", "sqs"]
 
     assert scene.clients.open == {}
@@ -102,49 +99,109 @@ async def test_it_answers_without_a_socket_and_closes_what_it_opened() -> None:
 
 
 @virtual_time
+async def test_no_call_may_go_unanswered_for_longer_than_anybody_waits() -> None:
+    scene = Scene()
+    async with scene.service():
+        assert {o.read_timeout_s for o in scene.clients.open.values()} == {PATIENCE_S}
+
+
+@virtual_time
 async def test_a_bus_is_opened_only_for_a_service_that_publishes() -> None:
     scene = Scene()
-    async with scene.service(publish_requested_events=True):
+    async with scene.service(publish_requested_events=True) as service:
+        await service.wait_until_ready()
         assert list(scene.clients.open) == ["dynamodb", "sqs", "events"]
 
     assert scene.asked["DescribeEventBus"] == 1
 
 
 @virtual_time
-async def test_what_does_not_exist_keeps_it_from_opening() -> None:
-    scene = Scene(failing={"DescribeTable", "GetQueueAttributes"})
-
-    with pytest.raises(StartError, match=r"QUEUE_URL=.*\n.*TABLE_NAME="):
-        async with scene.service():
-            pass
+async def test_what_does_not_exist_keeps_it_from_starting() -> None:
+    scene = Scene()
+    scene.errors = {"DescribeTable": Fatal, "GetQueueAttributes": Fatal}
+    async with scene.service() as service:
+        with pytest.raises(StartError, match=r"QUEUE_URL=.*\n.*TABLE_NAME="):
+            await service.wait_until_ready()
 
     assert scene.clients.open == {}
+
+
+@pytest.mark.parametrize("operation", ["DescribeTable", "GetQueueAttributes"])
+def test_what_is_away_for_the_moment_is_asked_for_again_until_it_answers(operation: str) -> None:
+    @virtual_time
+    async def main() -> None:
+        scene = Scene()
+        scene.errors = {operation: Transient}
+        ready_at_s: list[float] = []
+
+        async with scene.service() as service, anyio.create_task_group() as tasks:
+
+            async def start() -> None:
+                await service.wait_until_ready()
+                ready_at_s.append(anyio.current_time())
+
+            began_s = anyio.current_time()
+            tasks.start_soon(start)
+            with capture_logs() as logs:
+                await anyio.sleep(60)
+            assert not ready_at_s
+            scene.errors = {}
+            await anyio.sleep(5)
+
+        [at_s] = ready_at_s
+        assert at_s - began_s <= 65
+        # With waits that grow up to five seconds, and are never shorter than half of it.
+        assert 12 <= scene.asked[operation] <= 12 + 60 / 2.5
+        assert {line["event"] for line in logs} == {"start_waits"}
+        assert operation in logs[0]["error"]
+
+    main()
+
+
+@virtual_time
+async def test_a_bus_that_is_away_for_the_moment_is_a_warning() -> None:
+    scene = Scene()
+    scene.errors = {"DescribeEventBus": Transient}
+    async with scene.service(publish_requested_events=True) as service:
+        with capture_logs() as logs:
+            await service.wait_until_ready()
+
+    assert [line["event"] for line in logs] == ["bus_unreachable"]
+
+
+@virtual_time
+async def test_a_bus_that_does_not_exist_keeps_a_service_that_publishes_from_starting() -> None:
+    scene = Scene()
+    scene.errors = {"DescribeEventBus": Fatal}
+    async with scene.service(publish_requested_events=True) as service:
+        with pytest.raises(StartError, match="EVENT_BUS_NAME="):
+            await service.wait_until_ready()
 
 
 @virtual_time
 async def test_stopwatch_and_chance_are_those_handed_in() -> None:
     async def took_s(seed: int) -> float:
         scene = Scene(seed)
-        async with scene.service() as app:
-            await show(app)
+        async with scene.service() as service:
+            await show(service.app)
         name, labels = "ingest_request_seconds_sum", {"route": "request"}
         seconds = scene.metrics.registry.get_sample_value(name, labels)
         assert seconds is not None
         return round(seconds, 6)
 
-    # Two waits before two further tries: half to the whole of 25 and of 50 ms.
-    assert 0.037 < await took_s(seed=1) < 0.1
+    # Two waits before two further tries: up to 50 and 100 ms.
+    assert 0 < await took_s(seed=1) < 0.15
     assert await took_s(seed=1) == await took_s(seed=1)
     assert await took_s(seed=1) != await took_s(seed=2)
 
 
 @virtual_time
 async def test_tries_are_counted_out_by_the_loop_s_time() -> None:
-    scene = Scene(takes_s=1)
-    async with scene.service() as app:
-        assert await show(app) == 503
+    scene = Scene(takes_s=0.4)
+    async with scene.service() as service:
+        assert await show(service.app) == 503
 
-    # The second ends after two seconds, and none may begin later than 1.5.
+    # The second ends after 0.8 s, and none may begin later than half a second.
     assert scene.asked["BatchGetItem"] == 2
 
 
@@ -152,8 +209,8 @@ async def test_tries_are_counted_out_by_the_loop_s_time() -> None:
 async def test_the_clock_handed_in_opens_events() -> None:
     async def click(opens_at_ms: int) -> int:
         event = EventConfig(event_id="e", event_type=EventType.FIRST_COME, opens_at_ms=opens_at_ms)
-        async with Scene(event=event).service() as app:
-            return await ask(app, "POST", "/events/e/participations")
+        async with Scene(event=event).service() as service:
+            return await ask(service.app, "POST", "/events/e/participations")
 
     assert await click(opens_at_ms=NOW_MS + 1) == 409
     # Open: the click gets as far as its insert, which fails.

@@ -10,7 +10,7 @@ ACCEPT: Final = (
         "A click is answered 202 before its message is sent.",
         "ingest.aws_gateway",
         (
-            "await self._tried(SEND, self._sends.submit, OutgoingMessage(message.encode()))",
+            "await self._retries[SEND].run(self._sends.submit, OutgoingMessage(message.encode()))",
             """\
 self._background.start_soon(
             self._sends.submit_many, [OutgoingMessage(message.encode())]
