@@ -5,6 +5,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
+from aws.errors import Throttle
+
 ClientKind = Literal["lean", "aioboto3"]
 
 
@@ -36,11 +38,25 @@ class ClientOptions:
 
 
 class CallObserver(Protocol):
-    """Learns of every call when it ends; `code` is None for a success."""
+    """Learns of every call when it ends, and of what services refuse for its rate."""
 
     def observe(self, service: str, operation: str, seconds: float, code: str | None) -> None:
-        """Take note of one call."""
+        """Take note of one call; `code` is None for a success."""
         ...
+
+    def throttled(self, service: str, operation: str, throttle: Throttle) -> None:
+        """Take note of one throttle: of a call, or of a part of one that succeeded otherwise."""
+        ...
+
+
+class Unobserved:
+    """For calls that nobody counts."""
+
+    def observe(self, service: str, operation: str, seconds: float, code: str | None) -> None:
+        """As `CallObserver`."""
+
+    def throttled(self, service: str, operation: str, throttle: Throttle) -> None:
+        """As `CallObserver`."""
 
 
 class Client(Protocol):

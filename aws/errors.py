@@ -1,16 +1,31 @@
 """The one place where an SDK error becomes one of three kinds that callers can act on."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import botocore.exceptions as sdk
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """Why a service refused a call, or a part of one, for its rate."""
+
+    reason: str
+    """DynamoDB's reason, such as `IndexWriteKeyRangeThroughputExceeded` (API_ThrottlingReason);
+    the error's code where there is none."""
+    resource: str = ""
+    """What bears no more: `table/NAME` or `table/NAME/index/GSI2`, which is the end of its ARN;
+    `table` or `index` where a message says no more than that; empty where nothing does."""
 
 
 class AwsError(Exception):
     """An AWS call that did not succeed.
 
     `code` is the service's error code, or the name of the client-side error where there was no
-    answer. `response` is the service's error document, empty where there was none.
+    answer. `response` is the service's error document, empty where there was none. `request_id`
+    is what AWS Support asks for first; None where the answer had none. The text has it, and the
+    reasons of throttles.
     """
 
     def __init__(
@@ -21,12 +36,18 @@ class AwsError(Exception):
         message: str,
         response: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(f"{service}.{operation}: {code}: {message}")
         self.service = service
         self.operation = operation
         self.code = code
         self.message = message
         self.response: Mapping[str, Any] = response or {}
+        self.request_id: str | None = self.response.get("ResponseMetadata", {}).get("RequestId")
+        self.throttles = tuple(dict.fromkeys(_throttles(code, message, self.response)))
+        details = [f"{t.reason} of {t.resource}" for t in self.throttles if t.resource]
+        if self.request_id:
+            details.append(f"request {self.request_id}")
+        end = f" ({', '.join(details)})" if details else ""
+        super().__init__(f"{service}.{operation}: {code}: {message}{end}")
 
 
 class Transient(AwsError):
@@ -128,6 +149,36 @@ def kind_of(code: str, http_status: int) -> type[AwsError]:
     if short in _FATAL_CODES:
         return Fatal
     return Transient if http_status >= _SERVER_ERROR else Rejected
+
+
+def _throttles(code: str, message: str, response: Mapping[str, Any]) -> list[Throttle]:
+    """What an error says of throttles: by DynamoDB's own reasons, else by its codes and texts."""
+    # The service's model spells the field in lower case for ThrottlingException alone.
+    reasons = response.get("ThrottlingReasons") or response.get("throttlingReasons")
+    if reasons:
+        return [
+            Throttle(str(reason.get("reason", code)), str(reason.get("resource")).split(":")[-1])
+            for reason in reasons
+        ]
+    said = [
+        (str(reason.get("Code")), str(reason.get("Message")))
+        for reason in response.get("CancellationReasons", ())
+    ]
+    return [
+        Throttle(code, _described_resource(message))
+        for code, message in [(code, message), *said]
+        if code.rsplit("#", 1)[-1] in THROTTLE_CODES
+    ]
+
+
+def _described_resource(message: str) -> str:
+    """What bears no more by a text alone (API_TransactWriteItems, "Cancellation reason codes").
+
+    Cancellation reasons and errors of PartiQL statements have no other field for it.
+    """
+    if "global secondary index" in message:
+        return "index"
+    return "table" if "table" in message else ""
 
 
 def from_response(

@@ -14,16 +14,11 @@ from botocore import xform_name
 from botocore.loaders import Loader, create_loader
 
 from aws import errors
-from aws.client import CallObserver, Client, ClientOptions, Connection, Opener
+from aws.client import CallObserver, Client, ClientOptions, Connection, Opener, Unobserved
 from aws.lean.client import SERVICES, can_reach, open_lean
 from aws.sdk_parser import session_with_plain_parser
 
 _USER_AGENT: Final = f"participation-pipeline aiobotocore/{aiobotocore.__version__}"
-
-
-class _Unobserved:
-    def observe(self, service: str, operation: str, seconds: float, code: str | None) -> None:
-        pass
 
 
 class SdkClient:
@@ -48,6 +43,8 @@ class SdkClient:
         except Exception as error:
             translated = errors.translate(self._service, operation, error)
             code = translated.code
+            for throttle in translated.throttles:
+                self._observer.throttled(self._service, operation, throttle)
             raise translated from error
         else:
             code = None
@@ -78,7 +75,7 @@ async def open_client(
 
     Raises Fatal where the SDK cannot even be set up (no region, an incomplete profile).
     """
-    options, observer = options or ClientOptions(), observer or _Unobserved()
+    options, observer = options or ClientOptions(), observer or Unobserved()
     botocore_session = session_with_plain_parser()
     session = aioboto3.Session(
         aws_access_key_id=connection.access_key_id,

@@ -2,12 +2,16 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any, Final
 
+import anyio
+
 from aws import errors, statements, winners
-from aws.client import Client
-from aws.errors import AwsError, Rejected, Transient
+from aws.client import CallObserver, Client, Unobserved
+from aws.errors import AwsError, Rejected, Throttle, Transient
 from config.limits import DYNAMODB_BATCH_GET_KEYS
+from runtime import backoff
 from schema import attributes, keys, names
 from schema.attributes import AttributeValue, Item, ItemError, encode
 from schema.items import Capacity, Change, EventConfig, RequestItem
@@ -23,6 +27,9 @@ _PASSING_REASONS: Final = frozenset(
         "TransactionConflict",
     }
 )
+_READ_TRIES: Final = 5
+_READ_BACKOFF_S: Final = 0.1
+"""Waits of up to 0.1, 0.2, 0.4 and 0.8 s: a partition has new units every second."""
 _CONDITION_FAILED: Final = frozenset({"ConditionalCheckFailed", "ConditionalCheckFailedException"})
 
 
@@ -102,17 +109,25 @@ def is_duplicate(error: Exception) -> bool:
 
 
 class Table:
-    """The one table (domain §3)."""
+    """The one table (domain §3).
 
-    def __init__(self, client: Client, name: str) -> None:
+    `random` spreads repeated reads; `observer` learns of throttles that successful calls report.
+    """
+
+    def __init__(
+        self, client: Client, name: str, random: Random, observer: CallObserver | None = None
+    ) -> None:
         self._client = client
+        self._random = random
+        self._observer = observer or Unobserved()
         self.name = name
 
     async def load(self, request_ids: Iterable[str], event_ids: Iterable[str] = ()) -> Loaded:
         """Read requests, and events with their capacity, strongly consistently.
 
-        Each call takes 100 keys. What DynamoDB leaves unprocessed is requested once more,
-        immediately; if some is then still left, this raises Transient: the caller backs off.
+        Each call takes 100 keys. What DynamoDB leaves unprocessed is requested again up to four
+        times, with back-off and full jitter (AWS: BatchGetItem); if some is then still left, or any
+        call fails, this raises Transient and drops what was read: reading it again is harmless.
         """
         wanted = [statements.request_key(request_id) for request_id in dict.fromkeys(request_ids)]
         events = list(dict.fromkeys(event_ids))
@@ -189,13 +204,13 @@ class Table:
             # Trying again can't help where DynamoDB refuses an item as such.
             raise (cancelled if cancelled.is_passing else error) from error
 
-    async def write(self, changes: Sequence[Change]) -> list[Exception | None]:
+    async def write(self, changes: Sequence[Change]) -> Sequence[AwsError | None]:
         """Write up to 25 requests' steps in one call: None, or the error, of each."""
         return await self._execute(
             [statements.update_statement(self.name, change) for change in changes]
         )
 
-    async def insert(self, requests: Sequence[RequestItem]) -> list[Exception | None]:
+    async def insert(self, requests: Sequence[RequestItem]) -> Sequence[AwsError | None]:
         """Insert up to 25 new requests in one call: None, or the error, of each.
 
         `is_duplicate` recognises the error for a request that exists.
@@ -291,34 +306,52 @@ class Table:
 
     async def _batch_get(self, wanted: list[dict[str, AttributeValue]]) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = []
-        request: Mapping[str, Any] = {self.name: {"Keys": wanted, "ConsistentRead": True}}
-        for _ in range(2):
-            response = await self._client.call("BatchGetItem", RequestItems=request)
+        left: Mapping[str, Any] = {self.name: {"Keys": wanted, "ConsistentRead": True}}
+        for failures in range(_READ_TRIES):
+            if failures:
+                wait_s = backoff.full_delay_s(failures, _READ_BACKOFF_S, 1.0, self._random)
+                await anyio.sleep(wait_s)
+            try:
+                response = await self._client.call("BatchGetItem", RequestItems=left)
+            except Transient as error:
+                # So DynamoDB answers where it can read none of the keys that are still missing.
+                if failures and error.is_throttle:
+                    continue
+                raise
             if "Responses" not in response:
                 # Taken for an empty answer, it would make every request look unknown.
                 raise errors.unanswered(_SERVICE, "BatchGetItem", "all items")
             items += response["Responses"].get(self.name, ())
-            request = response.get("UnprocessedKeys") or {}
-            if not request:
+            left = response.get("UnprocessedKeys") or {}
+            if not left:
                 return items
+            throttle = Throttle("UnprocessedKeys", f"table/{self.name}")
+            self._observer.throttled(_SERVICE, "BatchGetItem", throttle)
         raise Transient(
-            _SERVICE, "BatchGetItem", "ThrottlingException", "keys were left unprocessed twice"
+            _SERVICE,
+            "BatchGetItem",
+            "ThrottlingException",
+            f"after {_READ_TRIES} tries keys of table {self.name} were still unprocessed",
         )
 
-    async def _execute(self, batch: list[dict[str, Any]]) -> list[Exception | None]:
+    async def _execute(self, batch: list[dict[str, Any]]) -> Sequence[AwsError | None]:
         response = await self._client.call("BatchExecuteStatement", Statements=batch)
         answers: list[dict[str, Any]] = response.get("Responses", [])
         if len(answers) == len(batch) and not any("Error" in answer for answer in answers):
             return [None] * len(batch)
-        return [
+        results = [
             _result(answers[index])
             if index < len(answers)
             else errors.unanswered(_SERVICE, "BatchExecuteStatement")
             for index in range(len(batch))
         ]
+        for error in results:
+            for throttle in error.throttles if error else ():
+                self._observer.throttled(_SERVICE, "BatchExecuteStatement", throttle)
+        return results
 
 
-def _result(answer: Mapping[str, Any]) -> Exception | None:
+def _result(answer: Mapping[str, Any]) -> AwsError | None:
     error = answer.get("Error")
     if not error:
         return None

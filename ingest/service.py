@@ -103,7 +103,8 @@ async def open_service(
         enter = stack.enter_async_context
         dynamodb = await enter(opener("dynamodb", options(TABLE_CONNECTIONS), calls))
         sqs = await enter(opener("sqs", options(CALLS_PER_STAGE), calls))
-        table, queue = Table(dynamodb, settings.table_name), Queue(sqs, settings.queue_url)
+        table = Table(dynamodb, settings.table_name, random, calls)
+        queue = Queue(sqs, settings.queue_url)
         bus: Bus | None = None
         if publishing:
             events = ClientOptions(

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from random import Random
 from time import monotonic, time
 from typing import Any, Final, TypeVar
 from uuid import uuid4
@@ -96,7 +97,7 @@ async def run_deployed(
         engine = AthenaEngine(athena, asks, bucket=bucket, s3=s3, projected=True)
         place = Place(
             ingest_url=url,
-            table=Table(dynamodb, outputs["TableName"]),
+            table=Table(dynamodb, outputs["TableName"], Random()),  # noqa: S311 - no secret
             s3=s3,
             bucket=bucket,
             athena=engine if ask_athena else None,

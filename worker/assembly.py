@@ -77,7 +77,7 @@ async def assemble(
         )
         queue = Queue(sqs, settings.queue_url)
         dlq = Queue(sqs, settings.dlq_url, is_dlq=True)
-        table = Table(dynamodb, settings.table_name)
+        table = Table(dynamodb, settings.table_name, random, metrics.calls)
         bus = Bus(events, settings.event_bus_name)
         yield Parts(
             settings=settings,

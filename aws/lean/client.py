@@ -64,6 +64,8 @@ class LeanClient:
             response = await self._call(operation, head, parameters)
         except AwsError as error:
             code = error.code
+            for throttle in error.throttles:
+                self._observer.throttled(self._service, operation, throttle)
             raise
         except Exception as error:
             translated = errors.translate(self._service, operation, error)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 from time import perf_counter
 from typing import Final, Protocol
 
@@ -87,7 +88,7 @@ async def _main_job(plan: DemoPlan, stack: PipelineStack, progress: Progress) ->
         open_client("s3", stack.emulator.connection) as s3,
         httpx.AsyncClient(timeout=30, trust_env=False) as http,
     ):
-        table = Table(dynamodb, stack.outputs.table_name)
+        table = Table(dynamodb, stack.outputs.table_name, Random())  # noqa: S311 - no secret
         await _create_event(plan, table)
         watch = _Watch(stack)
         result = await _send(stack, clicks, progress)

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from functools import partial
+from random import Random
 from typing import Any, Final
 
 import orjson
@@ -62,8 +63,8 @@ class Aws(Observer):
         self.cloud = Cloud(self._account)
         self.wire = Wire(self.cloud)
         self._account.entry_fault = self.wire.entry_fault
-        self.table = Table(self._client("dynamodb"), TABLE_NAME)
-        self.straight = Table(ModelClient("dynamodb", direct(self.cloud)), TABLE_NAME)
+        self.table = Table(self._client("dynamodb"), TABLE_NAME, Random(0))
+        self.straight = Table(ModelClient("dynamodb", direct(self.cloud)), TABLE_NAME, Random(0))
         """The table, past all faults."""
         self.queue = Queue(self._client("sqs"), queue_url(QUEUE))
         self.dlq = Queue(self._client("sqs"), queue_url(DEAD_LETTER_QUEUE), is_dlq=True)

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio
+
 from aws.client import CallObserver, Client, ClientOptions
 
 Answer = dict[str, Any]
@@ -21,10 +23,13 @@ class ScriptedClient:
 
     answers: list[Answer | Exception | Answering] = field(default_factory=list)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    times_s: list[float] = field(default_factory=list)
+    """When each call was made, by the loop's clock."""
 
     async def call(self, operation: str, /, **parameters: Any) -> Answer:
         """Remember the call and give the next answer; the last one is repeated forever."""
         self.calls.append((operation, parameters))
+        self.times_s.append(anyio.current_time())
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer

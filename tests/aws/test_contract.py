@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from random import Random
 from uuid import uuid4
 
 import pytest
@@ -71,7 +72,7 @@ async def dynamodb(request: pytest.FixtureRequest) -> AsyncIterator[Client]:
 async def table(dynamodb: Client) -> Table:
     """An empty table of its own: a tenth of the time that deploying the template takes."""
     if isinstance(dynamodb, ModelClient):
-        return Table(dynamodb, TABLE_NAME)
+        return Table(dynamodb, TABLE_NAME, Random(0))
     name = f"table-{uuid4().hex}"
     keys = ("PK", "SK", *(f"{index}{key}" for index in ("GSI1", "GSI2") for key in ("PK", "SK")))
     await dynamodb.call(
@@ -89,7 +90,7 @@ async def table(dynamodb: Client) -> Table:
             for index in ("GSI1", "GSI2")
         ],
     )
-    return Table(dynamodb, name)
+    return Table(dynamodb, name, Random(0))
 
 
 def key_schema(prefix: str) -> list[dict[str, str]]:
@@ -337,12 +338,12 @@ async def test_a_table_with_its_indexes_is_sound_and_another_is_missed(
     await table.check()
 
     with pytest.raises(Fatal):
-        await Table(dynamodb, "no-such-table").check()
+        await Table(dynamodb, "no-such-table", Random(0)).check()
 
 
 async def test_the_deployed_table_is_sound(stack: StackOutputs, connection: Connection) -> None:
     async with open_client("dynamodb", connection) as client:
-        await Table(client, stack.table_name).check()
+        await Table(client, stack.table_name, Random(0)).check()
 
 
 def get_keys(*names: str) -> list[dict[str, dict[str, str]]]:

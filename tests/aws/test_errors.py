@@ -4,7 +4,7 @@ import botocore.exceptions as sdk
 import pytest
 
 from aws import errors
-from aws.errors import AwsError, Fatal, Rejected, Transient
+from aws.errors import AwsError, Fatal, Rejected, Throttle, Transient
 
 
 def client_error(code: str, status: int, message: str = "why") -> sdk.ClientError:
@@ -98,6 +98,85 @@ def test_only_a_refusal_for_the_rate_is_a_throttle() -> None:
     assert throttled.is_throttle
     assert isinstance(broken, Transient)
     assert not broken.is_throttle
+
+
+OF_A_TABLE = (
+    "Throughput exceeds the current capacity of your table or index. DynamoDB is automatically "
+    "scaling your table or index so please try again shortly."
+)
+OF_AN_INDEX = (
+    "The level of configured provisioned throughput for one or more global secondary indexes of "
+    "the table was exceeded."
+)
+ARN = "arn:aws:dynamodb:ap-northeast-2:123456789012:table/T"
+
+
+@pytest.mark.parametrize("field", ["ThrottlingReasons", "throttlingReasons"])
+def test_a_throttle_has_dynamodb_s_reason_and_what_is_at_its_limit(field: str) -> None:
+    reasons = [
+        {"reason": "TableWriteKeyRangeThroughputExceeded", "resource": ARN},
+        {"reason": "IndexWriteKeyRangeThroughputExceeded", "resource": f"{ARN}/index/GSI2"},
+        {"reason": "TableWriteKeyRangeThroughputExceeded", "resource": ARN},
+    ]
+    document = {"Error": {"Code": "ThrottlingException", "Message": "slow"}, field: reasons}
+
+    error = errors.from_response("dynamodb", "PutItem", document, 400)
+
+    assert error.throttles == (
+        Throttle("TableWriteKeyRangeThroughputExceeded", "table/T"),
+        Throttle("IndexWriteKeyRangeThroughputExceeded", "table/T/index/GSI2"),
+    )
+    assert str(error) == (
+        "dynamodb.PutItem: ThrottlingException: slow ("
+        "TableWriteKeyRangeThroughputExceeded of table/T, "
+        "IndexWriteKeyRangeThroughputExceeded of table/T/index/GSI2)"
+    )
+
+
+def test_a_cancelled_transaction_s_throttles_are_known_by_their_texts() -> None:
+    reasons = [
+        {"Code": "None"},
+        {"Code": "ThrottlingError", "Message": OF_A_TABLE},
+        {"Code": "ProvisionedThroughputExceeded", "Message": OF_AN_INDEX},
+        {"Code": "ThrottlingError", "Message": OF_A_TABLE},
+        {"Code": "TransactionConflict", "Message": "Transaction is ongoing for the item"},
+    ]
+    document = {
+        "Error": {"Code": "TransactionCanceledException", "Message": "no"},
+        "CancellationReasons": reasons,
+    }
+
+    error = errors.from_response("dynamodb", "TransactWriteItems", document, 400)
+
+    assert error.throttles == (
+        Throttle("ThrottlingError", "table"),
+        Throttle("ProvisionedThroughputExceeded", "index"),
+    )
+    assert str(error).endswith("(ThrottlingError of table, ProvisionedThroughputExceeded of index)")
+
+
+def test_a_throttle_without_a_reason_has_its_code_and_no_resource() -> None:
+    error = errors.translate("events", "PutEvents", client_error("ThrottlingException", 400))
+
+    assert error.throttles == (Throttle("ThrottlingException"),)
+    assert str(error) == "events.PutEvents: ThrottlingException: why"
+
+
+def test_other_errors_are_no_throttles() -> None:
+    error = errors.translate("dynamodb", "PutItem", client_error("InternalServerError", 500))
+
+    assert error.throttles == ()
+
+
+def test_the_request_s_id_is_known_and_in_the_text() -> None:
+    raised = client_error("InternalFailure", 500)
+    raised.response["ResponseMetadata"]["RequestId"] = "4KBNVRGD25RG"
+
+    error = errors.translate("events", "PutEvents", raised)
+
+    assert error.request_id == "4KBNVRGD25RG"
+    assert str(error) == "events.PutEvents: InternalFailure: why (request 4KBNVRGD25RG)"
+    assert errors.translate("sqs", "SendMessage", TimeoutError()).request_id is None
 
 
 def test_the_text_names_service_operation_and_code() -> None:

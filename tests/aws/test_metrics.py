@@ -2,6 +2,7 @@
 
 from prometheus_client import CollectorRegistry
 
+from aws.errors import Throttle
 from aws.metrics import CallMetrics
 
 
@@ -17,3 +18,20 @@ def test_a_call_s_seconds_are_observed_whether_it_succeeds_or_not() -> None:
     assert registry.get_sample_value("aws_call_seconds_sum", labels) == 2
     errors = labels | {"code": "Timeout"}
     assert registry.get_sample_value("aws_call_errors_total", errors) == 1
+
+
+def test_throttles_are_counted_by_reason_and_resource() -> None:
+    registry = CollectorRegistry()
+    metrics = CallMetrics(registry)
+    throttle = Throttle("IndexWriteKeyRangeThroughputExceeded", "table/T/index/GSI2")
+
+    metrics.throttled("dynamodb", "TransactWriteItems", throttle)
+    metrics.throttled("dynamodb", "TransactWriteItems", throttle)
+
+    labels = {
+        "service": "dynamodb",
+        "operation": "TransactWriteItems",
+        "reason": "IndexWriteKeyRangeThroughputExceeded",
+        "resource": "table/T/index/GSI2",
+    }
+    assert registry.get_sample_value("aws_throttles_total", labels) == 2

@@ -2,17 +2,21 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import get_args
 
 import anyio
+import orjson
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from botocore.loaders import JSONFileLoader
 
-from aws.client import ClientOptions, Connection
-from aws.errors import Fatal, Transient
+from aws.client import ClientKind, ClientOptions, Connection
+from aws.errors import Fatal, Throttle, Transient
 from aws.sdk import open_client
+
+KINDS: tuple[ClientKind, ...] = get_args(ClientKind)
 
 
 @dataclass(slots=True)
@@ -20,9 +24,13 @@ class Observed:
     """The calls that an observer saw."""
 
     calls: list[tuple[str, str, float, str | None]] = field(default_factory=list)
+    throttles: list[tuple[str, str, Throttle]] = field(default_factory=list)
 
     def observe(self, service: str, operation: str, seconds: float, code: str | None) -> None:
         self.calls.append((service, operation, seconds, code))
+
+    def throttled(self, service: str, operation: str, throttle: Throttle) -> None:
+        self.throttles.append((service, operation, throttle))
 
 
 @dataclass(slots=True)
@@ -108,6 +116,35 @@ async def test_a_failure_is_observed_with_its_code() -> None:
             await client.call("DescribeTable", TableName="T")
 
     assert [code for *_, code in observed.calls] == ["ResourceNotFoundException"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("code", "field"),
+    [
+        ("ThrottlingException", "throttlingReasons"),
+        ("ProvisionedThroughputExceededException", "ThrottlingReasons"),
+    ],
+)
+async def test_a_throttle_is_observed_with_its_reason_by_either_client(
+    kind: ClientKind, code: str, field: str
+) -> None:
+    """The fields' names are those of the service's model."""
+    observed = Observed()
+    reason = {
+        "reason": "IndexWriteKeyRangeThroughputExceeded",
+        "resource": "arn:aws:dynamodb:ap-northeast-2:123456789012:table/T/index/GSI2",
+    }
+    body = orjson.dumps({"__type": f"a#{code}", "message": "slow", field: [reason]})
+    async with (
+        serving(http("400 Bad Request", body)) as (_, connection),
+        open_client("dynamodb", replace(connection, client=kind), observer=observed) as client,
+    ):
+        with pytest.raises(Transient, match="Exceeded of table/T/index/GSI2"):
+            await client.call("UpdateItem", TableName="T", Key={})
+
+    throttle = Throttle("IndexWriteKeyRangeThroughputExceeded", "table/T/index/GSI2")
+    assert observed.throttles == [("dynamodb", "UpdateItem", throttle)]
 
 
 async def test_a_server_error_is_transient_and_not_retried_by_the_sdk() -> None:

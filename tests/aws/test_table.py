@@ -1,15 +1,22 @@
 """The table adapter: what it requests, and how it reads partial answers."""
 
 from dataclasses import replace
+from itertools import pairwise
+from random import Random
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from aws.client import CallObserver
 from aws.errors import Fatal, Rejected, Transient
+from aws.metrics import CallMetrics
 from aws.table import SeatsCancelled, Table, is_condition_failed, is_duplicate
 from schema.items import Capacity, Change, EventConfig, RequestItem
 from schema.states import Status
+from tests.aws.model import Aws
 from tests.aws.scripted import ScriptedClient
+from tests.virtual_time import virtual_time
 
 QUEUED = RequestItem(
     request_id="r1",
@@ -24,9 +31,16 @@ CONFIG = EventConfig(event_id="e1", event_type="FIRST_COME")
 CAPACITY = Capacity(event_id="e1", total=10, remaining=3)
 
 
-def answering(*answers: dict[str, Any] | Exception) -> tuple[ScriptedClient, Table]:
+LEFT = {"T": {"Keys": [{"PK": {"S": "REQ#r1"}, "SK": {"S": "META"}}], "ConsistentRead": True}}
+UNPROCESSED = {"Responses": {}, "UnprocessedKeys": LEFT}
+THROTTLED = Transient("dynamodb", "BatchGetItem", "ThrottlingException", "slow down")
+
+
+def answering(
+    *answers: dict[str, Any] | Exception, seed: int = 0, observer: CallObserver | None = None
+) -> tuple[ScriptedClient, Table]:
     client = ScriptedClient(list(answers))
-    return client, Table(client, "T")
+    return client, Table(client, "T", Random(seed), observer)
 
 
 def found(*items: object) -> dict[str, Any]:
@@ -79,24 +93,125 @@ async def test_nothing_wanted_makes_no_call() -> None:
     assert client.calls == []
 
 
-async def test_unprocessed_keys_are_asked_for_again() -> None:
-    rest = {"T": {"Keys": [{"PK": {"S": "REQ#r1"}, "SK": {"S": "META"}}], "ConsistentRead": True}}
+@virtual_time
+async def test_only_unprocessed_keys_are_asked_for_again_and_what_came_is_kept() -> None:
+    aws = Aws()
+    aws.create("e1", 10)
+    aws.store(QUEUED, replace(QUEUED, request_id="r2"))
+    aws.wire.entry_faults["BatchGetItem"] = iter(["throttled", None, "throttled", None, "again"])
+
+    loaded = await aws.table.load(["r1", "r2"], ["e1"])
+
+    assert loaded.requests == {"r1": QUEUED, "r2": replace(QUEUED, request_id="r2")}
+    assert loaded.events["e1"].exists
+    asked = [
+        [key["PK"]["S"] + key["SK"]["S"] for key in keys]
+        for call in aws.wire.calls
+        if (keys := call.parameters["RequestItems"][aws.table.name]["Keys"])
+    ]
+    left = ["REQ#r1META", "EVENT#e1CONFIG"]
+    everything = ["REQ#r1META", "REQ#r2META", "EVENT#e1CONFIG", "EVENT#e1CAPACITY"]
+    assert asked == [everything, left, left[:1]]
+    assert all(
+        call.parameters["RequestItems"][aws.table.name]["ConsistentRead"] for call in aws.wire.calls
+    )
+
+
+@virtual_time
+async def test_reads_again_wait_between_nothing_and_twice_as_long_each_time() -> None:
+    waits: list[list[float]] = [[], [], [], []]
+    for seed in range(200):
+        client, table = answering(UNPROCESSED, seed=seed)
+        with pytest.raises(Transient, match="after 5 tries"):
+            await table.load(["r1"])
+        for wait, (begin, end) in zip(waits, pairwise(client.times_s), strict=True):
+            wait.append(end - begin)
+
+    for wait, most_s in zip(waits, (0.1, 0.2, 0.4, 0.8), strict=True):
+        assert 0 <= min(wait) < most_s / 20
+        assert most_s * 0.95 < max(wait) <= most_s
+
+
+@virtual_time
+async def test_keys_left_unprocessed_to_the_end_are_never_taken_for_absent() -> None:
+    client, table = answering(UNPROCESSED)
+
+    with pytest.raises(Transient, match="still unprocessed") as caught:
+        await table.load(["r1"])
+
+    assert caught.value.is_throttle
+    assert len(client.calls) == 5
+
+
+@virtual_time
+async def test_a_throttle_of_the_keys_that_are_left_counts_as_unprocessed() -> None:
     client, table = answering(
-        {"Responses": {"T": [CONFIG.to_item()]}, "UnprocessedKeys": rest}, found(QUEUED.to_item())
+        {"Responses": {"T": [CONFIG.to_item()]}, "UnprocessedKeys": LEFT},
+        THROTTLED,
+        found(QUEUED.to_item()),
     )
 
     loaded = await table.load(["r1"], ["e1"])
 
     assert loaded.requests == {"r1": QUEUED}
     assert loaded.events["e1"].config == CONFIG
-    assert client.calls[1][1] == {"RequestItems": rest}
+    assert [p["RequestItems"] for _, p in client.calls[1:]] == [LEFT, LEFT]
 
 
-async def test_keys_left_unprocessed_twice_are_never_taken_for_absent() -> None:
-    _, table = answering({"Responses": {}, "UnprocessedKeys": {"T": {"Keys": []}}})
+async def test_a_throttle_of_the_whole_read_is_for_the_caller() -> None:
+    client, table = answering(THROTTLED)
 
-    with pytest.raises(Transient, match="unprocessed twice"):
+    with pytest.raises(Transient) as caught:
         await table.load(["r1"])
+
+    assert caught.value is THROTTLED
+    assert len(client.calls) == 1
+
+
+@virtual_time
+async def test_another_error_of_a_read_again_is_for_the_caller() -> None:
+    broken = Transient("dynamodb", "BatchGetItem", "InternalServerError", "oops")
+    client, table = answering(UNPROCESSED, broken)
+
+    with pytest.raises(Transient) as caught:
+        await table.load(["r1"])
+
+    assert caught.value is broken
+    assert len(client.calls) == 2
+
+
+@virtual_time
+async def test_throttles_within_successful_calls_are_counted() -> None:
+    """BatchGetItem and BatchExecuteStatement succeed as calls: no client sees these."""
+    registry = CollectorRegistry()
+    message = "Throughput exceeds the current capacity for one or more global secondary indexes."
+    _, table = answering(
+        UNPROCESSED,
+        found(QUEUED.to_item()),
+        {
+            "Responses": [
+                {"Error": {"Code": "ThrottlingError", "Message": message}},
+                {},
+                {"Error": {"Code": "ConditionalCheckFailed", "Message": "failed"}},
+            ]
+        },
+        observer=CallMetrics(registry),
+    )
+
+    await table.load(["r1"])
+    first, second, _ = await table.write([SEATED, SEATED, SEATED])
+
+    assert "(ThrottlingError of index)" in str(first)
+    assert second is None
+    assert {
+        (*sample.labels.values(), sample.value)
+        for metric in registry.collect()
+        for sample in metric.samples
+        if sample.name == "aws_throttles_total"
+    } == {
+        ("dynamodb", "BatchGetItem", "UnprocessedKeys", "table/T", 1.0),
+        ("dynamodb", "BatchExecuteStatement", "ThrottlingError", "index", 1.0),
+    }
 
 
 async def test_an_answer_without_items_is_not_taken_for_absent_ones() -> None:

@@ -1,6 +1,7 @@
 """`participation events`: creating an event once, and seeing how it stands, and who won."""
 
 from functools import partial
+from random import Random
 
 import anyio
 import pytest
@@ -17,14 +18,14 @@ NINE = "2026-01-04T09:00:00+0900"
 
 async def stored_config(connection: Connection, table_name: str, event_id: str) -> EventConfig:
     async with open_client("dynamodb", connection) as client:
-        state = (await Table(client, table_name).load([], [event_id])).events[event_id]
+        state = (await Table(client, table_name, Random(0)).load([], [event_id])).events[event_id]
     assert state.config is not None
     return state.config
 
 
 async def store(connection: Connection, table_name: str, *requests: RequestItem) -> None:
     async with open_client("dynamodb", connection) as client:
-        assert not any(await Table(client, table_name).insert(requests))
+        assert not any(await Table(client, table_name, Random(0)).insert(requests))
 
 
 def request(user: str, status: Status, finished_at_ms: int) -> RequestItem:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
+from aws.errors import Throttle
 from aws.metrics import CallMetrics
 from config.settings import IngestSettings, WorkerSettings
 from ingest.aws_gateway import STAGES
@@ -48,6 +49,7 @@ def series() -> dict[str, list[dict[str, str]]]:
     for calls in (worker.calls, CallMetrics(registries[1])):
         # These alone come into being with the first call.
         calls.observe("sqs", "ReceiveMessage", 0.1, "InternalError")
+        calls.throttled("dynamodb", "PutItem", Throttle("a", "table/T"))
     found: dict[str, list[dict[str, str]]] = {}
     for registry in registries:
         for family in registry.collect():
@@ -88,7 +90,7 @@ def assert_exists(selector: Selector) -> None:
             continue
         known = {labels[label] for labels in samples if label in labels}
         assert known, f"{selector.name} has no label {label}"
-        closed = not selector.name.startswith("aws_call")
+        closed = not selector.name.startswith("aws_")
         if closed and operator in {"=", "!="}:
             assert value in known, f"{selector.name} has no {label}={value}"
         if closed and operator in {"=~", "!~"}:

@@ -99,7 +99,7 @@ class Live:
             open_client("sqs", self.connection, options) as sqs,
         ):
             gateway = AwsGateway(
-                Table(dynamodb, self.world.stack.table_name),
+                Table(dynamodb, self.world.stack.table_name, Random(0)),
                 Queue(sqs, self.world.stack.queue_url),
                 None,
                 linger_s=0.003,

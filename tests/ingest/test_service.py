@@ -215,3 +215,26 @@ async def test_the_clock_handed_in_opens_events() -> None:
     assert await click(opens_at_ms=NOW_MS + 1) == 409
     # Open: the click gets as far as its insert, which fails.
     assert await click(opens_at_ms=NOW_MS) == 503
+
+
+@virtual_time
+async def test_throttles_within_successful_calls_are_counted() -> None:
+    async def throttled(operation: str, **parameters: Any) -> Answer:
+        if operation == "BatchGetItem":
+            return {"Responses": {}, "UnprocessedKeys": parameters["RequestItems"]}
+        return ANSWERS[operation]
+
+    scene = Scene()
+    scene.clients = ScriptedClients(throttled)
+    async with scene.service() as app:
+        assert await show(app) == 503
+
+    labels = {
+        "service": "dynamodb",
+        "operation": "BatchGetItem",
+        "reason": "UnprocessedKeys",
+        "resource": f"table/{settings_of().table_name}",
+    }
+    counted = scene.metrics.registry.get_sample_value("aws_throttles_total", labels)
+    assert counted is not None
+    assert counted >= 5

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from random import Random
 from time import time
 from typing import Any
 from uuid import uuid4
@@ -74,7 +75,7 @@ async def place_of(
     async with open_client("s3", world.connection) as s3:
         yield Place(
             ingest_url=ingest_url,
-            table=Table(world.dynamodb, stack.table_name),
+            table=Table(world.dynamodb, stack.table_name, Random(0)),
             s3=s3,
             bucket=stack.bucket_name,
             athena=None if athena is None else AthenaEngine(athena, asks, projected=True),

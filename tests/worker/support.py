@@ -276,7 +276,7 @@ async def world_of(stack: StackOutputs, connection: Connection) -> AsyncIterator
         yield World(
             stack=stack,
             connection=connection,
-            table=Table(dynamodb, stack.table_name),
+            table=Table(dynamodb, stack.table_name, Random(0)),
             queue=Queue(sqs, stack.queue_url),
             dlq=Queue(sqs, stack.dlq_url, is_dlq=True),
             tap=tap,

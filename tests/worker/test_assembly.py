@@ -4,8 +4,10 @@ from random import Random
 from typing import Any, Final
 
 import anyio
+import pytest
 import structlog
 
+from aws.errors import Transient
 from runtime.stop import ExitCode
 from tests.aws.model import NOW_MS
 from tests.aws.scripted import Answer, ScriptedClients
@@ -79,3 +81,26 @@ async def test_calls_are_in_the_worker_s_figures() -> None:
             labels = {"service": service, "operation": "Open"}
             name = "aws_call_seconds_count"
             assert parts.metrics.registry.get_sample_value(name, labels) == 1
+
+
+@virtual_time
+async def test_throttles_within_successful_calls_are_in_the_worker_s_figures() -> None:
+    async def throttled(operation: str, **parameters: Any) -> Answer:
+        if operation == "BatchGetItem":
+            return {"Responses": {}, "UnprocessedKeys": parameters["RequestItems"]}
+        return await answer(operation, **parameters)
+
+    settings = settings_of()
+    async with assemble(
+        settings, ScriptedClients(throttled).opener, clock=lambda: NOW_MS, random=Random(0)
+    ) as parts:
+        with pytest.raises(Transient):
+            await parts.table.load(["r"])
+
+        labels = {
+            "service": "dynamodb",
+            "operation": "BatchGetItem",
+            "reason": "UnprocessedKeys",
+            "resource": f"table/{settings.table_name}",
+        }
+        assert parts.metrics.registry.get_sample_value("aws_throttles_total", labels) == 5

@@ -67,7 +67,7 @@ async def check(
     description = await assembly.check_all(
         Queue(ScriptedClient([queue]), "http://main"),
         Queue(ScriptedClient([dlq]), "http://dead", is_dlq=True),
-        Table(ScriptedClient([table]), "T"),
+        Table(ScriptedClient([table]), "T", Random(0)),
         Bus(ScriptedClient([bus or {}]), "bus"),
     )
     return description.max_receive_count
