@@ -7,6 +7,7 @@ the SDK spends about a millisecond of CPU time, is ours.
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from random import Random
 from time import perf_counter, time
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from aws import errors
 from aws.client import CallObserver, ClientOptions
 from aws.errors import AwsError
 from aws.lean import json
+from aws.lean.clock import AwsClock
 from aws.lean.http import Endpoint, Pool
 from aws.lean.signature import Credentials, Head, Scope, Signer
 
@@ -51,6 +53,7 @@ class LeanClient:
         self._pool = pool
         self.url: str = meta.endpoint_url
         self._user_agent = user_agent
+        self._clock = AwsClock(self._service, time)
         self._signer = Signer(Scope(meta.region_name, self._model.signing_name))
         self._observer = observer
         self._heads: dict[str, Head] = {}
@@ -85,8 +88,16 @@ class LeanClient:
             raise NoCredentialsError
         # Requested on each call: the source renews temporary keys in time.
         credentials = await self._credentials.get_frozen_credentials()
-        answer = await self._pool.post(self._signer.sign(head, body, credentials, time()) + body)
-        return json.decode(self._service, operation, answer)
+        signed_at_s = self._clock.time()
+        request = self._signer.sign(head, body, credentials, signed_at_s) + body
+        answer = await self._pool.post(request)
+        try:
+            return json.decode(self._service, operation, answer)
+        except AwsError as error:
+            if not self._clock.corrected(error.code, answer.header("date"), signed_at_s):
+                raise
+        request = self._signer.sign(head, body, credentials, self._clock.time()) + body
+        return json.decode(self._service, operation, await self._pool.post(request))
 
     def _head(self, operation: str) -> Head:
         """An operation's head, once; raises AttributeError for an unknown one, as the SDK does."""
@@ -152,7 +163,7 @@ async def open_lean(
         connect_timeout_s=options.connect_timeout_s,
         read_timeout_s=options.read_timeout_s,
     )
-    pool = Pool(endpoint, options.max_connections)
+    pool = Pool(endpoint, options.max_connections, Random())  # noqa: S311 - no secret
     try:
         yield LeanClient(sdk_client, credentials, pool, sdk_client.meta.config.user_agent, observer)
     finally:

@@ -1,14 +1,19 @@
 """Keep-alive HTTP/1.1 connections to one endpoint: what a POST to AWS needs, and no more."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Final, cast
+from zlib import crc32
 
 import anyio
 import httptools
+from aiohappyeyeballs import start_connection
 from botocore.exceptions import (
+    ChecksumError,
     ConnectionClosedError,
     ConnectTimeoutError,
     EndpointConnectionError,
@@ -23,8 +28,17 @@ MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 """Four times what any of the services may answer (DynamoDB: 16 MB)."""
 _IDLE_S: Final = 12.0
 """How long a connection may stay idle: the SDK's own limit, below AWS's."""
+_AGE_S: Final = 300.0
+"""About how long a connection is used: services move, and a busy connection would never notice
+that their names mean other addresses now."""
+_AGE_SPREAD: Final = 0.2
+"""By this part of their age connections differ, else all would be replaced in the same moment."""
+_NEXT_ADDRESS_S: Final = 0.25
+"""How long an address may stay silent before the next one is tried beside it (RFC 8305 §5)."""
 _CLOSING_S: Final = 1.0
 _FIRST_FINAL_STATUS: Final = 200
+_CHECKSUM: Final = b"x-amz-crc32"
+"""DynamoDB sends it with every answer: the sum over the body as it is sent."""
 _LENGTH_HEADERS: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 
@@ -56,14 +70,16 @@ class Answer:
 
 
 class Pool:
-    """A bounded number of connections, reused while they are warm.
+    """A bounded number of connections, reused while they are warm and not too old.
 
     A connection that the service closes during a request is an error, as with the SDK: only the
-    caller knows whether the request may be repeated. Errors are the SDK's own classes.
+    caller knows whether the request may be repeated. Errors are the SDK's own classes. `random`
+    spreads the connections' ages.
     """
 
-    def __init__(self, endpoint: Endpoint, max_connections: int) -> None:
+    def __init__(self, endpoint: Endpoint, max_connections: int, random: Random) -> None:
         self._endpoint = endpoint
+        self._random = random
         self._loop = asyncio.get_running_loop()
         self._slots = asyncio.Semaphore(max_connections)
         self._idle: list[_Connection] = []
@@ -92,24 +108,30 @@ class Pool:
 
     def _warm(self) -> "_Connection | None":
         # Last in, first out: in a quiet hour the connections that are not needed expire.
-        oldest_s = self._loop.time() - _IDLE_S
-        while self._idle and self._idle[0].heard_at < oldest_s:
+        now = self._loop.time()
+        while self._idle and self._idle[0].heard_at < now - _IDLE_S:
             self._idle.pop(0).close()
         while self._idle:
             connection = self._idle.pop()
-            if connection.usable:
+            if connection.usable and now < connection.retires_at:
                 return connection
+            connection.close()
         return None
 
     async def _connect(self) -> "_Connection":
         endpoint = self._endpoint
         try:
             with anyio.fail_after(endpoint.connect_timeout_s):
+                # Not create_connection's own way to an address: uvloop's tries one after the other.
+                found = await self._loop.getaddrinfo(
+                    endpoint.host, endpoint.port, type=socket.SOCK_STREAM
+                )
+                connected = await start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_S)
                 _, connection = await self._loop.create_connection(
                     lambda: _Connection(endpoint.url, endpoint.read_timeout_s, self._open),
-                    endpoint.host,
-                    endpoint.port,
+                    sock=connected,
                     ssl=endpoint.tls,
+                    server_hostname=endpoint.host if endpoint.tls else None,
                 )
         except TimeoutError as error:
             raise ConnectTimeoutError(endpoint_url=endpoint.url, error=error) from error
@@ -117,6 +139,8 @@ class Pool:
             raise SSLError(endpoint_url=endpoint.url, error=error) from error
         except OSError as error:
             raise EndpointConnectionError(endpoint_url=endpoint.url, error=error) from error
+        spread = self._random.uniform(1 - _AGE_SPREAD, 1 + _AGE_SPREAD)
+        connection.retires_at = self._loop.time() + _AGE_S * spread
         return connection
 
 
@@ -137,6 +161,8 @@ class _Connection(asyncio.Protocol):
         self._body_bytes = 0
         self._in_body = False
         self.heard_at = 0.0
+        self.retires_at = 0.0
+        """When it is too old for another request."""
         self.usable = False
         """Whether another request may be sent on it."""
         self.lost = asyncio.Event()
@@ -238,6 +264,26 @@ class _Connection(asyncio.Protocol):
         self._complete()
 
     def _complete(self) -> None:
-        if self._answer is not None and not self._answer.done():
-            status = self._parser.get_status_code()
-            self._answer.set_result(Answer(status, self._headers, b"".join(self._body)))
+        if self._answer is None or self._answer.done():
+            return
+        body = b"".join(self._body)
+        damage = _damage(self._headers, body)
+        if damage is None:
+            self._answer.set_result(Answer(self._parser.get_status_code(), self._headers, body))
+        else:
+            self.usable = False  # whatever would come on it next may be damaged as well
+            self._fail(damage)
+
+
+def _damage(headers: Sequence[tuple[bytes, bytes]], body: bytes) -> ChecksumError | None:
+    """The error for a body that is not what was sent, where the answer makes that known."""
+    for name, expected in headers:
+        if len(name) == len(_CHECKSUM) and name.lower() == _CHECKSUM:
+            found = b"%d" % crc32(body)
+            if found != expected:
+                return ChecksumError(
+                    checksum_type="CRC32",
+                    expected_checksum=expected.decode("latin-1"),
+                    actual_checksum=found.decode(),
+                )
+    return None

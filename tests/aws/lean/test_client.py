@@ -91,7 +91,8 @@ def visible(outcome: object) -> tuple[object, ...]:
     response = {k: v for k, v in outcome.response.items() if k.lower() != "message"}
     metadata = response.pop("ResponseMetadata", {})
     seen = (metadata.get("HTTPStatusCode"), metadata.get("RequestId"))
-    return type(outcome), outcome.code, outcome.message, response, seen
+    assert outcome.request_id == metadata.get("RequestId")
+    return type(outcome), outcome.code, outcome.message, outcome.throttles, response, seen
 
 
 ERRORS = [
@@ -186,7 +187,7 @@ async def test_the_emulator_s_errors_look_the_same(connection: Connection, table
     codes = []
     for call in calls:
         lean, sdk = await both("dynamodb", connection, call)
-        assert visible(lean)[:4] == visible(sdk)[:4]
+        assert visible(lean)[:5] == visible(sdk)[:5]
         assert isinstance(lean, AwsError)
         codes.append(lean.code)
 
@@ -264,6 +265,18 @@ async def test_a_success_without_a_document_is_an_unknown_outcome(body: bytes) -
             await client.call("TransactWriteItems", TransactItems=[])
 
     assert caught.value.code == "ResponseParserError"
+
+
+async def test_a_damaged_answer_is_an_unknown_outcome() -> None:
+    async with (
+        serving(http(200, b'{"Responses":[{}]}', headers={"x-amz-crc32": "1"})) as (_, connection),
+        open_client("dynamodb", replace(connection, client="lean")) as client,
+    ):
+        with pytest.raises(Transient) as caught:
+            await client.call("BatchExecuteStatement", Statements=[])
+
+    assert caught.value.code == "ChecksumError"
+    assert not caught.value.is_throttle
 
 
 async def test_null_fields_are_left_out() -> None:

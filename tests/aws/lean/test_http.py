@@ -1,13 +1,16 @@
 """The lean client's connections: kept, closed, cut, silent, encrypted, and never too many."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from random import Random
+from zlib import crc32
 
 import anyio
 import pytest
@@ -15,6 +18,7 @@ import uvloop
 from anyio.abc import SocketAttribute
 from anyio.streams.tls import TLSListener
 from botocore.exceptions import (
+    ChecksumError,
     ConnectionClosedError,
     ConnectTimeoutError,
     EndpointConnectionError,
@@ -106,7 +110,9 @@ async def pool_to(
     host: str = "127.0.0.1",
 ) -> AsyncIterator[Pool]:
     url = f"{'https' if tls else 'http'}://{host}:{port}"
-    pool = Pool(Endpoint(url, host, port, tls, connect_timeout_s, read_timeout_s), connections)
+    pool = Pool(
+        Endpoint(url, host, port, tls, connect_timeout_s, read_timeout_s), connections, Random(0)
+    )
     try:
         yield pool
     finally:
@@ -231,6 +237,31 @@ async def test_a_connection_that_has_been_idle_for_long_is_not_used(
         assert server.visits == 2
 
 
+async def test_an_old_connection_finishes_its_request_and_is_then_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http, "_AGE_S", 0.0)
+    async with serving(echo_ok) as server, pool_to(server.port) as pool:
+        for visits in (1, 2, 3):
+            assert (await pool.post(REQUEST)).body == b"ok"
+            assert server.visits == visits
+        assert len(pool._open) == 1
+
+
+async def test_connections_of_one_moment_are_not_replaced_in_one_moment() -> None:
+    async with serving(echo_ok) as server, pool_to(server.port, connections=20) as pool:
+        began_s = asyncio.get_running_loop().time()
+        async with anyio.create_task_group() as tasks:
+            for _ in range(20):
+                tasks.start_soon(pool.post, REQUEST)
+        took_s = asyncio.get_running_loop().time() - began_s
+
+        ages_s = sorted(connection.retires_at - began_s for connection in pool._idle)
+        assert len(ages_s) == server.visits == 20
+        assert 240 <= ages_s[0] < 280
+        assert 340 < ages_s[-1] <= 360 + took_s
+
+
 async def test_a_connection_closed_under_a_request_is_an_error_and_not_repeated() -> None:
     async def behave(visit: Visit) -> None:
         await visit.read()
@@ -336,6 +367,97 @@ async def test_a_cancelled_call_closes_its_connection_and_frees_its_slot() -> No
         with anyio.fail_after(5):
             assert (await pool.post(REQUEST)).body == b"ok"
         assert server.visits == 2
+
+
+def checked(body: bytes, checksum: int, status: bytes = b"200 OK") -> bytes:
+    lines = b"X-Amz-Crc32: %d\r\nContent-Length: %d\r\n\r\n" % (checksum, len(body))
+    return b"HTTP/1.1 " + status + b"\r\n" + lines + body
+
+
+async def test_a_body_that_is_what_was_sent_is_returned() -> None:
+    body = b'{"Responses":[]}'
+
+    async def behave(visit: Visit) -> None:
+        while True:
+            await visit.read()
+            await visit.send(checked(body, 2_524_921_737))
+
+    async with serving(behave) as server, pool_to(server.port) as pool:
+        for _ in range(2):
+            assert (await pool.post(REQUEST)).body == body
+        assert server.visits == 1
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"400 Bad Request"])
+async def test_a_damaged_body_is_an_error_and_its_connection_is_closed(status: bytes) -> None:
+    body = b'{"Responses":[]}'
+
+    async def behave(visit: Visit) -> None:
+        await visit.read()
+        damaged = visit.number == 1
+        await visit.send(checked(b"~" + body[1:] if damaged else body, crc32(body), status))
+        await visit.read()  # none comes on the first connection: the client has left
+
+    async with serving(behave) as server, pool_to(server.port) as pool:
+        with pytest.raises(ChecksumError, match=str(crc32(body))):
+            await pool.post(REQUEST)
+        assert (await pool.post(REQUEST)).body == body
+        assert server.visits == 2
+
+
+@asynccontextmanager
+async def silent_address() -> AsyncIterator[tuple[str, int]]:
+    """An address that answers no attempt to connect: its queue of them is full."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        address: tuple[str, int] = listener.getsockname()
+        for _ in range(4):
+            filling = stack.enter_context(socket.socket())
+            filling.setblocking(False)  # noqa: FBT003
+            filling.connect_ex(address)
+        await asyncio.sleep(0.01)
+        yield address
+
+
+def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> None:
+    """Make a name mean these addresses; an address still means itself (uvloop asks)."""
+
+    async def getaddrinfo(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        stream = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+        found = addresses if host == "aws.test" else ((host, port),)
+        return [(*stream, address) for address in found]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+
+
+async def test_an_address_that_is_silent_is_passed_over() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        async with silent_address() as silent, serving(echo_ok) as server:
+            resolve_to(patch, silent, ("127.0.0.1", server.port))
+            async with pool_to(1, host="aws.test", connect_timeout_s=5) as pool:
+                with anyio.fail_after(3):
+                    assert (await pool.post(REQUEST)).body == b"ok"
+
+
+async def test_an_address_that_refuses_is_passed_over_immediately() -> None:
+    with pytest.MonkeyPatch.context() as patch, socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        patch.setattr(http, "_NEXT_ADDRESS_S", 60.0)
+        async with serving(echo_ok) as server:
+            resolve_to(patch, unheard.getsockname(), ("127.0.0.1", server.port))
+            async with pool_to(1, host="aws.test") as pool:
+                assert (await pool.post(REQUEST)).body == b"ok"
+
+
+async def test_addresses_that_are_all_silent_are_a_connect_timeout() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        async with silent_address() as silent:
+            resolve_to(patch, silent, silent)
+            async with pool_to(1, host="aws.test", connect_timeout_s=0.05) as pool:
+                with pytest.raises(ConnectTimeoutError):
+                    await pool.post(REQUEST)
 
 
 async def test_a_closed_port_is_an_endpoint_that_cannot_be_reached() -> None:
@@ -447,6 +569,9 @@ async def test_the_authorities_are_those_that_the_environment_names(
         test_a_connection_closed_under_a_request_is_an_error_and_not_repeated,
         test_silence_is_a_timeout_and_the_connection_is_closed,
         test_a_cancelled_call_closes_its_connection_and_frees_its_slot,
+        test_an_address_that_is_silent_is_passed_over,
+        test_an_address_that_refuses_is_passed_over_immediately,
+        test_addresses_that_are_all_silent_are_a_connect_timeout,
         test_a_closed_port_is_an_endpoint_that_cannot_be_reached,
         test_a_name_that_does_not_resolve_is_an_endpoint_that_cannot_be_reached,
     ],
