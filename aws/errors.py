@@ -1,6 +1,6 @@
 """The one place where an SDK error becomes one of three kinds that callers can act on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,9 +23,8 @@ class AwsError(Exception):
     """An AWS call that did not succeed.
 
     `code` is the service's error code, or the name of the client-side error where there was no
-    answer. `response` is the service's error document, empty where there was none. `request_id`
-    is what AWS Support asks for first; None where the answer had none. The text has it, and the
-    reasons of throttles.
+    answer. `response` is the service's error document, empty where there was none. The text has
+    the request's id and the reasons of throttles as well.
     """
 
     def __init__(
@@ -36,18 +35,33 @@ class AwsError(Exception):
         message: str,
         response: Mapping[str, Any] | None = None,
     ) -> None:
+        super().__init__(service, operation, code, message)
         self.service = service
         self.operation = operation
         self.code = code
         self.message = message
         self.response: Mapping[str, Any] = response or {}
-        self.request_id: str | None = self.response.get("ResponseMetadata", {}).get("RequestId")
-        self.throttles = tuple(dict.fromkeys(_throttles(code, message, self.response)))
+
+    # All that is read from the document waits until somebody asks: a statement of a batch that
+    # fails on its condition makes an error as well, and few of them are ever logged.
+
+    def __str__(self) -> str:
         details = [f"{t.reason} of {t.resource}" for t in self.throttles if t.resource]
         if self.request_id:
             details.append(f"request {self.request_id}")
         end = f" ({', '.join(details)})" if details else ""
-        super().__init__(f"{service}.{operation}: {code}: {message}{end}")
+        return f"{self.service}.{self.operation}: {self.code}: {self.message}{end}"
+
+    @property
+    def request_id(self) -> str | None:
+        """What AWS Support asks for first; None where the answer had none."""
+        found: str | None = self.response.get("ResponseMetadata", {}).get("RequestId")
+        return found
+
+    @property
+    def throttles(self) -> Sequence[Throttle]:
+        """What was refused for its rate, each reason and resource once."""
+        return tuple(dict.fromkeys(_throttles(self.code, self.message, self.response)))
 
 
 class Transient(AwsError):

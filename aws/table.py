@@ -346,8 +346,9 @@ class Table:
             for index in range(len(batch))
         ]
         for error in results:
-            for throttle in error.throttles if error else ():
-                self._observer.throttled(_SERVICE, "BatchExecuteStatement", throttle)
+            if isinstance(error, Transient):
+                for throttle in error.throttles:
+                    self._observer.throttled(_SERVICE, "BatchExecuteStatement", throttle)
         return results
 
 

@@ -9,13 +9,18 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from aws.client import CallObserver
-from aws.errors import Fatal, Rejected, Transient
+from aws.errors import Fatal, Rejected, Throttle, Transient
 from aws.metrics import CallMetrics
 from aws.table import SeatsCancelled, Table, is_condition_failed, is_duplicate
 from schema.items import Capacity, Change, EventConfig, RequestItem
 from schema.states import Status
+from simulation.aws.account import Account
+from simulation.aws.cloud import TABLE_NAME, Cloud
+from simulation.aws.limits import Limits
+from simulation.client import ModelClient, direct
 from tests.aws.model import Aws
 from tests.aws.scripted import ScriptedClient
+from tests.simulation.aws.hand_clock import HandClock
 from tests.virtual_time import virtual_time
 
 QUEUED = RequestItem(
@@ -212,6 +217,35 @@ async def test_throttles_within_successful_calls_are_counted() -> None:
         ("dynamodb", "BatchGetItem", "UnprocessedKeys", "table/T", 1.0),
         ("dynamodb", "BatchExecuteStatement", "ThrottlingError", "index", 1.0),
     }
+
+
+@pytest.mark.parametrize(
+    ("limits", "part", "reason"),
+    [
+        (Limits(table_write_units=2), "table", "TableWriteKeyRangeThroughputExceeded"),
+        (Limits(index_write_units=1), "index", "IndexWriteKeyRangeThroughputExceeded"),
+    ],
+)
+async def test_each_form_of_a_throttle_says_what_is_at_its_limit(
+    limits: Limits, part: str, reason: str
+) -> None:
+    client = ModelClient("dynamodb", direct(Cloud(Account(HandClock(), limits))))
+    table = Table(client, TABLE_NAME, Random(0))
+    others = [replace(QUEUED, request_id=f"r{number}") for number in range(4)]
+    item = others[3].to_item()
+
+    *_, statement = await table.insert(others)
+    with pytest.raises(Rejected) as cancelled:
+        await client.call(
+            "TransactWriteItems", TransactItems=[{"Put": {"TableName": TABLE_NAME, "Item": item}}]
+        )
+    with pytest.raises(Transient) as alone:
+        await client.call("PutItem", TableName=TABLE_NAME, Item=item)
+
+    assert isinstance(statement, Transient)
+    assert statement.throttles == cancelled.value.throttles == (Throttle("ThrottlingError", part),)
+    resource = f"table/{TABLE_NAME}" + ("/index/GSI1" if part == "index" else "")
+    assert alone.value.throttles == (Throttle(reason, resource),)
 
 
 async def test_an_answer_without_items_is_not_taken_for_absent_ones() -> None:
