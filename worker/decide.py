@@ -136,8 +136,8 @@ class Plan:
     deferred: tuple[Candidate, ...] = ()
     """Second messages on requests that this plan decides: for the next plan."""
     young: tuple[Candidate, ...] = ()
-    """Seekers that are RECEIVED still, for a moment later: ingest is about to write QUEUED, and
-    would cancel the transaction of up to 98 others."""
+    """RECEIVED still, for a moment later: ingest is about to write QUEUED. One decided meanwhile
+    would cost a failed write, and cancel the seat transaction of up to 98 others."""
 
 
 def candidates(decoded: Iterable[tuple[Delivery, ParticipationMessage]]) -> list[Candidate]:
@@ -182,6 +182,9 @@ def plan(batch: Sequence[Candidate], loaded: Loaded, reading: Reading) -> Plan:
     seekers: dict[str, list[Seeker]] = {}
     young: list[Candidate] = []
     for candidate, item in undecided.values():
+        if item.status is Status.RECEIVED and not candidate.has_waited:
+            young.append(candidate)
+            continue
         queued_at = queued_at_ms(candidate, item)
         mismatch = _mismatch(candidate.message, item)
         if mismatch is not None:
@@ -191,8 +194,6 @@ def plan(batch: Sequence[Candidate], loaded: Loaded, reading: Reading) -> Plan:
             verdict = _verdict(item.event_type, event, event.seats_left)
         if not verdict.takes_seat:
             writes.append(_step(candidate, item, verdict, queued_at, reading))
-        elif item.status is Status.RECEIVED and not candidate.has_waited:
-            young.append(candidate)
         else:
             seekers.setdefault(item.event_id, []).append(
                 Seeker(queued_at, item.request_id, candidate, item, reading.started_at_ms)

@@ -22,7 +22,7 @@ from worker.parts import Parts
 from worker.results import BatchResult, Decided, Defective
 from worker.settle import Settler
 
-_ASIDE_S: Final = 0.03
+_ASIDE_S: Final = 0.02
 """How long a young request is put aside first: ingest's next write takes 10 to 20 ms."""
 _MOST_ASIDE: Final = 3
 """How often; a request that stays RECEIVED longer is one that nobody is about to write."""

@@ -226,8 +226,8 @@ async def test_throttles_within_successful_calls_are_counted() -> None:
 
     scene = Scene()
     scene.clients = ScriptedClients(throttled)
-    async with scene.service() as app:
-        assert await show(app) == 503
+    async with scene.service() as service:
+        assert await show(service.app) == 503
 
     labels = {
         "service": "dynamodb",
@@ -237,4 +237,4 @@ async def test_throttles_within_successful_calls_are_counted() -> None:
     }
     counted = scene.metrics.registry.get_sample_value("aws_throttles_total", labels)
     assert counted is not None
-    assert counted >= 5
+    assert counted >= 2

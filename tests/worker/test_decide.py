@@ -157,33 +157,24 @@ def test_a_request_still_received_gets_queued_at_and_its_index_keys_with_the_dec
     assert {"GSI1PK", "GSI2PK", "GSI2SK"} < assigned.keys()
 
 
-def test_a_young_request_that_would_get_a_seat_is_put_aside() -> None:
-    young, settled = Requests(), Requests("e1")
-    item = young.request(queued_at_ms=None, status=Status.RECEIVED, request_id="young")
-    other = settled.request()
-    batch = [young.candidate(item), settled.candidate(other)]
-
-    made = plan(batch, [item, other])
-
-    assert made.young == (batch[0],)
-    assert [seeker.request_id for seeker in made.seekers["e1"]] == [other.request_id]
-
-
 @pytest.mark.parametrize(
-    ("state", "item"),
+    ("state", "changes"),
     [
+        (event(), {}),
         (event(seats=0), {}),
         (event(kind=EventType.LOTTERY), {"event_type": EventType.LOTTERY}),
     ],
 )
-def test_a_young_request_that_takes_no_seat_is_in_nobody_s_way(
-    state: EventState, item: dict[str, Any]
-) -> None:
-    young = Requests().request(queued_at_ms=None, status=Status.RECEIVED, **item)
+def test_a_young_request_is_put_aside(state: EventState, changes: dict[str, Any]) -> None:
+    requests = Requests()
+    young = requests.request(queued_at_ms=None, status=Status.RECEIVED, **changes)
+    other = requests.request(**changes)
+    batch = [requests.candidate(young), requests.candidate(other)]
 
-    made = plan([Requests().candidate(young)], [young], state)
+    made = plan(batch, [young, other], state)
 
-    assert (len(made.writes), made.young) == (1, ())
+    assert made.young == (batch[0],)
+    assert only(made).candidate == batch[1]
 
 
 def test_times_are_those_of_the_clock_where_it_is_right() -> None:
