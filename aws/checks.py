@@ -4,11 +4,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 import anyio
+import structlog
 
 from aws.errors import AwsError, Transient
+from aws.queue import Queue
 
 Check = Callable[[], Awaitable[object]]
 """Returns if the thing exists; raises AwsError."""
+
+log = structlog.get_logger("start")
 
 
 @dataclass(slots=True)
@@ -19,6 +23,23 @@ class Missing:
     """What only an operator can resolve."""
     away: list[str] = field(default_factory=list)
     """What did not answer for the moment."""
+
+
+def of_lost_events(queue: Queue | None) -> Mapping[tuple[str, str], Check]:
+    """The check of the queue of lost events, if there is to be one.
+
+    A program can do without it for now: while SQS does not answer, it passes with a warning.
+    """
+    if queue is None:
+        return {}
+
+    async def check() -> None:
+        try:
+            await queue.describe()
+        except Transient as error:
+            log.warning("lost_events_queue_unreachable", url=queue.url, error=str(error))
+
+    return {("LOST_EVENTS_QUEUE_URL", queue.url): check}
 
 
 async def missing(checks: Mapping[tuple[str, str], Check]) -> Missing:

@@ -78,7 +78,10 @@ class CommonSettings(AwsSettings):
         5, gt=0, le=300, description="how long publishing may delay an acknowledgement"
     )
     publish_max_attempts: int = Field(
-        1, ge=1, le=10, description="attempts to publish an event; 1: no retry (g1 §7.1)"
+        3, ge=1, le=10, description="attempts to publish an event; throttled ones do not count"
+    )
+    lost_events_queue_url: str | None = Field(
+        None, description="URL of the queue that keeps events which could not be published"
     )
     bus_check_interval_s: float = Field(
         30,

@@ -4,7 +4,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from aws.publisher import LossReason
+from aws.losses import LossReason
 from ingest import openapi
 
 SERVICES: Final = ("dynamodb", "sqs")
@@ -47,6 +47,16 @@ class IngestMetrics:
             ("service",),
             registry=registry,
         )
+        self._kept = Counter(
+            "ingest_lost_events_kept",
+            "Lost events that are on the queue of lost events.",
+            registry=registry,
+        )
+        self._not_kept = Counter(
+            "ingest_lost_events_not_kept",
+            "Lost events that could not be put there.",
+            registry=registry,
+        )
         self.in_flight = Gauge(
             "ingest_in_flight_requests", "Requests being answered.", registry=registry
         )
@@ -80,3 +90,11 @@ class IngestMetrics:
     def lost(self, reason: str, count: int) -> None:
         """Take note of events that are gone."""
         self._failures[reason].inc(count)
+
+    def kept(self, count: int) -> None:
+        """Take note of lost events that are on the queue of lost events."""
+        self._kept.inc(count)
+
+    def not_kept(self, count: int) -> None:
+        """Take note of lost events that should be there, and may not be."""
+        self._not_kept.inc(count)

@@ -114,11 +114,19 @@ async def open_service(
                 settings.events_endpoint_url,
             )
             bus = Bus(await enter(opener("events", events, calls)), settings.event_bus_name)
+        lost_url = settings.lost_events_queue_url if publishing else None
+        lost_events = None if lost_url is None else Queue(sqs, lost_url)
         authenticator = await enter(authentication)
         publishes: Publisher | None = None
         if bus is not None:
-            policy = PublishPolicy.of(settings)
-            publishes = Publisher(bus, policy, random=random, observer=metrics, flushes=flushes)
+            publishes = Publisher(
+                bus,
+                PublishPolicy.of(settings, max_pending=settings.max_pending_requests),
+                random=random,
+                observer=metrics,
+                flushes=flushes,
+                lost_events=lost_events,
+            )
         linger_s = settings.coalesce_linger_ms / 1000
         gateway = AwsGateway(
             table,
@@ -140,10 +148,12 @@ async def open_service(
             stopwatch_s=stopwatch_s,
             random=random,
         )
-        yield Service(app, _needed(table, queue, bus), random)
+        yield Service(app, _needed(table, queue, bus, lost_events), random)
 
 
-def _needed(table: Table, queue: Queue, bus: Bus | None) -> Mapping[tuple[str, str], Check]:
+def _needed(
+    table: Table, queue: Queue, bus: Bus | None, lost_events: Queue | None
+) -> Mapping[tuple[str, str], Check]:
     """What must exist, by the variable that names it."""
     needed: dict[tuple[str, str], Check] = {
         ("TABLE_NAME", table.name): table.check,
@@ -151,7 +161,7 @@ def _needed(table: Table, queue: Queue, bus: Bus | None) -> Mapping[tuple[str, s
     }
     if bus is not None:
         needed["EVENT_BUS_NAME", bus.name] = partial(_bus_unless_away, bus)
-    return needed
+    return {**needed, **checks.of_lost_events(lost_events)}
 
 
 async def _bus_unless_away(bus: Bus) -> None:

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from aws import checks
 from aws.bus import Bus
+from aws.checks import Check
 from aws.client import ClientOptions, Opener
 from aws.errors import Fatal, Transient
 from aws.queue import Queue, QueueDescription
@@ -79,6 +80,8 @@ async def assemble(
         dlq = Queue(sqs, settings.dlq_url, is_dlq=True)
         table = Table(dynamodb, settings.table_name, random, metrics.calls)
         bus = Bus(events, settings.event_bus_name)
+        lost_url = settings.lost_events_queue_url
+        lost_events = None if lost_url is None else Queue(sqs, lost_url)
         yield Parts(
             settings=settings,
             worker_id=identity.worker_id(settings.worker_id),
@@ -86,6 +89,7 @@ async def assemble(
             dlq=dlq,
             table=table,
             bus=bus,
+            lost_events=lost_events,
             metrics=metrics,
             clock=clock,
             random=random,
@@ -104,7 +108,9 @@ async def wait_until_ready(parts: Parts) -> None:
     with stop.interrupts():
         for attempt in count(1):
             try:
-                description = await check_all(parts.queue, parts.dlq, parts.table, parts.bus)
+                description = await check_all(
+                    parts.queue, parts.dlq, parts.table, parts.bus, parts.lost_events
+                )
             except Transient as error:
                 log.warning("start_waits", error=str(error))
                 wait_s = backoff.delay_s(attempt, _CHECK_BASE_S, _CHECK_MAX_S, parts.random)
@@ -115,7 +121,9 @@ async def wait_until_ready(parts: Parts) -> None:
                 return
 
 
-async def check_all(queue: Queue, dlq: Queue, table: Table, bus: Bus) -> QueueDescription:
+async def check_all(
+    queue: Queue, dlq: Queue, table: Table, bus: Bus, lost_events: Queue | None = None
+) -> QueueDescription:
     """Check once that everything exists; returns the main queue's description.
 
     Raises Fatal with all that is wrong, in one text; else Transient if something is away.
@@ -132,14 +140,13 @@ async def check_all(queue: Queue, dlq: Queue, table: Table, bus: Bus) -> QueueDe
             # An EventBridge that is down for now must not hold up a single decision.
             log.warning("bus_unreachable", bus=bus.name, error=str(error))
 
-    missing = await checks.missing(
-        {
-            ("QUEUE_URL", queue.url): queue_is_there,
-            ("DLQ_URL", dlq.url): dlq.describe,
-            ("TABLE_NAME", table.name): table.check,
-            ("EVENT_BUS_NAME", bus.name): bus_is_there,
-        }
-    )
+    needed: dict[tuple[str, str], Check] = {
+        ("QUEUE_URL", queue.url): queue_is_there,
+        ("DLQ_URL", dlq.url): dlq.describe,
+        ("TABLE_NAME", table.name): table.check,
+        ("EVENT_BUS_NAME", bus.name): bus_is_there,
+    }
+    missing = await checks.missing(needed | checks.of_lost_events(lost_events))
     if missing.wrong:
         raise Fatal("worker", "start", "NotReady", "\n  ".join(["", *missing.wrong]))
     if missing.away:

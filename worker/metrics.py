@@ -7,8 +7,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from aws import publisher
+from aws.losses import LossReason
 from aws.metrics import CallMetrics
-from aws.publisher import LossReason
 from runtime.batch_metrics import BatchMetrics
 from runtime.histogram import Histogram, Observations
 from worker.results import Outcome
@@ -72,6 +72,14 @@ class WorkerMetrics:
         """Analytics events lost so far, by reason."""
         self._lost = {reason: failures.labels(reason) for reason in LossReason.ALL}
         self._published = self._counter("publish_events", "Analytics events the bus accepted.")
+        self._kept = self._counter(
+            "lost_events_kept", "Lost events that are on the queue of lost events."
+        )
+        self._not_kept = self._counter(
+            "lost_events_not_kept", "Lost events that could not be put there."
+        )
+        self.kept_events = 0
+        """Lost events so far that are on the queue of lost events."""
         self.delete_failures = self._counter(
             "delete_failures", "Deletes that SQS did not confirm; the message comes again."
         )
@@ -120,6 +128,15 @@ class WorkerMetrics:
         """Count events that are gone."""
         self._lost[reason].inc(count)
         self.lost_events[reason] += count
+
+    def kept(self, count: int) -> None:
+        """Count lost events that are on the queue of lost events."""
+        self._kept.inc(count)
+        self.kept_events += count
+
+    def not_kept(self, count: int) -> None:
+        """Count lost events that should be there, and may not be."""
+        self._not_kept.inc(count)
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
         return Counter(f"worker_{name}", text, labels, registry=self.registry)

@@ -61,6 +61,8 @@ class Parts:
     dlq: Queue
     table: Table
     bus: Bus
+    lost_events: Queue | None = None
+    """Where events go that could not be published."""
     metrics: WorkerMetrics
     clock: Callable[[], int]
     """Epoch milliseconds."""

@@ -41,6 +41,7 @@ async def run(parts: Parts) -> None:
             random=parts.random,
             observer=metrics,
             flushes=metrics.batches,
+            lost_events=parts.lost_events,
         ) as publisher,
     ):
 

@@ -10,7 +10,8 @@ from typing import Final
 import anyio
 import structlog
 
-from aws.publisher import LossReason, Publisher
+from aws.losses import LossReason
+from aws.publisher import Publisher
 from aws.queue import Delivery, OutgoingMessage
 from config.limits import SQS_VISIBILITY_TIMEOUT_SECONDS
 from runtime import backoff

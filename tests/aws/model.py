@@ -17,6 +17,7 @@ from schema.items import Capacity, EventConfig, RequestItem
 from schema.states import EventType, Status
 from simulation.aws.account import Account
 from simulation.aws.cloud import BUS_NAME, TABLE_NAME, Cloud, queue_url
+from simulation.aws.limits import NO_LIMITS, Limits
 from simulation.aws.observer import Observer
 from simulation.aws.sqs.messages import Message
 from simulation.checks.requests import RequestChecks
@@ -57,9 +58,9 @@ class _LoopClock:
 class Aws(Observer):
     """One account: its adapters, what they did to it, and the simulation's checks of the table."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = NO_LIMITS) -> None:
         self._clock = _LoopClock()
-        self._account = Account(self._clock, observer=self)
+        self._account = Account(self._clock, limits, observer=self)
         self.cloud = Cloud(self._account)
         self.wire = Wire(self.cloud)
         self._account.entry_fault = self.wire.entry_fault

@@ -13,7 +13,8 @@ import orjson
 import pytest
 import structlog
 
-from aws.publisher import LossReason, Publisher, PublishPolicy
+from aws.losses import LossReason
+from aws.publisher import Publisher, PublishPolicy
 from config.limits import EVENTBRIDGE_BATCH_BYTES
 from schema.events import (
     AnalyticsEvent,
@@ -31,7 +32,7 @@ from tests.aws.model import Aws
 from tests.aws.wire import DENIED, INVALID, THROTTLED, Fault
 from tests.virtual_time import virtual_time
 
-POLICY = PublishPolicy(concurrency=2, linger_s=0.02, timeout_s=5, max_attempts=1)
+POLICY = PublishPolicy(concurrency=2, linger_s=0.02, timeout_s=5, max_attempts=3)
 PUT, CHECK = "PutEvents", "DescribeEventBus"
 BROKEN = errors.internal_failure()
 MISSING = errors.no_resource("there is no such bus")
@@ -58,6 +59,8 @@ class Counted:
 
     published_events: int = 0
     lost_events: Counter[str] = field(default_factory=Counter)
+    kept_events: int = 0
+    not_kept_events: int = 0
 
     def published(self, count: int) -> None:
         self.published_events += count
@@ -65,6 +68,12 @@ class Counted:
     def lost(self, reason: str, count: int) -> None:
         assert reason in LossReason.ALL
         self.lost_events[reason] += count
+
+    def kept(self, count: int) -> None:
+        self.kept_events += count
+
+    def not_kept(self, count: int) -> None:
+        self.not_kept_events += count
 
 
 async def publish(
@@ -167,29 +176,45 @@ async def test_a_failed_call_is_swallowed_counted_by_its_reason_and_warned_of_on
 @virtual_time
 async def test_one_rejected_entry_loses_that_event_alone() -> None:
     aws = Aws()
-    aws.wire.entry_faults[PUT] = iter([None, "ThrottlingException"])
+    aws.wire.entry_faults[PUT] = iter([None, "MalformedDetail"])
 
     counted, warnings = await publish(aws, [event(n) for n in range(3)])
 
-    assert counted == Counted(2, Counter(throttled=1))
+    assert counted == Counted(2, Counter(rejected=1))
     assert [warning["request_ids"] for warning in warnings] == [["r1"]]
 
 
 @virtual_time
 async def test_a_call_that_fails_for_several_reasons_is_warned_of_once() -> None:
     aws = Aws()
-    aws.wire.entry_faults[PUT] = iter(["MalformedDetail", "ThrottlingException", "MalformedDetail"])
+    aws.wire.entry_faults[PUT] = iter(["MalformedDetail", "InternalFailure", "MalformedDetail"])
 
-    counted, warnings = await publish(aws, [event(n) for n in range(3)])
+    counted, warnings = await publish(
+        aws, [event(n) for n in range(3)], replace(POLICY, max_attempts=1)
+    )
 
-    assert counted == Counted(0, Counter(throttled=1, rejected=2))
-    assert [warning["reasons"] for warning in warnings] == [{"rejected": 2, "throttled": 1}]
+    assert counted == Counted(0, Counter(server_error=1, rejected=2))
+    assert [warning["reasons"] for warning in warnings] == [{"rejected": 2, "server_error": 1}]
 
 
 @virtual_time
-async def test_by_default_nothing_is_tried_again() -> None:
+@pytest.mark.parametrize("error", [Kind.REFUSED, Kind.UNANSWERED, BROKEN])
+async def test_a_call_that_fails_for_the_moment_is_made_again(error: Fault) -> None:
     aws = Aws()
-    aws.wire.faults[PUT] = repeat(THROTTLED)
+    aws.wire.faults[PUT] = iter([error, error])
+
+    counted, warnings = await publish(aws, [event(1), event(2)])
+
+    assert calls(aws) == [["r1", "r2"]] * 3
+    assert counted == Counted(2)
+    assert warnings == []
+
+
+@virtual_time
+@pytest.mark.parametrize("error", [DENIED, INVALID])
+async def test_a_call_that_would_fail_again_is_not_repeated(error: Fault) -> None:
+    aws = Aws()
+    aws.wire.faults[PUT] = repeat(error)
 
     await publish(aws, [event(1)])
 
@@ -197,14 +222,12 @@ async def test_by_default_nothing_is_tried_again() -> None:
 
 
 @virtual_time
-async def test_with_more_attempts_only_transient_failures_are_tried_again() -> None:
+async def test_only_the_entries_that_failed_for_the_moment_go_again() -> None:
     aws = Aws()
-    entries = ["MalformedDetail", "ThrottlingException", None, "ThrottlingException"]
+    entries = ["MalformedDetail", "InternalFailure", None, "InternalFailure"]
     aws.wire.entry_faults[PUT] = iter(entries)
 
-    counted, warnings = await publish(
-        aws, [event(n) for n in range(3)], replace(POLICY, max_attempts=3)
-    )
+    counted, warnings = await publish(aws, [event(n) for n in range(3)])
 
     assert calls(aws) == [["r0", "r1", "r2"], ["r1"], ["r1"]]
     assert counted == Counted(2, Counter(rejected=1))
@@ -235,6 +258,66 @@ async def test_an_event_lost_after_all_attempts_counts_once() -> None:
     assert len(calls(aws)) == 4
     assert counted == Counted(0, Counter(server_error=1))
     assert len(warnings) == 1
+
+
+@virtual_time
+@pytest.mark.parametrize("throttles", [2, 8])
+async def test_a_throttled_call_took_no_effect_and_counts_as_no_attempt(throttles: int) -> None:
+    aws = Aws()
+    aws.wire.faults[PUT] = iter([THROTTLED] * throttles + [BROKEN, BROKEN])
+
+    counted, _ = await publish(aws, [event(1)], replace(POLICY, timeout_s=60))
+
+    assert len(calls(aws)) == throttles + 3
+    assert counted == Counted(1)
+
+
+@virtual_time
+async def test_throttles_alone_end_with_the_timeout() -> None:
+    aws = Aws()
+    aws.wire.faults[PUT] = repeat(THROTTLED)
+    began_s = anyio.current_time()
+
+    counted, _ = await publish(aws, [event(1)])
+
+    assert anyio.current_time() - began_s <= POLICY.timeout_s + 0.01
+    assert len(calls(aws)) > 3
+    assert counted == Counted(0, Counter(throttled=1))
+
+
+@virtual_time
+async def test_repeats_do_not_hold_up_other_batches() -> None:
+    """Else a bus that refuses would slow down decisions: nobody waits for another's back-off."""
+    aws = Aws()
+    aws.wire.faults[PUT] = repeat(Kind.REFUSED)
+    began_s = anyio.current_time()
+
+    counted, _ = await publish(
+        aws, [event(n) for n in range(1_000)], replace(POLICY, concurrency=1)
+    )
+
+    assert counted == Counted(0, Counter(connection=1_000))
+    assert anyio.current_time() - began_s <= 0.5
+
+
+@virtual_time
+async def test_an_event_that_was_published_does_not_wait_for_its_neighbours_repeat() -> None:
+    aws = Aws()
+    aws.wire.entry_faults[PUT] = iter([None, "InternalFailure"])
+    ended: list[str] = []
+    async with (
+        Publisher(aws.bus, POLICY, random=Random(1), observer=Counted()) as publisher,
+        anyio.create_task_group() as callers,
+    ):
+
+        async def publish_one(number: int) -> None:
+            await publisher.publish([event(number)])
+            ended.append(f"r{number} after {len(calls(aws))} call(s)")
+
+        for number in (1, 2):
+            callers.start_soon(publish_one, number)
+
+    assert ended == ["r1 after 1 call(s)", "r2 after 2 call(s)"]
 
 
 @virtual_time

@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client import CollectorRegistry
 
-from aws.publisher import LossReason
+from aws.losses import LossReason
 from worker.metrics import Cancellation, WorkerMetrics
 from worker.results import Outcome
 
