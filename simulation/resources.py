@@ -11,7 +11,7 @@ from simulation.aws.cloud import Cloud
 from simulation.aws.eventbridge import Rule
 from simulation.aws.firehose import Buffering, Stream
 from simulation.scenario import Scenario
-from simulation.settings import DEAD_LETTER_QUEUE, QUEUE
+from simulation.settings import DEAD_LETTER_QUEUE, LOST_EVENTS_QUEUE, QUEUE
 
 
 def make(cloud: Cloud, scenario: Scenario, created: Callable[[Mapping[str, Any]], object]) -> None:
@@ -30,6 +30,7 @@ def make(cloud: Cloud, scenario: Scenario, created: Callable[[Mapping[str, Any]]
         )
     )
     _create_queue(cloud, DEAD_LETTER_QUEUE, {})
+    _create_queue(cloud, LOST_EVENTS_QUEUE, {})
     policy = {
         "deadLetterTargetArn": cloud.account.arn("sqs", DEAD_LETTER_QUEUE),
         "maxReceiveCount": scenario.max_receive_count,

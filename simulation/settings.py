@@ -10,9 +10,11 @@ from simulation.scenario import Settings
 
 QUEUE: Final = "requests"
 DEAD_LETTER_QUEUE: Final = "requests-dlq"
+LOST_EVENTS_QUEUE: Final = "lost-events"
 _COMMON: Final = {
     "queue_url": queue_url(QUEUE),
     "dlq_url": queue_url(DEAD_LETTER_QUEUE),
+    "lost_events_queue_url": queue_url(LOST_EVENTS_QUEUE),
     "table_name": TABLE_NAME,
     "event_bus_name": BUS_NAME,
     "log_level": "error",

@@ -24,7 +24,7 @@ from simulation.checks.requests import RequestChecks
 from simulation.checks.verdict import Rules, Verdict
 from simulation.client import ModelClient, direct
 from simulation.loop import START_S
-from simulation.settings import DEAD_LETTER_QUEUE, QUEUE
+from simulation.settings import DEAD_LETTER_QUEUE, LOST_EVENTS_QUEUE, QUEUE
 from simulation.trace import Trace
 from tests.aws.wire import Wire
 
@@ -69,9 +69,11 @@ class Aws(Observer):
         """The table, past all faults."""
         self.queue = Queue(self._client("sqs"), queue_url(QUEUE))
         self.dlq = Queue(self._client("sqs"), queue_url(DEAD_LETTER_QUEUE), is_dlq=True)
+        self.lost_events = Queue(self._client("sqs"), queue_url(LOST_EVENTS_QUEUE))
         self.bus = Bus(self._client("events"), BUS_NAME)
         self.cloud.queue(QUEUE)
         self.cloud.queue(DEAD_LETTER_QUEUE)
+        self.cloud.queue(LOST_EVENTS_QUEUE)
         trace = Trace(lambda: 0.0)
         self._verdict = Verdict(trace)
         self._checks = RequestChecks(trace, self._verdict, _RULES)
