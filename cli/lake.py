@@ -21,10 +21,12 @@ from analytics.sources import EngineName, Source, open_athena, open_engine
 from analytics.validation import Validation
 from analytics.validation import validate as run_checks
 from cli.lake_options import Question, as_day, messages, shown_to_the_operator, with_options
+from cli.republish import republish
 
 app = typer.Typer(
     help="Ask the lake: on Athena, or on files with the embedded engine.", no_args_is_help=True
 )
+app.command("republish")(republish)
 
 _VIOLATION: Final = 1
 _PIPED_WIDTH: Final = 1_000
