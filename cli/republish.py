@@ -1,7 +1,8 @@
 """`participation lake republish`: events that were lost and kept, published after all."""
 
 import sys
-from random import Random
+from contextlib import AbstractAsyncContextManager
+from random import SystemRandom
 from time import time_ns
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -11,6 +12,8 @@ from cli.running import connection_of, run_async
 from config.settings import CommonSettings, SettingsError, load
 
 if TYPE_CHECKING:
+    from aws.bus import Bus
+    from aws.queue import Queue
     from operations.lost_events import Found, Republished
 
 _STAYED: Final = 1
@@ -68,7 +71,7 @@ async def _republish(settings: CommonSettings, most: int | None) -> int:
                 progress.advance(task, done.published)
 
             done = await lost_events.republish(
-                queue, bus, random=Random(), limit=most, advanced=advanced
+                queue, bus, random=SystemRandom(), limit=most, advanced=advanced
             )
     sys.stdout.write(
         f"{done.published} event(s) published, {done.failed} not accepted, "
@@ -87,3 +90,16 @@ def _show(found: "Found") -> None:
         age_s = time_ns() // 1_000_000_000 - found.oldest_sent_at_ms // 1_000
         sys.stdout.write(f"; the oldest was lost {age_s // 3600} h {age_s % 3600 // 60} min ago")
     sys.stdout.write("\n")
+
+
+def _queue_and_bus(
+    settings: CommonSettings,
+) -> "AbstractAsyncContextManager[tuple[Queue, Bus]]":
+    from operations import lost_events
+
+    return lost_events.queue_and_bus(
+        connection_of(settings),
+        settings.lost_events_queue_url or "",
+        settings.event_bus_name,
+        settings.events_endpoint_url,
+    )

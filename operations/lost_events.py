@@ -174,9 +174,9 @@ class _Run:
     async def _republish(self, deliveries: Sequence[Delivery]) -> Republished:
         read = [(delivery, _read(delivery)) for delivery in deliveries]
         readable = [(d, entry) for d, entry in read if isinstance(entry, BusEntry)]
-        for delivery, error in read:
-            if isinstance(error, LostEventError):
-                log.warning("unreadable", message_id=delivery.message_id, error=str(error))
+        for delivery, found in read:
+            if isinstance(found, LostEventError):
+                log.warning("unreadable", message_id=delivery.message_id, error=str(found))
         accepted: list[Delivery] = []
         for call in _that_fit_a_call(readable):
             errors = await self._put([entry for _, entry in call])
@@ -197,7 +197,7 @@ class _Run:
     async def _put(self, entries: Sequence[BusEntry]) -> list[Exception | None]:
         """Put up to ten events, what fails for the moment several times."""
         errors: list[Exception | None] = [None] * len(entries)
-        left = range(len(entries))
+        left = list(range(len(entries)))
         for attempt in range(1, _ATTEMPTS + 1):
             results = await self._call([entries[index] for index in left])
             for index, result in zip(left, results, strict=True):
@@ -235,8 +235,8 @@ class _Run:
         errors: Sequence[Exception | None]
         try:
             errors = await self._queue.delete([d.receipt_handle for d in deliveries])
-        except Transient as error:
-            errors = [error] * len(deliveries)
+        except Transient as away:
+            errors = [away] * len(deliveries)
         for delivery, error in zip(deliveries, errors, strict=True):
             # A message that stays would be published again: this run leaves it alone.
             self._stays.add(delivery.message_id)
@@ -262,12 +262,9 @@ class _Run:
 
 def _read(delivery: Delivery) -> BusEntry | LostEventError:
     try:
-        entry = lost_events.decode(delivery.body)
+        return lost_events.decode(delivery.body)
     except LostEventError as error:
         return error
-    if entry.size > EVENTBRIDGE_BATCH_BYTES:
-        return LostEventError(f"{entry.size} > {EVENTBRIDGE_BATCH_BYTES} bytes")
-    return entry
 
 
 def _that_fit_a_call(
