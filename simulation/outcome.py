@@ -65,6 +65,8 @@ class Figures:
     delivered: int
     lost: Mapping[str, int]
     """Events counted as lost, by reason."""
+    republished: int
+    """Lost events that were kept, and published in the end."""
     kills: int
     starts: int
     calls: Mapping[str, int]
@@ -116,6 +118,7 @@ def figures_of(
     *,
     simulated_s: float,
     redriven: int,
+    republished: int,
     lost: Mapping[str, int],
     kills: int,
     starts: int,
@@ -138,6 +141,7 @@ def figures_of(
         published=checks.evidence.published.total(),
         delivered=checks.evidence.delivered,
         lost=lost,
+        republished=republished,
         kills=kills,
         starts=starts,
         calls=dict(sorted(cloud.calls.items())),

@@ -9,14 +9,15 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
+from aws.bus import Bus
 from aws.queue import Queue
-from operations import dead_letters
+from operations import dead_letters, lost_events
 from operations.dead_letters import Selection
 from runtime.stop import ExitCode
 from simulation import loop as loops
 from simulation import resources
 from simulation.aws.account import Account
-from simulation.aws.cloud import Cloud, queue_url
+from simulation.aws.cloud import BUS_NAME, Cloud, queue_url
 from simulation.checks.checks import Checks
 from simulation.checks.messages import OPERATOR
 from simulation.client import ModelClient, direct
@@ -28,7 +29,7 @@ from simulation.nodes import Life, Node, World
 from simulation.outcome import START_EPOCH_MS, Outcome, Second, figures_of
 from simulation.programs import IngestNode, WorkerNode
 from simulation.scenario import Scenario
-from simulation.settings import DEAD_LETTER_QUEUE, QUEUE, worker_settings
+from simulation.settings import DEAD_LETTER_QUEUE, LOST_EVENTS_QUEUE, QUEUE, worker_settings
 from simulation.trace import Trace
 
 _LOOK_EVERY_S: Final = 1.0
@@ -108,6 +109,7 @@ class _Run:
             caller=lambda: account.caller,
             is_well=self._is_well,
             lost=lambda: sum(self._lost().values()),
+            kept=self._kept,
             now_s=loop.time,
         )
         self.over = anyio.Event()
@@ -134,6 +136,7 @@ class _Run:
         )
         self._faults = NodeFaults(loop, self._nodes, self._check_ended)
         self._redriven = 0
+        self._republished = 0
         self._seconds: list[Second] = []
         self._collected_at = 0
 
@@ -151,6 +154,8 @@ class _Run:
         await self._until_quiet()
         await self._redrive()
         await self._drain()
+        await self._republish()
+        await self._until_quiet()
         self._checks.in_the_end(self._crowd.accepted)
         self.over.set()
 
@@ -281,6 +286,20 @@ class _Run:
         if (left := self._unfinished()) is not None:
             self._checks.verdict.broken("drain", f"after the drain {left}")
 
+    async def _republish(self) -> None:
+        """Publish the events that were lost and kept, as an operator does once all is well again.
+
+        SQS may show a message twice, or none for a moment, so it takes more than one run.
+        """
+        transport = direct(self._cloud, OPERATOR)
+        queue = Queue(ModelClient("sqs", transport), queue_url(LOST_EVENTS_QUEUE))
+        bus = Bus(ModelClient("events", transport), BUS_NAME)
+        deadline_s = self._now_s() + self._scenario.settles_in_s
+        while self._cloud.queue(LOST_EVENTS_QUEUE).waiting and self._now_s() < deadline_s:
+            done = await lost_events.republish(queue, bus, random=self._random("operator"))
+            self._republished += done.published
+            await anyio.sleep(_LOOK_EVERY_S)
+
     def _lives(self) -> list[Life]:
         return [life for node in self._workers for life in node.lives]
 
@@ -291,6 +310,10 @@ class _Run:
             if life.parts is not None:
                 lost.update(life.parts.metrics.lost_events)
         return lost
+
+    def _kept(self) -> int:
+        """How many of the lost events the workers count as kept."""
+        return sum(life.parts.metrics.kept_events for life in self._lives() if life.parts)
 
     def outcome(self) -> Outcome:
         """What became of the run."""
@@ -311,6 +334,7 @@ class _Run:
                 self._crowd,
                 simulated_s=self._now_s(),
                 redriven=self._redriven,
+                republished=self._republished,
                 lost=dict(sorted(self._lost().items())),
                 kills=self._faults.kills,
                 starts=sum(len(node.lives) for node in self._nodes.values()),

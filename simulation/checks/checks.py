@@ -12,6 +12,7 @@ from simulation.checks.messages import MessageChecks
 from simulation.checks.requests import RequestChecks
 from simulation.checks.verdict import Rules, Verdict
 from simulation.scenario import Scenario
+from simulation.settings import LOST_EVENTS_QUEUE
 from simulation.trace import Trace
 
 
@@ -28,9 +29,12 @@ class Checks(Observer):
         caller: Callable[[], str],
         is_well: Callable[[str], bool],
         lost: Callable[[], int],
+        kept: Callable[[], int],
         now_s: Callable[[], float],
     ) -> None:
-        """`lost` is how many events the programs count as lost: the one thing they are asked."""
+        """`lost` is how many events the programs count as lost, and `kept` how many of these as
+        kept on the queue of lost events: the one thing they are asked.
+        """
         rules = Rules.of(scenario, settings)
         self.verdict = Verdict(trace)
         self.requests = RequestChecks(trace, self.verdict, rules)
@@ -51,6 +55,7 @@ class Checks(Observer):
         self.throttles: Counter[str] = Counter()
         self.first_throttle_s: dict[str, float] = {}
         self._lost = lost
+        self._kept = kept
         self._caller = caller
         self._now_s = now_s
 
@@ -75,20 +80,24 @@ class Checks(Observer):
             self.verdict.broken("dlq", text, decided.request_id)
 
     def sent(self, queue: str, message: Message) -> None:
-        """As `MessageChecks`."""
-        self.messages.sent(self._caller(), queue, message)
+        """As `MessageChecks`, but for lost events: what is kept has to be published in the end."""
+        if queue != LOST_EVENTS_QUEUE:
+            self.messages.sent(self._caller(), queue, message)
 
     def received(self, queue: str, message: Message) -> None:
         """As `MessageChecks`."""
-        self.messages.received(self._caller(), queue, message)
+        if queue != LOST_EVENTS_QUEUE:
+            self.messages.received(self._caller(), queue, message)
 
     def changed_visibility(self, queue: str, message: Message) -> None:
         """As `MessageChecks`."""
-        self.messages.changed_visibility(self._caller(), queue, message)
+        if queue != LOST_EVENTS_QUEUE:
+            self.messages.changed_visibility(self._caller(), queue, message)
 
     def deleted(self, queue: str, message: Message) -> None:
         """As `MessageChecks`."""
-        self.messages.deleted(self._caller(), queue, message)
+        if queue != LOST_EVENTS_QUEUE:
+            self.messages.deleted(self._caller(), queue, message)
 
     def entry_failed(self, operation: str, queue: str, message: Message) -> None:
         """As `MessageChecks`."""
@@ -126,7 +135,8 @@ class Checks(Observer):
                 self.verdict.broken("forgotten", text, request_id)
         decided = [name for name, item in items.items() if item.status.is_final]
         silent = [name for name in decided if not self.evidence.published[name]]
-        if len(silent) > self._lost():
-            text = f"{len(silent)} decisions have no event, and {self._lost()} are counted as lost"
+        gone = self._lost() - self._kept()
+        if len(silent) > gone:
+            text = f"{len(silent)} decisions have no event, and {gone} are counted as gone"
             self.verdict.broken("evidence", text, silent[0])
         self.requests.check_seats()

@@ -76,6 +76,7 @@ def _figures(figures: Figures) -> Document:
         "dead_lettered": figures.dead_lettered,
         "quarantined": figures.quarantined,
         "redriven": figures.redriven,
+        "republished": figures.republished,
         "kills": figures.kills,
         "starts": figures.starts,
         **{name: _percentiles(values) for name, values in delays.items()},

@@ -110,11 +110,12 @@ def _load(outcome: Outcome) -> list[tuple[str, str]]:
 def _messages(figures: Figures) -> list[tuple[str, str]]:
     outcomes = ", ".join(f"{count:,} {code}" for code, count in figures.outcomes.items())
     lost = ", ".join(f"{count:,} {reason}" for reason, count in figures.lost.items())
+    kept = f"; {figures.republished:,} kept, and published in the end" if lost else ""
     events = f"{figures.published:,} published, {figures.delivered:,} delivered"
     dead = f"{figures.dead_lettered:,} dead-lettered, {figures.quarantined:,} quarantined"
     return [
         ("decided", f"{figures.decided:,}: {outcomes or _NOTHING}"),
-        ("events", f"{events}; lost: {lost or _NOTHING}"),
+        ("events", f"{events}; lost: {lost or _NOTHING}{kept}"),
         ("messages", f"{dead}, {figures.redriven:,} redriven"),
     ]
 

@@ -84,6 +84,7 @@ class Hand:
         self.caller = "ingest-1.1"
         self.well = {WORKER, OTHER}
         self.lost = given.pop("lost", 0)
+        self.kept = given.pop("kept", 0)
         self.checks = Checks(
             scenario,
             worker_settings({**values, **given}, "us-east-1", "any"),
@@ -92,6 +93,7 @@ class Hand:
             caller=lambda: self.caller,
             is_well=self.well.__contains__,
             lost=lambda: self.lost,
+            kept=lambda: self.kept,
             now_s=lambda: self.now_s,
         )
         self._numbers = iter(range(1, 1_000))
