@@ -87,6 +87,7 @@ def program_environment(emulator: Emulator, outputs: StackOutputs) -> dict[str, 
         "TABLE_NAME": outputs.table_name,
         "QUEUE_URL": outputs.queue_url,
         "DLQ_URL": outputs.dlq_url,
+        "LOST_EVENTS_QUEUE_URL": outputs.lost_events_queue_url,
         "EVENT_BUS_NAME": outputs.event_bus_name,
     }
 

@@ -25,6 +25,7 @@ _VARIABLES: Final = {
     "TABLE_NAME": "TableName",
     "QUEUE_URL": "QueueUrl",
     "DLQ_URL": "DlqUrl",
+    "LOST_EVENTS_QUEUE_URL": "LostEventsQueueUrl",
     "EVENT_BUS_NAME": "EventBusName",
     "LAKE_BUCKET": "BucketName",
     "LAKE_DATABASE": "Database",
@@ -32,7 +33,7 @@ _VARIABLES: Final = {
 }
 """The commands' variables, each with the output that it takes its value from."""
 
-_QUEUES: Final = ("QueueUrl", "DlqUrl", "RuleDlqUrl")
+_QUEUES: Final = ("QueueUrl", "DlqUrl", "RuleDlqUrl", "LostEventsQueueUrl")
 """The outputs that name the queues that a deleted stack leaves."""
 
 

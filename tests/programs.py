@@ -20,6 +20,7 @@ def variables(connection: Connection, stack: StackOutputs, **more: str) -> dict[
         "TABLE_NAME": stack.table_name,
         "QUEUE_URL": stack.queue_url,
         "DLQ_URL": stack.dlq_url,
+        "LOST_EVENTS_QUEUE_URL": stack.lost_events_queue_url,
         "EVENT_BUS_NAME": stack.event_bus_name,
         "HTTP_HOST": "127.0.0.1",
         "HTTP_PORT": "0",

@@ -29,6 +29,7 @@ class StackOutputs:
     queue_url: str
     dlq_url: str
     rule_dlq_url: str
+    lost_events_queue_url: str
     event_bus_name: str
     rule_name: str
     stream_name: str
@@ -53,6 +54,7 @@ async def deploy_pipeline(
         queue_url=outputs["QueueUrl"],
         dlq_url=outputs["DlqUrl"],
         rule_dlq_url=outputs["RuleDlqUrl"],
+        lost_events_queue_url=outputs["LostEventsQueueUrl"],
         event_bus_name=outputs["EventBusName"],
         rule_name=outputs["RuleName"],
         stream_name=outputs["StreamName"],

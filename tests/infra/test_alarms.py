@@ -43,6 +43,7 @@ ALARMS: Final[dict[str, dict[str, set[tuple[str, str]]]]] = {
         },
         "RuleLateAlarm": {(EVENTS, "RetryInvocationAttempts"), (EVENTS, "ThrottledRules")},
         "RuleDlqNotEmptyAlarm": {(SQS, "ApproximateNumberOfMessagesVisible")},
+        "LostEventsKeptAlarm": {(SQS, "ApproximateNumberOfMessagesVisible")},
         "StreamThrottledAlarm": {(FIREHOSE, "ThrottledRecords")},
         "DeliveryFailedAlarm": {(FIREHOSE, "DeliveryToS3.Success")},
         "DeliveryLateAlarm": {(FIREHOSE, "DeliveryToS3.DataFreshness")},
@@ -130,6 +131,7 @@ def test_every_alarm_is_in_the_runbook(template: str, name: str) -> None:
         ("QueueStuckAlarm", {"QueueName": {"Fn::GetAtt": ["RequestQueue", "QueueName"]}}),
         ("DlqNotEmptyAlarm", {"QueueName": {"Fn::GetAtt": ["RequestDlq", "QueueName"]}}),
         ("RuleDlqNotEmptyAlarm", {"QueueName": {"Fn::GetAtt": ["RuleDlq", "QueueName"]}}),
+        ("LostEventsKeptAlarm", {"QueueName": {"Fn::GetAtt": ["LostEventsQueue", "QueueName"]}}),
         ("TableThrottledAlarm", {"TableName": {"Ref": "RequestTable"}}),
         (
             "Gsi1ThrottledAlarm",

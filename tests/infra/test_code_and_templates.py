@@ -97,8 +97,11 @@ def test_a_programs_policy_allows_exactly_what_the_program_calls(policy: str) ->
     assert needed == allowed(policy).keys(), sorted(used)
 
 
-def test_the_worker_sends_to_the_dead_letter_queue_alone() -> None:
-    assert allowed("WorkerPolicy")["sqs:SendMessage"] == [{"Fn::GetAtt": ["RequestDlq", "Arn"]}]
+def test_the_worker_sends_to_the_queues_of_dead_letters_and_lost_events_alone() -> None:
+    assert allowed("WorkerPolicy")["sqs:SendMessage"] == [
+        {"Fn::GetAtt": ["RequestDlq", "Arn"]},
+        {"Fn::GetAtt": ["LostEventsQueue", "Arn"]},
+    ]
 
 
 def test_ingest_takes_nothing_off_a_queue() -> None:

@@ -304,7 +304,7 @@ def test_a_task_that_fails_quickly_draws_no_traffic() -> None:
 
 
 def test_publish_failures_are_read_from_the_line_that_the_publisher_logs() -> None:
-    source = (files("aws") / "publisher.py").read_text()
+    source = "".join((files("aws") / name).read_text() for name in ("publisher.py", "bus_watch.py"))
     pattern = RESOURCES["PublishFailures"]["Properties"]["FilterPattern"]
     events = re.findall(r'\$\.event = "(\w+)"', pattern)
     assert events == ["publish_failed", "bus_missing"]

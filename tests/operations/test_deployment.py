@@ -204,6 +204,7 @@ async def test_the_outputs_are_the_commands_variables(session: Session) -> None:
         "TABLE_NAME": outputs["TableName"],
         "QUEUE_URL": outputs["QueueUrl"],
         "DLQ_URL": outputs["DlqUrl"],
+        "LOST_EVENTS_QUEUE_URL": outputs["LostEventsQueueUrl"],
         "EVENT_BUS_NAME": outputs["EventBusName"],
         "LAKE_BUCKET": outputs["BucketName"],
         "LAKE_DATABASE": outputs["Database"],

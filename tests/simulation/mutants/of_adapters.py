@@ -48,7 +48,18 @@ PUBLISHER: Final = (
         "failed-entry-published",
         "Entries that fail alone are taken for published.",
         "aws.publisher",
-        ("if any(results):", "if all(results):"),
+        (
+            """\
+        if not any(errors):
+            self._pace.accepted""",
+            """\
+        if not all(errors):
+            self._pace.accepted""",
+        ),
+        (
+            "if not any(errors):\n            return [None]",
+            "if not all(errors):\n            return [None]",
+        ),
     ),
     replaced(
         "loss-not-counted",
@@ -69,23 +80,25 @@ PUBLISHER: Final = (
         "aws.publisher",
         (
             """\
-            self._report_lost(lost, failures[0][1])
+            end = None
 """,
             """\
-            self._report_lost(lost, failures[0][1])
-            raise RuntimeError("events are lost")
+            end = RuntimeError("events are lost")
 """,
         ),
         (
             """\
-        closed = [
+                closed.append((item, LossReason.CLOSED))
 """,
             """\
-        for result in results:
-            if isinstance(result, RuntimeError):
-                raise result
-        closed = [
+                raise end
 """,
         ),
+    ),
+    replaced(
+        "not-kept-counted-as-kept",
+        "Lost events that SQS did not take count as kept.",
+        "aws.lost_events",
+        ("return len(results) - len(errors)", "return len(results)"),
     ),
 )
