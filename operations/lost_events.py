@@ -206,7 +206,7 @@ class _Run:
             if not left:
                 return errors
             await anyio.sleep(
-                backoff.full_jitter_s(attempt, _BACKOFF_BASE_S, _BACKOFF_MAX_S, self._random)
+                backoff.full_delay_s(attempt, _BACKOFF_BASE_S, _BACKOFF_MAX_S, self._random)
             )
         # Nothing else would fare better: the rest stays where it is.
         self._is_away = True

@@ -165,7 +165,8 @@ def test_everything_the_lake_is_written_to_expires() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", ["RequestTable", "LakeBucket", "RequestQueue", "RequestDlq", "RuleDlq", "LostEventsQueue"]
+    "data",
+    ["RequestTable", "LakeBucket", "RequestQueue", "RequestDlq", "RuleDlq", "LostEventsQueue"],
 )
 def test_deleting_the_stack_deletes_no_data(data: str) -> None:
     assert RESOURCES[data]["DeletionPolicy"] == "Retain"
