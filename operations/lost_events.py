@@ -161,8 +161,10 @@ class _Run:
         while self._left >= 1 and not self._is_away:
             wanted = int(min(SQS_BATCH_ENTRIES, self._left))
             self._left -= wanted
-            received = await self._queue.receive(wanted, _LOOK_S, _HOLD_S)
-            self._held.update((d.message_id, d.receipt_handle) for d in received)
+            with anyio.CancelScope(shield=True):
+                # A poll that is cut off goes on at SQS, and hides messages from everybody.
+                received = await self._queue.receive(wanted, _LOOK_S, _HOLD_S)
+                self._held.update((d.message_id, d.receipt_handle) for d in received)
             fresh = [d for d in received if d.message_id not in self._stays]
             if not fresh:
                 return

@@ -404,6 +404,8 @@ async def test_figures_exist_with_0_from_the_start_and_count_each_answer(
         'ingest_request_seconds_count{route="participate"} 0.0',
         "ingest_publish_events_total 0.0",
         'ingest_publish_failures_total{reason="timeout"} 0.0',
+        "ingest_lost_events_kept_total 0.0",
+        "ingest_lost_events_not_kept_total 0.0",
         "ingest_in_flight_requests 1.0",
     ):
         assert line in before.splitlines()

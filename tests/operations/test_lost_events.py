@@ -217,6 +217,18 @@ async def test_a_run_that_is_interrupted_shows_everything_again(operation: str) 
 
 
 @virtual_time
+async def test_an_interrupted_run_finishes_its_polls() -> None:
+    """SQS would hand what a poll still finds to nobody, and hide it."""
+    aws = Aws()
+    with anyio.move_on_after(0.5):
+        await republish(aws)
+    await lose(aws, [entry(1)])
+    await anyio.sleep(2)
+
+    assert len(await left(aws)) == 1
+
+
+@virtual_time
 async def test_progress_adds_up() -> None:
     aws = Aws()
     await lose(aws, [entry(n) for n in range(25)], "nonsense")

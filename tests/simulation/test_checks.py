@@ -24,7 +24,7 @@ from simulation.scenario import (
     Scenario,
     Service,
 )
-from simulation.settings import DEAD_LETTER_QUEUE, QUEUE, worker_settings
+from simulation.settings import DEAD_LETTER_QUEUE, LOST_EVENTS_QUEUE, QUEUE, worker_settings
 from simulation.trace import Trace
 
 EVENT: Final = "event-1"
@@ -556,6 +556,30 @@ def test_an_event_that_is_counted_as_lost_is_no_missing_evidence() -> None:
     hand.lost = 1
     hand.checks.in_the_end(set())
     assert hand.rule is None
+
+
+def test_an_event_that_is_counted_as_kept_must_be_published_in_the_end() -> None:
+    hand = Hand()
+    hand.seats(1)
+    hand.begin()
+    hand.win()
+    hand.lost = hand.kept = 1
+    hand.checks.in_the_end(set())
+    assert hand.rule == "evidence"
+
+
+def test_messages_of_lost_events_are_no_requests() -> None:
+    hand = Hand()
+    message = Message(99, "m99", "{}", "", None, "0")
+    for effect in (
+        hand.checks.sent,
+        hand.checks.received,
+        hand.checks.changed_visibility,
+        hand.checks.deleted,
+    ):
+        effect(LOST_EVENTS_QUEUE, message)
+    assert hand.rule is None
+    assert hand.checks.messages.quarantined == 0
 
 
 def test_limits_that_were_in_the_way_are_counted_with_their_first_time() -> None:

@@ -191,6 +191,7 @@ class World:
                 "table_name": self.stack.table_name,
                 "queue_url": self.stack.queue_url,
                 "dlq_url": self.stack.dlq_url,
+                "lost_events_queue_url": self.stack.lost_events_queue_url,
                 "event_bus_name": self.stack.event_bus_name,
                 **changes,
             }

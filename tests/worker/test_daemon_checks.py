@@ -62,6 +62,7 @@ async def check(
     dlq: Any = A_QUEUE,
     table: Any = A_TABLE,
     bus: Any = None,
+    lost_events: Any = A_QUEUE,
 ) -> int | None:
     """Check resources that answer this way; returns the main queue's maxReceiveCount."""
     description = await assembly.check_all(
@@ -69,6 +70,7 @@ async def check(
         Queue(ScriptedClient([dlq]), "http://dead", is_dlq=True),
         Table(ScriptedClient([table]), "T", Random(0)),
         Bus(ScriptedClient([bus or {}]), "bus"),
+        Queue(ScriptedClient([lost_events]), "http://lost"),
     )
     return description.max_receive_count
 
@@ -96,6 +98,10 @@ async def test_with_everything_there_the_main_queue_s_description_is_known() -> 
             {"bus": missing("events", "DescribeEventBus")},
             f"EVENT_BUS_NAME=bus: DescribeEventBus {NOT_FOUND}",
         ),
+        (
+            {"lost_events": missing("sqs", "GetQueueAttributes")},
+            f"LOST_EVENTS_QUEUE_URL=http://lost: GetQueueAttributes {NOT_FOUND}",
+        ),
     ],
 )
 async def test_what_is_missing_is_named_by_its_variable(wrong: dict[str, Any], line: str) -> None:
@@ -107,10 +113,17 @@ async def test_what_is_missing_is_named_by_its_variable(wrong: dict[str, Any], l
 
 async def test_everything_that_is_missing_is_reported_together() -> None:
     with pytest.raises(Fatal) as caught:
-        await check(*[missing("x", "y")] * 4)
+        await check(*[missing("x", "y")] * 5)
 
     names = [line.partition("=")[0] for line in caught.value.message.split("\n  ")]
-    assert names == ["", "DLQ_URL", "EVENT_BUS_NAME", "QUEUE_URL", "TABLE_NAME"]
+    assert names == [
+        "",
+        "DLQ_URL",
+        "EVENT_BUS_NAME",
+        "LOST_EVENTS_QUEUE_URL",
+        "QUEUE_URL",
+        "TABLE_NAME",
+    ]
 
 
 @virtual_time
@@ -150,6 +163,14 @@ async def test_a_bus_that_is_down_for_now_does_not_keep_the_worker_from_starting
         await check(bus=away)
 
     assert [line["event"] for line in logged] == ["bus_unreachable"]
+
+
+async def test_a_queue_of_lost_events_that_is_down_for_now_does_not_either() -> None:
+    away = Transient("sqs", "GetQueueAttributes", "EndpointConnectionError", "refused")
+    with structlog.testing.capture_logs() as logged:
+        await check(lost_events=away)
+
+    assert [line["event"] for line in logged] == ["lost_events_queue_unreachable"]
 
 
 @pytest.mark.parametrize("name", ["queue", "dlq", "table"])

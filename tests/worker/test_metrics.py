@@ -17,6 +17,8 @@ UNLABELLED = (
     "worker_e2e_delay_seconds_count",
     "worker_message_age_seconds_count",
     "worker_publish_events_total",
+    "worker_lost_events_kept_total",
+    "worker_lost_events_not_kept_total",
     "worker_delete_failures_total",
     "worker_lease_extensions_total",
     "worker_clock_corrections_total",
