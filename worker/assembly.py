@@ -146,7 +146,7 @@ async def check_all(
         ("TABLE_NAME", table.name): table.check,
         ("EVENT_BUS_NAME", bus.name): bus_is_there,
     }
-    missing = await checks.missing(needed | checks.of_lost_events(lost_events))
+    missing = await checks.missing({**needed, **checks.of_lost_events(lost_events)})
     if missing.wrong:
         raise Fatal("worker", "start", "NotReady", "\n  ".join(["", *missing.wrong]))
     if missing.away:
