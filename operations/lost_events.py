@@ -240,8 +240,6 @@ class _Run:
         except Transient as away:
             errors = [away] * len(deliveries)
         for delivery, error in zip(deliveries, errors, strict=True):
-            # A message that stays would be published again: this run leaves it alone.
-            self._stays.add(delivery.message_id)
             if error is None:
                 self._held.pop(delivery.message_id, None)
             else:

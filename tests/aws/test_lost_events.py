@@ -13,9 +13,10 @@ import pytest
 import structlog
 
 from aws.bus import BusEntry
+from aws.entries import entry_of
 from aws.lost_events import KEEP_TIMEOUT_S, LostEventError, decode, encode
 from aws.publisher import Publisher, PublishPolicy
-from config.limits import EVENTBRIDGE_BATCH_BYTES, SQS_BATCH_BYTES
+from config.limits import EVENTBRIDGE_BATCH_BYTES
 from schema.events import AnalyticsEvent, Meta
 from simulation.scenario import Kind
 from tests.aws.model import NOW_MS, Aws
@@ -101,14 +102,18 @@ async def test_what_eventbridge_could_never_take_is_not_kept() -> None:
 async def test_lost_events_are_sent_by_ten_and_by_a_mebibyte() -> None:
     aws = Aws()
     aws.wire.faults[PUT] = repeat(DENIED)
-    quarter = Meta("x" * (SQS_BATCH_BYTES // 4))
+    # As large as EventBridge takes: as messages they are larger than SQS takes.
+    rest = EVENTBRIDGE_BATCH_BYTES // 4 - entry_of(event(1, meta=Meta(""))).size
+    quarter = Meta("x" * rest)
 
     await publish(aws, [event(n) for n in range(25)])
     small = [len(call.parameters["Entries"]) for call in aws.wire.calls_of(SEND)]
     await publish(aws, [event(n, meta=quarter) for n in range(4)])
     large = [len(call.parameters["Entries"]) for call in aws.wire.calls_of(SEND)][len(small) :]
+    puts = [len(call.parameters["Entries"]) for call in aws.wire.calls_of(PUT)]
 
     assert small == [10, 10, 5]
+    assert puts[-1] == 4
     assert large == [3, 1]
 
 
