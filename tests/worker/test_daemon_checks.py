@@ -280,11 +280,12 @@ async def test_a_worker_that_drained_ends_with_0() -> None:
 @virtual_time
 async def test_messages_received_and_stopped_before_their_batch_go_back_immediately() -> None:
     here = running(receive_wait_s=1, batch_linger_ms=10_000)
-    here.send(5)
+    here.aws.wire.each_way_s["BatchGetItem"] = 0.4
+    here.send(15)
 
     assert await supervise(here, stop_after_s=0.5) is ExitCode.DRAINED
     assert [timeout_s for _, timeout_s in here.aws.hides[QUEUE]] == [0] * 5
-    assert here.aws.statuses == {"QUEUED": 5}
+    assert here.aws.statuses["QUEUED"] == 5
 
 
 @virtual_time
