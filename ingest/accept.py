@@ -15,7 +15,7 @@ from schema.message import ParticipationMessage
 from schema.states import Status
 
 _SECONDS_PER_DAY: Final = 86_400
-_SEND_UNTIL_S: Final = 1.5
+_SEND_UNTIL_S: Final = 2.5
 """A click whose first steps have taken longer is refused instead of queued: with what its last
 two may take (`ingest/aws_gateway.py`) it is answered within about three seconds."""
 

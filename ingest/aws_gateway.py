@@ -37,7 +37,7 @@ CALLS_PER_STAGE: Final = 16
 QUERIES: Final = 64
 """Concurrent queries of the index, which cannot share a call."""
 TABLE_CONNECTIONS: Final = 4 * CALLS_PER_STAGE + QUERIES
-PATIENCE_S: Final = 1.0
+PATIENCE_S: Final = 2.0
 """How long a try of a step may take, its wait for others' calls included: DynamoDB and SQS answer
 within milliseconds, so what takes a second is lost, or waits behind what is lost."""
 MARK_PATIENCE_S: Final = 0.5

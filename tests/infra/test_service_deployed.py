@@ -159,6 +159,7 @@ async def test_the_load_balancer_forwards_to_ingest_and_answers_the_rest_itself(
             {
                 "oldest-message": "ApproximateAgeOfOldestMessage",
                 "dlq-not-empty": "ApproximateNumberOfMessagesVisible",
+                "lost-events-kept": "ApproximateNumberOfMessagesVisible",
                 "seat-contention": "TransactionConflict",
                 "put-events-throttled": "PutEventsApproximateThrottledCount",
                 "rule-dlq-not-empty": "ApproximateNumberOfMessagesVisible",

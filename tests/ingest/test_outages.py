@@ -180,7 +180,7 @@ async def test_a_table_that_is_away_for_seconds_costs_nobody_a_wait_and_the_task
     assert all(int(c.answer.headers["retry-after"]) >= 1 for c in away)
     assert max(c.took_s for c in clicks) < AT_MOST_S
     known_s = sorted(c.took_s for c in away if c.began_s > away_s + 1.5)
-    assert known_s[len(known_s) // 2] < 0.1
+    assert known_s[len(known_s) // 2] < 0.5
     assert grown_bytes < 10 * 1024 * 1024
     later = [c for c in clicks if c.began_s > back_s + 1]
     assert {c.answer.status_code for c in later} == {202}
