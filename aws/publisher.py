@@ -32,7 +32,7 @@ from schema.values import value
 STAGE: Final = "publish"
 """The publisher's name in the figures of batches."""
 _RETRY_BASE_S: Final = 0.1
-_RETRY_MAX_S: Final = 1.0
+_RETRY_MAX_S: Final = 0.5
 _STARVED_AFTER_TIMEOUTS: Final = 6
 
 log = structlog.get_logger("publisher")
@@ -290,7 +290,7 @@ class Publisher:
     async def _turn_again(self, wait_s: float, deadline_s: float) -> bool:
         """Back off, then wait for a repeated call's turn; False if that would be too late.
 
-        Its turn comes before that of new calls, and after a second it goes anyway: the pace of
+        Its turn comes before that of new calls, and after half a second it goes anyway: the pace of
         new calls pays for it.
         """
         latest_s = self._now() + wait_s + _RETRY_MAX_S
