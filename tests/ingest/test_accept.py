@@ -189,11 +189,11 @@ async def test_a_click_that_was_decided_meanwhile_is_accepted_though_it_cannot_b
 async def test_a_click_whose_first_steps_take_too_long_is_refused_and_not_queued() -> None:
     gateway = MemoryGateway()
     acceptor = Acceptor(gateway, SETTINGS, Clock())
-    gateway.before = lambda operation: anyio.sleep(1.6) if operation == "insert" else None
+    gateway.before = lambda operation: anyio.sleep(2.6) if operation == "insert" else None
 
     assert await acceptor.accept(EVENT, USER) == Refused(REQUEST)
     assert gateway.messages == []
-    gateway.before = lambda operation: anyio.sleep(1.4) if operation == "insert" else None
+    gateway.before = lambda operation: anyio.sleep(2.4) if operation == "insert" else None
     assert await acceptor.accept(EVENT, USER) == Accepted(REQUEST, is_duplicate=True)
 
 
