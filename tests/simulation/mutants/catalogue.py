@@ -9,11 +9,14 @@ from tests.simulation.mutants.mutation import Mutation
 ALL: Final[tuple[Mutation, ...]] = (
     *of_ingest.ACCEPT,
     *of_worker.DECIDE,
+    *of_worker.SEATS,
     *of_worker.COMMIT,
+    *of_worker.YOUNG,
     *of_queues.CHANNEL,
     *of_queues.SETTLE,
     *of_queues.RECEIVE,
     *of_adapters.TABLE,
+    *of_adapters.ITEMS,
     *of_adapters.PUBLISHER,
 )
 BY_NAME: Final[Mapping[str, Mutation]] = {mutation.name: mutation for mutation in ALL}

@@ -12,6 +12,12 @@ TABLE: Final = (
         ('"capacityRemaining >= :seats"', '"attribute_exists(capacityRemaining)"'),
     ),
     replaced(
+        "one-seat-a-transaction",
+        "A transaction takes one seat, however many winners it has.",
+        "aws.table",
+        ("event_id, len(changes), at_ms, seller", "event_id, 1, at_ms, seller"),
+    ),
+    replaced(
         "winner-without-condition",
         "A winner's request is written without the condition on its status.",
         "aws.statements",
@@ -38,6 +44,32 @@ TABLE: Final = (
         for request in requests:
             await self._client.call("PutItem", TableName=self.name, Item=request.to_item())
         return [None] * len(requests)
+""",
+        ),
+    ),
+)
+
+ITEMS: Final = (
+    replaced(
+        "losers-among-the-winners",
+        "Every request that is decided is filed in the index of winners.",
+        "schema.items",
+        (
+            "if self.status is Status.SUCCEEDED and self.finished_at_ms is not None:",
+            "if self.finished_at_ms is not None:",
+        ),
+    ),
+    replaced(
+        "winners-not-filed",
+        "A winner is filed in the index of winners only where it was not QUEUED yet.",
+        "schema.items",
+        (
+            """\
+            after.status is Status.SUCCEEDED
+            or before.status is Status.RECEIVED
+""",
+            """\
+            before.status is Status.RECEIVED
 """,
         ),
     ),

@@ -6,15 +6,6 @@ from tests.simulation.mutants.mutation import replaced
 
 DECIDE: Final = (
     replaced(
-        "winners-beyond-capacity",
-        "A plan counts no seat as taken: it may have more winners than seats are left.",
-        "worker.decide",
-        (
-            "left[event_id] = None if seats_left is None else seats_left - 1",
-            "left[event_id] = seats_left",
-        ),
-    ),
-    replaced(
         "one-seat-kept",
         "The last seat is never given away.",
         "worker.decide",
@@ -24,7 +15,8 @@ DECIDE: Final = (
         "seats-in-order-of-receipt",
         "Within a batch, seats go in the order in which messages were received.",
         "worker.decide",
-        ("in sorted(requests, key=_in_seat_order):", "in requests:"),
+        ("tuple(sorted(found, key=_in_seat_order))", "tuple(found)"),
+        ("return self.queued_at_ms, self.request_id", 'return 0, ""'),
     ),
     replaced(
         "queued-at-by-the-worker",
@@ -68,73 +60,111 @@ queued_at = item.queued_at_ms or reading.now_ms
     ),
 )
 
-COMMIT: Final = (
+SEATS: Final = (
     replaced(
         "losers-first",
-        "Losers are written before the winners' seats are committed.",
-        "worker.commit",
+        "A transaction turns away who gets none of its seats, before they are committed.",
+        "worker.seats",
+        ("min(SEATS_PER_TRANSACTION, event.seats_left)", "SEATS_PER_TRANSACTION"),
         (
-            """\
-        seated = await _concurrently([partial(self._seat, *seats) for seats in plan.seats.items()])
-        losers = [step for _, losers in seated for step in losers]
-        written = await self.write([*plan.writes, *losers])
-""",
-            """\
-        losers = [step for seats in plan.seats.values() for step in seats.losers]
-        written = await self.write([*plan.writes, *losers])
-        seated = await _concurrently([partial(self._seat, *seats) for seats in plan.seats.items()])
-""",
+            "steps = self._plan(chunk, event)",
+            "steps = self._plan(chunk, event); chunk = chunk[:len(steps)]",
+        ),
+    ),
+    replaced(
+        "sold-out-one-too-early",
+        "After a commit one seat fewer is remembered than is left.",
+        "worker.seats",
+        (
+            "event.seats_left - len(changes)",
+            "max(0, event.seats_left - len(changes) - 1)",
         ),
     ),
     replaced(
         "token-kept",
         "A changed plan is committed with the token of an earlier one.",
-        "worker.commit",
+        "worker.seats",
         (
-            'token = f"{self.random.getrandbits(128):032x}"',
-            'self._token = token = getattr(self, "_token", f"{self.random.getrandbits(128):032x}")',
+            'token = f"{self._parts.random.getrandbits(128):032x}"',
+            'self._token = token = getattr(self, "_token", "0" * 32)',
+        ),
+    ),
+    replaced(
+        "cancelled-commit-is-a-success",
+        "Who was not in the way of a cancelled transaction is taken for a winner.",
+        "worker.seats",
+        (
+            """\
+            await self._cancelled(chunk, error)
+""",
+            """\
+            await self._cancelled(chunk, error)
+            for waiting, step in zip(chunk, steps, strict=True):
+                waiting.outcome = waiting.outcome or Decided(
+                    step.candidate.deliveries, step.change.after, by_this_worker=True
+                )
+""",
         ),
     ),
     replaced(
         "unanswered-commit-is-a-failure",
         "An unanswered commit is taken for a failure: its requests are published as failed.",
-        "worker.commit",
+        "worker.seats",
         (
+            "waiting.outcome = Undecided(attempted, str(error), Retry.AFTER_OUTAGE)",
             """\
-        except (SeatsCancelled, Transient) as error:
-""",
-            """\
-        except Transient:
-            from schema.states import Status
-            failed = [
-                replace(_decided(s), item=replace(s.change.after, status=Status.FAILED_FINAL))
-                for s in seats.winners
-            ]
-            return BatchResult(failed, (), [_put_off(s, ValueError()) for s in seats.losers]), ()
-        except SeatsCancelled as error:
-""",
+from schema.states import Status
+                failed = replace(step.change.after, status=Status.FAILED_FINAL)
+                waiting.outcome = Decided(attempted.deliveries, failed, by_this_worker=True)""",
         ),
     ),
     replaced(
         "unanswered-commit-is-a-success",
         "An unanswered commit is taken for a success.",
-        "worker.commit",
+        "worker.seats",
         (
-            """\
-        except (SeatsCancelled, Transient) as error:
-""",
-            """\
-        except Transient:
-            pass
-        except SeatsCancelled as error:
-""",
+            "waiting.outcome = Undecided(attempted, str(error), Retry.AFTER_OUTAGE)",
+            "waiting.outcome = Decided(attempted.deliveries, attempted.attempted, True)",
         ),
     ),
+    replaced(
+        "request-twice-in-a-transaction",
+        "Two messages on one request may be part of one transaction.",
+        "worker.seats",
+        ("if request_id in found:", "if False:"),
+    ),
+    replaced(
+        "memory-never-refreshed",
+        "What is remembered of an event stays as it was read first.",
+        "worker.events",
+        ("_REMEMBERED_S: Final = 2.0", '_REMEMBERED_S: Final = float("inf")'),
+        ("capacity = replace(state.capacity, remaining=seats)", "capacity = state.capacity"),
+    ),
+    replaced(
+        "turn-of-the-dead",
+        "A seller that is gone is waited for without end.",
+        "worker.turn",
+        ("_IDLE_S: Final = 1.0", '_IDLE_S: Final = float("inf")'),
+        ("_PATIENCE_S: Final = 5.0", '_PATIENCE_S: Final = float("inf")'),
+    ),
+)
+
+COMMIT: Final = (
     replaced(
         "unanswered-write-is-a-success",
         "Decisions without a seat count as written though DynamoDB did not answer.",
         "worker.commit",
-        ("errors = [unanswered] * len(steps)", "errors = [None] * len(steps)"),
+        (
+            "undecided=[_put_off(step, failed, Retry.AFTER_OUTAGE) for step in steps]",
+            "decided=[_decided(step) for step in steps]",
+        ),
+    ),
+    replaced(
+        "failed-statement-is-a-success",
+        "Decisions without a seat count as written though DynamoDB refused one alone.",
+        "worker.commit",
+        ("for step, error in outcomes if error is None]", "for step, error in outcomes]"),
+        ("if error is not None\n", "if False\n"),
     ),
     replaced(
         "event-from-the-plan",
@@ -159,12 +189,80 @@ COMMIT: Final = (
         "What could not be decided in one delivery is FAILED_FINAL before any try from the DLQ.",
         "worker.retry",
         (
-            "last_tries = [u for u in result.undecided if u.candidate.deliveries[0].from_dlq]",
-            "last_tries = list(result.undecided)",
+            "if u.candidate.deliveries[0].from_dlq and u.retry not in OTHERS_FAULT",
+            "if u.retry not in OTHERS_FAULT",
         ),
+    ),
+    replaced(
+        "outage-blames-messages",
+        "Tries that fail because the table is away count: messages go back with a back-off.",
+        "worker.results",
+        ("frozenset({Retry.WHEN_FREE, Retry.AFTER_OUTAGE})", "frozenset({Retry.WHEN_FREE})"),
+    ),
+    replaced(
+        "busy-table-blames-messages",
+        "Tries that fail because others write count: messages go back with a back-off.",
+        "worker.results",
+        ("frozenset({Retry.WHEN_FREE, Retry.AFTER_OUTAGE})", "frozenset({Retry.AFTER_OUTAGE})"),
+    ),
+    replaced(
+        "outage-without-end",
+        "An outage that nobody is left to try out never ends: no message is received any more.",
+        "worker.outage",
+        ("if self._is_on and not self._waiting:", "if False:"),
+    ),
+    replaced(
+        "tried-on-after-the-hand-back",
+        "What will be tried again here is handed back as well.",
+        "worker.retry",
         (
-            "others = [u for u in result.undecided if not u.candidate.deliveries[0].from_dlq]",
-            "others = []",
+            "undecided=[u for u in result.undecided if id(u) not in staying]",
+            "undecided=result.undecided",
+        ),
+    ),
+)
+
+YOUNG: Final = (
+    replaced(
+        "young-never-brought-back",
+        "A young request that was put aside is never looked at again.",
+        "worker.process",
+        ("inbox.put(young)", "pass"),
+    ),
+    replaced(
+        "young-without-end",
+        "A request that stays RECEIVED is put aside again and again.",
+        "worker.process",
+        ("return max(tries) >= _MOST_ASIDE", "return False"),
+    ),
+    replaced(
+        "young-returned-and-processed",
+        "After a stop the deliveries of young requests are handed back, and processed as well.",
+        "worker.process",
+        (
+            """\
+            await self.settler.return_now(young)
+        else:
+            inbox.put(young)
+""",
+            """\
+            await self.settler.return_now(young)
+        inbox.put(young)
+""",
+        ),
+    ),
+    replaced(
+        "young-settled-as-undecided",
+        "A young request is put aside, and its message goes back to the queue.",
+        "worker.commit",
+        (
+            """\
+            *(Undecided(candidate, reason) for candidate, reason in plan.blocked),
+""",
+            """\
+            *(Undecided(candidate, reason) for candidate, reason in plan.blocked),
+            *(Undecided(candidate, "young", Retry.WHEN_FREE) for candidate in plan.young),
+""",
         ),
     ),
 )
