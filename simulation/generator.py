@@ -31,6 +31,8 @@ _FAULTS_END_S: Final = 15.0
 """Faults begin and end within this time; clicks come in its first seconds."""
 _CLICKS_COME_S: Final = (1.0, 2.5)
 _LONGEST_OUTAGE_S: Final = 8.0
+_OPERATIONS: Final = ("BatchGetItem", "BatchExecuteStatement", "TransactWriteItems", "UpdateItem")
+"""Calls of DynamoDB that may fail while the others work."""
 _CALLS: Final = tuple(kind for kind in Kind if kind is not Kind.ENTRIES)
 
 
@@ -152,7 +154,8 @@ def _entries(random: Random, _nodes: list[str]) -> list[Fault]:
         Noise(
             service=service,
             kind=Kind.ENTRIES,
-            probability=random.choice((0.02, 0.1, 0.3)),
+            # The last one has messages given up as failed: others are decided after a few tries.
+            probability=random.choice((0.02, 0.1, 0.3, 0.9)),
             until_s=_FAULTS_END_S,
         )
         for service in Service
@@ -163,15 +166,18 @@ def _entries(random: Random, _nodes: list[str]) -> list[Fault]:
 def _outages(random: Random, nodes: list[str]) -> list[Fault]:
     # Calls that are lost hold up a node for longest.
     kinds = (Kind.FAILED, Kind.REFUSED, Kind.LOST, Kind.LOST, Kind.THROTTLED)
+    kinds_of_one = (*kinds, Kind.FAILED_AFTER, Kind.UNANSWERED)
 
     def one() -> Fault:
-        from_s = random.uniform(0.0, 4.0)
+        from_s, service = random.uniform(0.0, 4.0), random.choice(list(Service))
+        of_one = service is Service.DYNAMODB and _happens(random, 0.5)
         return Outage(
-            service=random.choice(list(Service)),
+            service=service,
             from_s=from_s,
             until_s=from_s + random.uniform(0.1, _LONGEST_OUTAGE_S),
-            kind=random.choice(kinds),
+            kind=random.choice(kinds_of_one if of_one else kinds),
             node=random.choice(nodes) if _happens(random, 0.5) else None,
+            operation=random.choice(_OPERATIONS) if of_one else None,
         )
 
     return [one() for _ in range(random.randint(1, 2))]

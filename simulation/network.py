@@ -158,9 +158,10 @@ class Network:
     async def _carry(
         self, caller: Caller, service: Service, options: ClientOptions, target: str, body: bytes
     ) -> Answer:
-        loop, kind = self._loop, self._what_goes_wrong(caller, service)
+        loop, operation = self._loop, target.rpartition(".")[2]
+        kind = self._what_goes_wrong(caller, service, operation)
         out_s = back_s = self._round_trip_s(service) / 2
-        call = _Call(loop, service, target.rpartition(".")[2], kind, back_s)
+        call = _Call(loop, service, operation, kind, back_s)
 
         def arrive(respond: Respond) -> None:
             self._account.caller = caller.name
@@ -187,10 +188,14 @@ class Network:
         finally:
             patience.cancel()
 
-    def _what_goes_wrong(self, caller: Caller, service: Service) -> Kind | None:
+    def _what_goes_wrong(self, caller: Caller, service: Service, operation: str) -> Kind | None:
         now_s = self._loop.time() - START_S
         for outage in self._outages[service]:
-            if outage.from_s <= now_s < outage.until_s and outage.node in {None, caller.node}:
+            if (
+                outage.from_s <= now_s < outage.until_s
+                and outage.node in {None, caller.node}
+                and outage.operation in {None, operation}
+            ):
                 return outage.kind
         for noise in self._noises[service]:
             if noise.kind is not Kind.ENTRIES and self._strikes(noise, now_s):

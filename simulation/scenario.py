@@ -66,7 +66,8 @@ class Noise:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
-    """A service that fails every call for a while; `node` alone, where one is named (a cut)."""
+    """A service that fails every call for a while; for one node, or of one operation, where these
+    are named."""
 
     fault: Literal["outage"] = "outage"
     service: Service
@@ -74,6 +75,8 @@ class Outage:
     until_s: Until
     kind: Kind = Kind.FAILED
     node: str | None = None
+    operation: str | None = None
+    """By the service's name for it: reads may work while writes fail."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

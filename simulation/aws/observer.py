@@ -12,6 +12,9 @@ class Observer:
     def wrote(self, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> None:
         """An item was written: what stood there, and what stands there now (None: nothing)."""
 
+    def was_in_the_way(self, key: tuple[str, str]) -> None:
+        """An item, by PK and SK, was a reason for which a transaction was cancelled."""
+
     def sent(self, queue: str, message: Message) -> None:
         """A message entered a queue."""
 

@@ -79,6 +79,10 @@ class Checks(Observer):
             text = f"request {decided.request_id} says that it came by the DLQ, and did not"
             self.verdict.broken("dlq", text, decided.request_id)
 
+    def was_in_the_way(self, key: tuple[str, str]) -> None:
+        """As `RequestChecks`."""
+        self.requests.was_in_the_way(key[0])
+
     def sent(self, queue: str, message: Message) -> None:
         """As `MessageChecks`, but for lost events: what is kept has to be published in the end."""
         if queue != LOST_EVENTS_QUEUE:

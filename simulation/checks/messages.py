@@ -150,10 +150,16 @@ class MessageChecks:
                 self._check_put_off(caller, number)
 
     def _check_put_off(self, caller: str, number: int) -> None:
-        """What a worker has decided it acknowledges, whatever becomes of the event."""
+        """What a worker has decided it acknowledges, whatever becomes of the event; what the table
+        keeps it from deciding it keeps, or gives to others immediately."""
         item = self._requests.items.get(self._request_of.get(number) or "")
-        decided = item is not None and item.status.is_final and item.worker_id == caller
-        if item is not None and decided and self._rules.commits_are_answered:
+        if item is None:
+            return
+        if not item.status.is_final and self._rules.none_is_to_blame:
+            text = f"message {number} is to come again later, and only its table is to blame"
+            self._broken("blame", text, item.request_id)
+        decided = item.status.is_final and item.worker_id == caller
+        if decided and self._rules.commits_are_answered:
             text = f"message {number} is to come again, and {caller} has decided its request"
             self._broken("handed back", text, item.request_id)
 

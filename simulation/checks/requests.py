@@ -11,8 +11,8 @@ from simulation.checks.verdict import Rules, Verdict
 from simulation.trace import Trace
 
 Stored = Mapping[str, Any]
-_Batch: TypeAlias = tuple[str | None, str, int | None, int | None]
-"""Decisions that were made together: by whom, on which event, begun and made when."""
+_Batch: TypeAlias = tuple[str | None, str, int | None]
+"""Requests of one batch: by whom it was decided, on which event, and when it was begun."""
 _Turn: TypeAlias = tuple[int, str]
 """When a request was queued, and its id."""
 
@@ -39,6 +39,8 @@ class RequestChecks:
         self._winners: Counter[str] = Counter()
         self._people: set[tuple[str, str]] = set()
         """Who takes part in which event."""
+        self._left_out: set[str] = set()
+        """Requests for which a transaction was cancelled, so that others may go before them."""
         self._last_seats: dict[_Batch, _Turn] = {}
         self._first_losers: dict[_Batch, _Turn] = {}
 
@@ -57,6 +59,10 @@ class RequestChecks:
         if item["SK"]["S"] == keys.CAPACITY_SORT_KEY:
             self._wrote_capacity(caller, partition.removeprefix(_EVENTS), item)
         return None
+
+    def was_in_the_way(self, partition: str) -> None:
+        """Note a request for which a transaction was cancelled: the next one leaves it out."""
+        self._left_out.add(partition.removeprefix(_REQUESTS))
 
     def check_seats(self) -> None:
         """Seats that are gone are winners; to be asked where no transaction is half observed."""
@@ -157,7 +163,9 @@ class RequestChecks:
         """Within a batch, seats go by queuedAt, then by request id (domain §4)."""
         if (now.started_at_ms or 0) <= (now.queued_at_ms or 0):
             return  # corrected: it does not show when the batch was begun
-        batch = now.worker_id, now.event_id, now.started_at_ms, now.finished_at_ms
+        if now.request_id in self._left_out:
+            return
+        batch = now.worker_id, now.event_id, now.started_at_ms
         turn = now.queued_at_ms or 0, now.request_id
         if now.status is Status.SUCCEEDED:
             self._last_seats[batch] = max(turn, self._last_seats.get(batch, turn))

@@ -32,7 +32,10 @@ class Rules:
     commits_are_answered: bool
     """No fault and no limit of DynamoDB explains that a worker does not know what it decided."""
     batches_are_known: bool
-    """Each worker has one batch at a time: what it decides at one instant it decided together."""
+    """Each worker has one batch at a time, begun when none of its others was, and no call that
+    fails puts some of it off."""
+    none_is_to_blame: bool
+    """No entry of DynamoDB's fails alone: what keeps a stored request undecided is its table."""
 
     @classmethod
     def of(cls, scenario: Scenario, settings: WorkerSettings) -> "Rules":
@@ -45,15 +48,24 @@ class Rules:
             for fault in scenario.faults
             if isinstance(fault, Noise | Outage) and fault.service is Service.SQS
         )
+        commits_are_answered = (
+            Service.DYNAMODB not in troubled and not scenario.limits.has_dynamodb_units
+        )
         return cls(
             receives_arrive=receives_arrive,
             # A hand-back as long as a lease would look like one.
             leases_hold=receives_arrive
             and settings.retry_backoff_max_s < settings.visibility_timeout_s
             and _extensions_s(scenario, settings) < settings.visibility_timeout_s / 4,
-            commits_are_answered=Service.DYNAMODB not in troubled
-            and not scenario.limits.has_dynamodb_units,
-            batches_are_known=settings.processors == 1 and settings.dlq_pollers == 0,
+            commits_are_answered=commits_are_answered,
+            batches_are_known=settings.processors == 1
+            and settings.dlq_pollers == 0
+            and commits_are_answered,
+            none_is_to_blame=not any(
+                isinstance(fault, Noise)
+                and (fault.service, fault.kind) == (Service.DYNAMODB, Kind.ENTRIES)
+                for fault in scenario.faults
+            ),
         )
 
 

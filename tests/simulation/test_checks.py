@@ -299,7 +299,7 @@ def seats_out_of_order(hand: Hand) -> None:
     hand.begin("u2")
     first, second = sorted(("u1", "u2"), key=lambda user: keys.request_id(EVENT, user))
     hand.write(decided(second))
-    hand.write(decided(first, wins=False))
+    hand.write(decided(first, wins=False, finished_at_ms=SENT_MS + 30))
 
 
 def dead_letter_that_does_not_say_so(hand: Hand) -> None:
@@ -333,6 +333,10 @@ def put_off_though_decided(hand: Hand) -> None:
     message = hand.begin()
     hand.win()
     hand.hide(message, 2)
+
+
+def put_off_for_the_table(hand: Hand) -> None:
+    hand.hide(hand.begin(), 2)
 
 
 def deleted_though_undecided(hand: Hand) -> None:
@@ -417,6 +421,7 @@ BROKEN: Final[Mapping[Callable[[Hand], None], str]] = {
     more_than_the_credits: "in flight",
     hidden_after_the_hand_back: "hand-back",
     put_off_though_decided: "handed back",
+    put_off_for_the_table: "blame",
     deleted_though_undecided: "acknowledged",
     deleted_before_its_event: "unpublished",
     defective_and_deleted_without_a_copy: "quarantine",
@@ -439,6 +444,7 @@ def test_what_breaks_a_rule_is_found_by_that_rule(break_it: Callable[[Hand], Non
 
 
 LOST_CALLS = Noise(service=Service.SQS, kind=Kind.LOST, probability=0.1)
+FAILED_STATEMENTS = Noise(service=Service.DYNAMODB, kind=Kind.ENTRIES, probability=0.1)
 FAILED_ENTRIES = Noise(service=Service.SQS, kind=Kind.ENTRIES, probability=0.1)
 EXCUSED: tuple[tuple[Callable[[Hand], None], tuple[Fault, ...], dict[str, Any]], ...] = (
     (received_while_another_works_on_it, (LOST_CALLS,), {}),
@@ -450,6 +456,8 @@ EXCUSED: tuple[tuple[Callable[[Hand], None], tuple[Fault, ...], dict[str, Any]],
     (put_off_though_decided, (Outage(service=Service.DYNAMODB, from_s=0, until_s=1),), {}),
     (put_off_though_decided, (), {"limits": Limits(table_write_units=1)}),
     (seats_out_of_order, (), {"processors": 2}),
+    (seats_out_of_order, (Outage(service=Service.DYNAMODB, from_s=0, until_s=1),), {}),
+    (put_off_for_the_table, (FAILED_STATEMENTS,), {}),
     (dead_letter_that_does_not_say_so, (LOST_CALLS,), {}),
 )
 
@@ -460,6 +468,14 @@ def test_a_fault_excuses_what_it_explains(
 ) -> None:
     hand = Hand(*faults, **{"max_in_flight": 2, **given})
     break_it(hand)
+    assert hand.rule is None
+
+
+def test_who_was_in_the_way_of_a_transaction_may_be_passed_over() -> None:
+    hand = Hand()
+    first, _ = sorted(("u1", "u2"), key=lambda user: keys.request_id(EVENT, user))
+    hand.checks.was_in_the_way((request(first).to_item()["PK"]["S"], "META"))
+    seats_out_of_order(hand)
     assert hand.rule is None
 
 
@@ -492,7 +508,7 @@ def test_a_process_that_is_not_well_may_lose_its_leases() -> None:
 
 
 def test_a_message_that_is_handed_back_takes_no_place_and_may_be_received() -> None:
-    hand = Hand(max_in_flight=1)
+    hand = Hand(FAILED_STATEMENTS, max_in_flight=1)
     first = hand.begin("u1")
     hand.hide(first, 2)
     hand.begin("u2")

@@ -156,6 +156,17 @@ async def test_an_outage_of_one_node_leaves_the_others_alone_and_ends() -> None:
 
 
 @virtual_time
+async def test_an_outage_of_one_operation_leaves_the_others_alone() -> None:
+    world = World(
+        Outage(service=Service.SQS, from_s=0.0, until_s=9.0, operation="SendMessageBatch")
+    )
+    await world.send()
+    with pytest.raises(AwsError):
+        await world.client().call("SendMessageBatch", QueueUrl=queue_url("q"), Entries=[])
+    assert world.queue.waiting == 1
+
+
+@virtual_time
 async def test_noise_on_one_service_leaves_the_others_alone() -> None:
     world = World(Noise(service=Service.DYNAMODB, kind=Kind.FAILED, probability=1.0))
     await world.send()

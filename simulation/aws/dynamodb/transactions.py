@@ -66,10 +66,18 @@ class Transactions:
                 raise errors.validation("Transaction size exceeds the limit of 4194304 bytes")
             refusals = _metered(costs, refusals, self._throughput)
         if any(refusals):
+            self._report(keys, refusals)
             raise errors.transaction_cancelled(
                 [{"Code": "None"} if refusal is None else refusal.reason() for refusal in refusals]
             )
         return keys, writes
+
+    def _report(self, keys: Sequence[Key], refusals: Sequence[Refusal | None]) -> None:
+        observer = self._account.observer
+        if observer is not None:
+            for key, refusal in zip(keys, refusals, strict=True):
+                if refusal is not None:
+                    observer.was_in_the_way(key)
 
     def _hold(self, keys: Sequence[Key], commit: Callable[[], None], seconds: float) -> None:
         """Keep other writers from the items until the commit; readers see them as they were."""

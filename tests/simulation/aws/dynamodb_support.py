@@ -41,9 +41,13 @@ class Watch(Observer):
     def __init__(self) -> None:
         self.writes: list[tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]] = []
         self.throttles: list[tuple[str, str]] = []
+        self.in_the_way: list[tuple[str, str]] = []
 
     def wrote(self, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> None:
         self.writes.append((before, after))
+
+    def was_in_the_way(self, key: tuple[str, str]) -> None:
+        self.in_the_way.append(key)
 
     def throttled(self, limit: str, resource: str) -> None:
         self.throttles.append((limit, resource))

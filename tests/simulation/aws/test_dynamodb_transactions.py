@@ -6,6 +6,7 @@ import pytest
 
 from schema.states import Status
 from simulation.aws.cloud import TABLE_NAME
+from simulation.aws.dynamodb.storage import key_of
 from tests.simulation.aws.dynamodb_support import (
     CAPACITY_KEY,
     Aws,
@@ -41,6 +42,7 @@ def test_of_overlapping_transactions_the_second_is_cancelled() -> None:
     aws.clock.advance(0.02)
 
     assert reasons(caught.value.document) == ["TransactionConflict", "None"]
+    assert aws.watch.in_the_way == [key_of(CAPACITY_KEY)]
     assert first == [(200, {})]
     assert aws.seats_left() == 9
 

@@ -86,7 +86,9 @@ SEATS: Final = (
         "worker.seats",
         (
             'token = f"{self._parts.random.getrandbits(128):032x}"',
-            'self._token = token = getattr(self, "_token", "0" * 32)',
+            """\
+token = f"{self._parts.random.getrandbits(128):032x}"
+        self._token = token = getattr(self, "_token", token)""",
         ),
     ),
     replaced(
