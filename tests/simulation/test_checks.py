@@ -474,7 +474,8 @@ def test_a_fault_excuses_what_it_explains(
 def test_who_was_in_the_way_of_a_transaction_may_be_passed_over() -> None:
     hand = Hand()
     first, _ = sorted(("u1", "u2"), key=lambda user: keys.request_id(EVENT, user))
-    hand.checks.was_in_the_way((request(first).to_item()["PK"]["S"], "META"))
+    partition = keys.request_pk(keys.request_id(EVENT, first))
+    hand.checks.was_in_the_way((partition, keys.REQUEST_SORT_KEY))
     seats_out_of_order(hand)
     assert hand.rule is None
 
