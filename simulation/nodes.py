@@ -47,6 +47,9 @@ class World:
     """Is called for a process that ended without need, with what ended it."""
     drained: Callable[[str], None]
     """Is called with the name of a process that has ended, and left nothing behind."""
+    refused: Callable[[str, str, float], None]
+    """Is called with the process that answers a click 503, the click's request, and when the click
+    came (the loop's time)."""
     is_over: bool = False
     """Whether the run is over: nothing begins any more."""
 

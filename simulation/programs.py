@@ -61,6 +61,7 @@ class Answer:
 
 Respond = Callable[[Answer], None]
 _BROKEN: Final = Answer(0)
+_UNAVAILABLE: Final = 503
 
 
 class _Trusting:
@@ -103,6 +104,7 @@ class IngestNode(Node):
         )
 
     async def _serve(self, life: Life, click: int, scope: Scope) -> None:
+        began_s = self._world.loop.time()
         life.processor.spend(CLICK_S)
         answer = _BROKEN
         headers: dict[bytes, bytes] = {}
@@ -121,6 +123,8 @@ class IngestNode(Node):
 
         if self._app is not None:
             await self._app(scope, receive, send)
+        if answer.status == _UNAVAILABLE and answer.request_id is not None:
+            self._world.refused(life.name, answer.request_id, began_s)
         self._world.loop.call_in_the_world(0, self._answered, click, answer)
 
     def _answered(self, click: int, answer: Answer) -> None:

@@ -125,6 +125,7 @@ class _Run:
             trace=self._trace,
             crashed=self._crashed,
             drained=self._drained,
+            refused=self._checks.messages.refused,
         )
         self._workers = [WorkerNode(f"worker-{n + 1}", world) for n in range(scenario.workers)]
         ingests = [IngestNode(f"ingest-{n + 1}", world) for n in range(scenario.ingests)]

@@ -71,6 +71,8 @@ class MessageChecks:
         """Requests of which a message was deleted, and no event has been published."""
         self._now_s = now_s
         self._request_of: dict[int, str | None] = {}
+        self._sent_s: dict[tuple[str, str], float] = {}
+        """When a process last sent a message on a request."""
         self._leases: dict[int, _Lease] = {}
         self._in_flight: Counter[str] = Counter()
         self._drained: set[str] = set()
@@ -91,7 +93,15 @@ class MessageChecks:
             self._copied.add(_attribute(message, names.SOURCE_MESSAGE_ID_ATTRIBUTE))
         elif request_id is not None:
             self._requests.sent_at_ms[request_id].add(int(message.sent_at_ms))
+            self._sent_s[caller, request_id] = self._now_s()
         self._trace.note(caller, f"message {message.number} to {queue}: request {request_id}")
+
+    def refused(self, caller: str, request_id: str, began_s: float) -> None:
+        """Check that a click that is answered 503 has not been queued (domain §5)."""
+        was_sent = self._sent_s.get((caller, request_id), -1.0) >= began_s
+        if was_sent and self._rules.sends_are_answered and self._is_well(caller):
+            text = f"a click was refused, and the message on its request {request_id} was sent"
+            self._broken("refused", text, request_id)
 
     def received(self, caller: str, queue: str, message: Message) -> None:
         """Check that nobody else works on it, and that its receiver may hold one more."""

@@ -11,8 +11,9 @@ from simulation.checks.verdict import Rules, Verdict
 from simulation.trace import Trace
 
 Stored = Mapping[str, Any]
-_Batch: TypeAlias = tuple[str | None, str, int | None]
-"""Requests of one batch: by whom it was decided, on which event, and when it was begun."""
+_Batch: TypeAlias = tuple[str | None, str, bool | None, int | None]
+"""Requests of one batch: by whom it was decided, on which event, whether from the dead-letter
+queue, and when it was begun."""
 _Turn: TypeAlias = tuple[int, str]
 """When a request was queued, and its id."""
 
@@ -165,7 +166,7 @@ class RequestChecks:
             return  # corrected: it does not show when the batch was begun
         if now.request_id in self._left_out:
             return
-        batch = now.worker_id, now.event_id, now.started_at_ms
+        batch = now.worker_id, now.event_id, now.is_dlq, now.started_at_ms
         turn = now.queued_at_ms or 0, now.request_id
         if now.status is Status.SUCCEEDED:
             self._last_seats[batch] = max(turn, self._last_seats.get(batch, turn))

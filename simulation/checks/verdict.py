@@ -6,6 +6,7 @@ from math import exp
 
 from config.limits import SQS_BATCH_ENTRIES
 from config.settings import WorkerSettings
+from ingest.aws_gateway import PATIENCE_S
 from simulation.scenario import Kind, Noise, Outage, Scenario, Service
 from simulation.trace import Trace
 
@@ -27,12 +28,14 @@ class Rules:
     receives_arrive: bool
     """No fault of SQS, and no call that takes longer than a worker waits for it, explains that
     somebody holds messages without knowing it."""
+    sends_are_answered: bool
+    """Nor that a sender does not know of a message that SQS has."""
     leases_hold: bool
     """Nor does any other explain that a lease runs out."""
     commits_are_answered: bool
     """No fault and no limit of DynamoDB explains that a worker does not know what it decided."""
     batches_are_known: bool
-    """Each worker has one batch at a time, begun when none of its others was, and no call that
+    """Each worker has one batch of a queue at a time, begun when no other was, and no call that
     fails puts some of it off."""
     none_is_to_blame: bool
     """No entry of DynamoDB's fails alone: what keeps a stored request undecided is its table."""
@@ -53,14 +56,13 @@ class Rules:
         )
         return cls(
             receives_arrive=receives_arrive,
+            sends_are_answered=receives_arrive and _slowest_call_s(scenario) < PATIENCE_S / 2,
             # A hand-back as long as a lease would look like one.
             leases_hold=receives_arrive
             and settings.retry_backoff_max_s < settings.visibility_timeout_s
             and _extensions_s(scenario, settings) < settings.visibility_timeout_s / 4,
             commits_are_answered=commits_are_answered,
-            batches_are_known=settings.processors == 1
-            and settings.dlq_pollers == 0
-            and commits_are_answered,
+            batches_are_known=settings.processors == 1 and commits_are_answered,
             none_is_to_blame=not any(
                 isinstance(fault, Noise)
                 and (fault.service, fault.kind) == (Service.DYNAMODB, Kind.ENTRIES)

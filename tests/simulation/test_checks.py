@@ -82,7 +82,7 @@ class Hand:
         values = {"visibility_timeout_s": LEASE_S, "retry_backoff_max_s": 3.0, "processors": 1}
         self.now_s = 0.0
         self.caller = "ingest-1.1"
-        self.well = {WORKER, OTHER}
+        self.well = {WORKER, OTHER, "ingest-1.1"}
         self.lost = given.pop("lost", 0)
         self.kept = given.pop("kept", 0)
         self.checks = Checks(
@@ -385,6 +385,11 @@ def record_of_two_lines(hand: Hand) -> None:
     hand.checks.delivered(b'{"a":\n1}\n')
 
 
+def refused_though_sent(hand: Hand) -> None:
+    hand.begin()
+    hand.checks.messages.refused("ingest-1.1", request().request_id, 0.0)
+
+
 def accepted_and_never_decided(hand: Hand) -> None:
     hand.begin()
     hand.checks.in_the_end({request().request_id})
@@ -431,6 +436,7 @@ BROKEN: Final[Mapping[Callable[[Hand], None], str]] = {
     published_otherwise_than_stored: "evidence",
     neither_published_nor_lost: "evidence",
     record_of_two_lines: "lake",
+    refused_though_sent: "refused",
     accepted_and_never_decided: "forgotten",
     accepted_and_never_stored: "forgotten",
 }
@@ -459,6 +465,7 @@ EXCUSED: tuple[tuple[Callable[[Hand], None], tuple[Fault, ...], dict[str, Any]],
     (seats_out_of_order, (Outage(service=Service.DYNAMODB, from_s=0, until_s=1),), {}),
     (put_off_for_the_table, (FAILED_STATEMENTS,), {}),
     (dead_letter_that_does_not_say_so, (LOST_CALLS,), {}),
+    (refused_though_sent, (LOST_CALLS,), {}),
 )
 
 
@@ -488,6 +495,15 @@ def test_corrected_times_do_not_show_which_requests_were_one_batch() -> None:
     first, second = sorted(("u1", "u2"), key=lambda user: keys.request_id(EVENT, user))
     hand.write(decided(second, started_at_ms=SENT_MS, finished_at_ms=SENT_MS))
     hand.write(decided(first, wins=False, started_at_ms=SENT_MS, finished_at_ms=SENT_MS))
+    assert hand.rule is None
+
+
+def test_a_click_that_is_refused_need_not_know_what_an_earlier_one_has_sent() -> None:
+    hand = Hand()
+    hand.begin()
+    hand.now_s = 2.0
+    hand.checks.messages.refused("ingest-1.1", request().request_id, 1.0)
+    hand.checks.messages.refused("ingest-2.1", request().request_id, 0.0)
     assert hand.rule is None
 
 

@@ -10,13 +10,14 @@ from aws.errors import Transient
 from runtime.program import StartError
 from runtime.stop import ExitCode
 from schema.items import Capacity, EventConfig
+from schema.keys import request_id
 from simulation.aws.account import Account
 from simulation.aws.cloud import Cloud
 from simulation.loop import START_S, running
 from simulation.network import Network
 from simulation.nodes import Life, Node, World
 from simulation.programs import Answer, IngestNode
-from simulation.scenario import EventPlan, Latencies, Load, Scenario
+from simulation.scenario import EventPlan, Fault, Latencies, Load, Outage, Scenario, Service
 from simulation.settings import QUEUE
 from simulation.trace import Trace
 from tests.virtual_time import virtual_time
@@ -36,7 +37,7 @@ class Clock:
 class Here:
     """A world, and what its nodes report."""
 
-    def __init__(self, tasks: anyio.abc.TaskGroup) -> None:
+    def __init__(self, tasks: anyio.abc.TaskGroup, *faults: Fault) -> None:
         loop = running()
         scenario = Scenario(
             name="test",
@@ -44,6 +45,7 @@ class Here:
             events=(EventPlan(event_id="e", seats=1),),
             load=Load(rate=1, seconds=1),
             latencies=Latencies(sigma=0.0),
+            faults=faults,
         )
         account = Account(Clock())
         network = Network(loop, account, scenario, Random(1))
@@ -54,6 +56,7 @@ class Here:
         network.connect(cloud)
         self.crashes: list[tuple[str, str]] = []
         self.drained: list[str] = []
+        self.refused: list[tuple[str, str, float]] = []
         self.world = World(
             loop=loop,
             scenario=scenario,
@@ -63,6 +66,7 @@ class Here:
             trace=Trace(lambda: loop.time() - START_S),
             crashed=lambda name, how: self.crashes.append((name, how)),
             drained=self.drained.append,
+            refused=lambda *refused: self.refused.append(refused),
         )
         self.nodes: list[Node] = []
 
@@ -84,9 +88,9 @@ class Here:
 
 
 @asynccontextmanager
-async def here() -> AsyncIterator[Here]:
+async def here(*faults: Fault) -> AsyncIterator[Here]:
     async with anyio.create_task_group() as tasks:
-        made = Here(tasks)
+        made = Here(tasks, *faults)
         yield made
         made.bury()
         tasks.cancel_scope.cancel()
@@ -261,6 +265,20 @@ async def test_a_click_is_answered_by_the_real_service() -> None:
         await anyio.sleep(1)
         assert sorted(answer.status for answer in answers) == [202, 404]
         assert place.queue.waiting == 1
+
+
+@virtual_time
+async def test_a_click_that_is_answered_503_is_reported_with_its_process_and_time() -> None:
+    async with here(Outage(service=Service.SQS, from_s=1.0, until_s=9.0)) as place:
+        node = place.ingest()
+        node.start()
+        await anyio.sleep(1)
+        clicked_s = running().time()
+        answers: list[Answer] = []
+        node.click("u1", "e", answers.append)
+        await anyio.sleep(1)
+        assert [answer.status for answer in answers] == [503]
+        assert place.refused == [("ingest-1.1", request_id("e", "u1"), clicked_s)]
 
 
 @virtual_time

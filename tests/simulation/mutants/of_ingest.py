@@ -33,6 +33,36 @@ self._background.start_soon(
         ),
     ),
     replaced(
+        "refused-though-queued",
+        "A click whose step to QUEUED fails is answered 503, though its message is sent.",
+        "ingest.accept",
+        (
+            """\
+        except (CorruptItem, Unavailable):
+            return
+""",
+            """\
+        except CorruptItem:
+            return
+""",
+        ),
+    ),
+    replaced(
+        "away-is-a-success",
+        "What is not tried because its service is away counts as done.",
+        "ingest.retries",
+        (
+            """\
+            await anyio.sleep(wait_s)
+        raise Unavailable(self._step, "Away")
+""",
+            """\
+            await anyio.sleep(wait_s)
+        return None, attempt
+""",
+        ),
+    ),
+    replaced(
         "equal-click-does-not-wait",
         "A click whose equal is under way is answered 202 without waiting for what becomes of it.",
         "ingest.accept",

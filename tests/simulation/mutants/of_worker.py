@@ -72,6 +72,21 @@ SEATS: Final = (
         ),
     ),
     replaced(
+        "seats-gone-before-the-answer",
+        "What a commit will leave is remembered before it is answered: others are turned away.",
+        "worker.seats",
+        (
+            """\
+        for attempt in range(1, _SAME_TOKEN_TRIES + 1):
+""",
+            """\
+        if event is not None:
+            self._events.left(self._event_id, left)
+        for attempt in range(1, _SAME_TOKEN_TRIES + 1):
+""",
+        ),
+    ),
+    replaced(
         "sold-out-one-too-early",
         "After a commit one seat fewer is remembered than is left.",
         "worker.seats",
