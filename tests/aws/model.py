@@ -33,10 +33,12 @@ SENT_MS: Final = NOW_MS - 900
 """When the messages of stored requests were sent."""
 _RULES: Final = Rules(
     receives_arrive=False,
+    sends_are_answered=False,
     leases_hold=False,
     commits_are_answered=False,
     # Batches that are made together are no one batch where a test's clock stands still.
     batches_are_known=False,
+    none_is_to_blame=False,
 )
 
 
