@@ -10,6 +10,7 @@ from typing import Final
 
 from simulation.aws.limits import NO_LIMITS, Limits
 from simulation.scenario import (
+    Defect,
     EventPlan,
     Fault,
     Kill,
@@ -32,7 +33,6 @@ _FAULTS_END_S: Final = 15.0
 _CLICKS_COME_S: Final = (1.0, 2.5)
 _LONGEST_OUTAGE_S: Final = 8.0
 _OPERATIONS: Final = ("BatchGetItem", "BatchExecuteStatement", "TransactWriteItems", "UpdateItem")
-"""Calls of DynamoDB that may fail while the others work."""
 _CALLS: Final = tuple(kind for kind in Kind if kind is not Kind.ENTRIES)
 
 
@@ -154,8 +154,7 @@ def _entries(random: Random, _nodes: list[str]) -> list[Fault]:
         Noise(
             service=service,
             kind=Kind.ENTRIES,
-            # The last one has messages given up as failed: others are decided after a few tries.
-            probability=random.choice((0.02, 0.1, 0.3, 0.9)),
+            probability=random.choice((0.02, 0.1, 0.3)),
             until_s=_FAULTS_END_S,
         )
         for service in Service
@@ -166,21 +165,36 @@ def _entries(random: Random, _nodes: list[str]) -> list[Fault]:
 def _outages(random: Random, nodes: list[str]) -> list[Fault]:
     # Calls that are lost hold up a node for longest.
     kinds = (Kind.FAILED, Kind.REFUSED, Kind.LOST, Kind.LOST, Kind.THROTTLED)
-    kinds_of_one = (*kinds, Kind.FAILED_AFTER, Kind.UNANSWERED)
 
     def one() -> Fault:
-        from_s, service = random.uniform(0.0, 4.0), random.choice(list(Service))
-        of_one = service is Service.DYNAMODB and _happens(random, 0.5)
+        from_s = random.uniform(0.0, 4.0)
         return Outage(
-            service=service,
+            service=random.choice(list(Service)),
             from_s=from_s,
             until_s=from_s + random.uniform(0.1, _LONGEST_OUTAGE_S),
-            kind=random.choice(kinds_of_one if of_one else kinds),
+            kind=random.choice(kinds),
             node=random.choice(nodes) if _happens(random, 0.5) else None,
-            operation=random.choice(_OPERATIONS) if of_one else None,
         )
 
     return [one() for _ in range(random.randint(1, 2))]
+
+
+def _part_of_the_table(random: Random, _nodes: list[str]) -> list[Fault]:
+    """One operation away while the others work, or events that nobody can read."""
+    from_s = random.uniform(0.5, 3.0)
+    until_s = from_s + random.uniform(0.1, _LONGEST_OUTAGE_S)
+    if _happens(random, 0.5):
+        return [Defect(from_s=from_s, until_s=until_s)]
+    kind = random.choice((Kind.FAILED, Kind.LOST, Kind.THROTTLED, Kind.UNANSWERED))
+    return [
+        Outage(
+            service=Service.DYNAMODB,
+            from_s=from_s,
+            until_s=until_s,
+            kind=kind,
+            operation=random.choice(_OPERATIONS),
+        )
+    ]
 
 
 def _bus_away(random: Random, _nodes: list[str]) -> list[Fault]:
@@ -246,6 +260,7 @@ _FAULTS: Final[tuple[Callable[[Random, list[str]], list[Fault]], ...]] = (
     _noise,
     _entries,
     _outages,
+    _part_of_the_table,
     _bus_away,
     _kills,
     _stops,

@@ -1,33 +1,40 @@
-"""The faults that concern nodes: kills, stops, pauses and wrong clocks, each at its time."""
+"""The faults that are no call's: kills, stops, pauses, wrong clocks, and events with a defect."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from simulation.loop import VirtualLoop
 from simulation.nodes import Life, Node
-from simulation.scenario import Fault, Kill, Pause, Skew, Stop
+from simulation.scenario import Defect, Fault, Kill, Pause, Skew, Stop
 
 DRAIN_GRACE_S: Final = 2.0
 """A process that was asked to stop may end so much after its deadline."""
 
 
 class NodeFaults:
-    """Brings a scenario's faults upon its nodes."""
+    """Brings a scenario's faults upon its nodes and events."""
 
     def __init__(
         self,
         loop: VirtualLoop,
         nodes: Mapping[str, Node],
         check_ended: Callable[[Life], None],
+        break_events: Callable[[], None],
+        fix_events: Callable[[], None],
     ) -> None:
         self._loop = loop
         self._nodes = nodes
         self._check_ended = check_ended
+        self._break_events = break_events
+        self._fix_events = fix_events
         self.kills = 0
 
     def plan(self, fault: Fault) -> None:
-        """Have a fault happen at its time, if it concerns a node."""
+        """Have a fault happen at its time; those of calls are the network's."""
         match fault:
+            case Defect():
+                self._at(fault.from_s, self._break_events)
+                self._at(fault.until_s, self._fix_events)
             case Kill():
                 self._at(fault.at_s, self._kill, fault)
             case Stop():

@@ -16,10 +16,9 @@ from simulation.settings import DEAD_LETTER_QUEUE, LOST_EVENTS_QUEUE, QUEUE
 
 def make(cloud: Cloud, scenario: Scenario, created: Callable[[Mapping[str, Any]], object]) -> None:
     """Make them all; `created` learns of each event's capacity item."""
+    write_events(cloud, scenario)
     for event in scenario.events:
-        config = EventConfig(event_id=event.event_id, event_type=event.event_type)
         capacity = Capacity(event_id=event.event_id, total=event.seats, remaining=event.seats)
-        cloud.table.seed(config.to_item())
         cloud.table.seed(capacity.to_item())
         created(capacity.to_item())
     cloud.bus.rules.append(
@@ -36,6 +35,13 @@ def make(cloud: Cloud, scenario: Scenario, created: Callable[[Mapping[str, Any]]
         "maxReceiveCount": scenario.max_receive_count,
     }
     _create_queue(cloud, QUEUE, {"RedrivePolicy": orjson.dumps(policy).decode()})
+
+
+def write_events(cloud: Cloud, scenario: Scenario, *, have_defect: bool = False) -> None:
+    """Write the configuration of each event, or one that breaks the contract."""
+    for event in scenario.events:
+        item = EventConfig(event_id=event.event_id, event_type=event.event_type).to_item()
+        cloud.table.seed({**item, "eventType": {"N": "0"}} if have_defect else item)
 
 
 def _create_queue(cloud: Cloud, name: str, attributes: Mapping[str, str]) -> None:

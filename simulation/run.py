@@ -3,6 +3,7 @@
 import gc
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Final
 
@@ -135,7 +136,13 @@ class _Run:
         resources.make(
             cloud, scenario, lambda item: self._checks.requests.wrote(OPERATOR, None, item)
         )
-        self._faults = NodeFaults(loop, self._nodes, self._check_ended)
+        self._faults = NodeFaults(
+            loop,
+            self._nodes,
+            self._check_ended,
+            partial(resources.write_events, cloud, scenario, have_defect=True),
+            partial(resources.write_events, cloud, scenario),
+        )
         self._redriven = 0
         self._republished = 0
         self._seconds: list[Second] = []

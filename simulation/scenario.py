@@ -80,6 +80,15 @@ class Outage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Defect:
+    """The events' configurations break the contract, until an operator fixes them."""
+
+    fault: Literal["defect"] = "defect"
+    from_s: float
+    until_s: Until
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kill:
     """A node that is gone between two of its steps, and may be replaced."""
 
@@ -120,7 +129,7 @@ class Skew:
 
 
 Fault: TypeAlias = Annotated[
-    Noise | Outage | Kill | Stop | Pause | Skew, Field(discriminator="fault")
+    Noise | Outage | Defect | Kill | Stop | Pause | Skew, Field(discriminator="fault")
 ]
 
 
@@ -203,7 +212,7 @@ class Scenario:
 
 def _end_of(fault: Fault) -> float:
     match fault:
-        case Noise() | Outage():
+        case Noise() | Outage() | Defect():
             return fault.until_s
         case Kill() | Stop():
             return fault.at_s + (fault.restart_after_s or 0.0)

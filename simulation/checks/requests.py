@@ -157,7 +157,7 @@ class RequestChecks:
         elif was is not None and was.queued_at_ms is None and queued not in sent:
             text = f"request {name}: queuedAt {queued} is no time at which it was sent"
             self._broken("queuedAt", text, name)
-        if now.error_code == "RETRIES_EXHAUSTED" and not now.is_dlq:
+        if now.status is Status.FAILED_FINAL and not now.is_dlq:
             self._broken("gave up", f"request {name} failed without coming by the DLQ", name)
 
     def _check_order(self, now: RequestItem) -> None:

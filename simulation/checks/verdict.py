@@ -7,7 +7,7 @@ from math import exp
 from config.limits import SQS_BATCH_ENTRIES
 from config.settings import WorkerSettings
 from ingest.aws_gateway import PATIENCE_S
-from simulation.scenario import Kind, Noise, Outage, Scenario, Service
+from simulation.scenario import Defect, Kind, Noise, Outage, Scenario, Service
 from simulation.trace import Trace
 
 
@@ -38,7 +38,8 @@ class Rules:
     """Each worker has one batch of a queue at a time, begun when no other was, and no call that
     fails puts some of it off."""
     none_is_to_blame: bool
-    """No entry of DynamoDB's fails alone: what keeps a stored request undecided is its table."""
+    """No entry of DynamoDB's fails alone, and no item is defective: what keeps a stored request
+    undecided is its table."""
 
     @classmethod
     def of(cls, scenario: Scenario, settings: WorkerSettings) -> "Rules":
@@ -64,8 +65,11 @@ class Rules:
             commits_are_answered=commits_are_answered,
             batches_are_known=settings.processors == 1 and commits_are_answered,
             none_is_to_blame=not any(
-                isinstance(fault, Noise)
-                and (fault.service, fault.kind) == (Service.DYNAMODB, Kind.ENTRIES)
+                isinstance(fault, Defect)
+                or (
+                    isinstance(fault, Noise)
+                    and (fault.service, fault.kind) == (Service.DYNAMODB, Kind.ENTRIES)
+                )
                 for fault in scenario.faults
             ),
         )

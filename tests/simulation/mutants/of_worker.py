@@ -47,6 +47,12 @@ queued_at = item.queued_at_ms or reading.now_ms
         ("finished_at_ms=max(reading.now_ms, started_at)", "finished_at_ms=reading.now_ms"),
     ),
     replaced(
+        "defect-is-a-verdict",
+        "An event whose item breaks the contract is taken for one that does not exist.",
+        "worker.decide",
+        ("elif event.defect is not None:", "elif False:"),
+    ),
+    replaced(
         "dlq-forgotten",
         "A decision does not say that its message came by the DLQ.",
         "worker.decide",
@@ -149,13 +155,6 @@ from schema.states import Status
         "Two messages on one request may be part of one transaction.",
         "worker.seats",
         ("if request_id in found:", "if False:"),
-    ),
-    replaced(
-        "memory-never-refreshed",
-        "What is remembered of an event stays as it was read first.",
-        "worker.events",
-        ("_REMEMBERED_S: Final = 2.0", '_REMEMBERED_S: Final = float("inf")'),
-        ("capacity = replace(state.capacity, remaining=seats)", "capacity = state.capacity"),
     ),
     replaced(
         "turn-of-the-dead",
