@@ -105,6 +105,8 @@ async def wait_until_ready(parts: Parts) -> None:
     and drops the event, so nothing but a check can find out.
     """
     state, stop = parts.state, parts.stop
+    if state.is_ready:
+        return
     with stop.interrupts():
         for attempt in count(1):
             try:

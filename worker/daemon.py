@@ -12,7 +12,7 @@ from aws.sdk import opener
 from config.settings import WorkerSettings
 from runtime import health, program
 from runtime.stop import ExitCode, Stop
-from worker.assembly import READ_TIMEOUT_S, assemble
+from worker.assembly import READ_TIMEOUT_S, assemble, wait_until_ready
 from worker.draining import held, run_until_drained
 from worker.parts import Parts
 
@@ -46,11 +46,14 @@ async def supervise(parts: Parts) -> ExitCode:
         healthy=lambda: beat.check() or _dead_poller(parts, beat.loop_time_s),
         ready=lambda: _not_ready(parts),
     ) as port:
-        log.info("worker_started", port=port, worker_id=parts.worker_id, **_limits(settings))
         code = ExitCode.CRASHED
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(beat.run)
+                await wait_until_ready(parts)
+                log.info(
+                    "worker_started", port=port, worker_id=parts.worker_id, **_limits(settings)
+                )
                 code = await run_until_drained(parts)
                 tasks.cancel_scope.cancel()
         finally:

@@ -22,7 +22,7 @@ KEYS = {
     *("clicks", "accepted", "gave_up", "answers", "decided", "outcomes", "seats_taken"),
     *("winners_overtaking", "winners_overtaking_share", "greatest_overtaking_ms"),
     *("seats_out_of_turn", "ingest_skew_ms"),
-    *("published", "delivered", "lost", "dead_lettered", "quarantined", "redriven"),
+    *("published", "delivered", "lost", "dead_lettered", "quarantined", "redriven", "republished"),
     *("kills", "starts", "answer_s", "queue_delay_s", "e2e_delay_s", "limits_that_bound"),
     *("calls", "calls_a_request", "a_request", "dollars_a_million_in_us_east_1"),
 }

@@ -130,7 +130,8 @@ async def test_a_loser_gets_the_seat_that_its_rival_could_not_take() -> None:
     elsewhere = replace(
         rival,
         status=Status.FAILED_FINAL,
-        result_code="FAILED_VALIDATION",
+        result_code="FAILED_WORKER",
+        is_dlq=True,
         started_at_ms=NOW_MS,
         finished_at_ms=NOW_MS,
     )
