@@ -12,7 +12,7 @@ from schema.items import Capacity
 from worker.parts import Parts
 
 _LOOK_BASE_S: Final = 0.02
-_LOOK_MAX_S: Final = 0.2
+_LOOK_MAX_S: Final = 0.1
 _IDLE_S: Final = 1.0
 """A seller whose mark has stood still for so long is gone: it renews it with each transaction."""
 _PATIENCE_S: Final = 5.0
@@ -60,7 +60,8 @@ class Turn:
         """Take note that a transaction has passed the turn on."""
         now = asyncio.get_running_loop().time()
         if now < self._others_until:
-            self._pause_until = now + _LOOK_BASE_S * (1 + self._parts.random.random())
+            # As long as others look away: one of those who wait is next.
+            self._pause_until = now + _LOOK_MAX_S * (0.5 + self._parts.random.random() / 2)
         self._held_since = None
 
     def lost(self) -> None:
