@@ -288,7 +288,9 @@ def failed_without_a_dead_letter(hand: Hand) -> None:
     hand.begin()
     hand.write(
         decided(
-            status=Status.FAILED_FINAL, result_code="FAILED_WORKER", error_code="RETRIES_EXHAUSTED"
+            status=Status.FAILED_FINAL,
+            result_code="FAILED_EVENT_NOT_FOUND",
+            error_code="EVENT_NOT_FOUND",
         )
     )
 
