@@ -151,12 +151,6 @@ from schema.states import Status
         ),
     ),
     replaced(
-        "request-twice-in-a-transaction",
-        "Two messages on one request may be part of one transaction.",
-        "worker.seats",
-        ("if request_id in found:", "if False:"),
-    ),
-    replaced(
         "turn-of-the-dead",
         "A seller that is gone is waited for without end.",
         "worker.turn",
@@ -222,12 +216,6 @@ COMMIT: Final = (
         ("frozenset({Retry.WHEN_FREE, Retry.AFTER_OUTAGE})", "frozenset({Retry.AFTER_OUTAGE})"),
     ),
     replaced(
-        "outage-without-end",
-        "An outage that nobody is left to try out never ends: no message is received any more.",
-        "worker.outage",
-        ("if self._is_on and not self._waiting:", "if False:"),
-    ),
-    replaced(
         "tried-on-after-the-hand-back",
         "What will be tried again here is handed back as well.",
         "worker.retry",
@@ -253,31 +241,18 @@ YOUNG: Final = (
     ),
     replaced(
         "young-returned-and-processed",
-        "After a stop the deliveries of young requests are handed back, and processed as well.",
+        "The deliveries of young requests are handed back, and processed again as well.",
         "worker.process",
         (
             """\
+        if self.parts.stop.requested:
             await self.settler.return_now(young)
         else:
             inbox.put(young)
 """,
             """\
-            await self.settler.return_now(young)
+        await self.settler.return_now(young)
         inbox.put(young)
-""",
-        ),
-    ),
-    replaced(
-        "young-settled-as-undecided",
-        "A young request is put aside, and its message goes back to the queue.",
-        "worker.commit",
-        (
-            """\
-            *(Undecided(candidate, reason) for candidate, reason in plan.blocked),
-""",
-            """\
-            *(Undecided(candidate, reason) for candidate, reason in plan.blocked),
-            *(Undecided(candidate, "young", Retry.WHEN_FREE) for candidate in plan.young),
 """,
         ),
     ),
