@@ -84,6 +84,8 @@ class IngestNode(Node):
         self._app: ASGIApp | None = None
         self._pending: dict[int, Respond] = {}
         self._clicks = 0
+        self._accepted_s: dict[str, float] = {}
+        """When a click on each request was last accepted here."""
         self._idle = anyio.Event()
 
     @property
@@ -123,8 +125,13 @@ class IngestNode(Node):
 
         if self._app is not None:
             await self._app(scope, receive, send)
-        if answer.status == _UNAVAILABLE and answer.request_id is not None:
-            self._world.refused(life.name, answer.request_id, began_s)
+        request_id = answer.request_id
+        if answer.status == _UNAVAILABLE and request_id is not None:
+            # An equal click that ended meanwhile may have sent the message.
+            if self._accepted_s.get(request_id, 0.0) < began_s:
+                self._world.refused(life.name, request_id, began_s)
+        elif request_id is not None:
+            self._accepted_s[request_id] = self._world.loop.time()
         self._world.loop.call_in_the_world(0, self._answered, click, answer)
 
     def _answered(self, click: int, answer: Answer) -> None:
