@@ -70,7 +70,7 @@ class CommonSettings(AwsSettings):
     events_endpoint_url: str | None = Field(
         None, description="endpoint for EventBridge alone (an interface endpoint)"
     )
-    publish_concurrency: int = Field(16, ge=1, le=256, description="concurrent PutEvents calls")
+    publish_concurrency: int = Field(32, ge=1, le=256, description="concurrent PutEvents calls")
     publish_linger_ms: int = Field(
         20, ge=0, le=10_000, description="how long an event waits for others to share its call"
     )
@@ -99,7 +99,7 @@ def drain_reserve_s(shutdown_timeout_s: float) -> float:
 class WorkerSettings(CommonSettings):
     """The worker's settings."""
 
-    pollers: int = Field(8, ge=1, le=64, description="concurrent long polls of the main queue")
+    pollers: int = Field(16, ge=1, le=64, description="concurrent long polls of the main queue")
     dlq_pollers: int = Field(
         0, ge=0, le=16, description="concurrent long polls of the dead-letter queue; 0: none"
     )

@@ -26,7 +26,7 @@ from worker.parts import Parts
 
 READ_TIMEOUT_S: Final = 10.0
 """How long a call may go unanswered; a long poll may take its wait as well."""
-_SPARE_CONNECTIONS: Final = 16
+_SPARE_CONNECTIONS: Final = 48
 _CHECK_BASE_S: Final = 0.5
 _CHECK_MAX_S: Final = 3.0
 

@@ -18,7 +18,7 @@ from worker.leases import Leases
 from worker.metrics import Stage
 from worker.parts import Parts
 
-_DELETE_CONCURRENCY: Final = 8
+_DELETE_CONCURRENCY: Final = 32
 _DELETE_TRIES: Final = 4
 _DELETE_BACKOFF_BASE_S: Final = 0.1
 _DELETE_BACKOFF_MAX_S: Final = 2.0

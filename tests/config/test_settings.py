@@ -32,7 +32,7 @@ COMMON_DEFAULTS: dict[str, object] = {
     "EVENT_BUS_NAME": "default",
 }
 WORKER_DEFAULTS = COMMON_DEFAULTS | {
-    "POLLERS": 8,
+    "POLLERS": 16,
     "MAX_IN_FLIGHT": 1000,
     "PROCESSORS": 8,
     "BATCH_MAX_MESSAGES": 50,
@@ -40,7 +40,7 @@ WORKER_DEFAULTS = COMMON_DEFAULTS | {
     "RECEIVE_WAIT_S": 10,
     "VISIBILITY_TIMEOUT_S": 60,
     "DLQ_POLLERS": 0,
-    "PUBLISH_CONCURRENCY": 16,
+    "PUBLISH_CONCURRENCY": 32,
     "PUBLISH_LINGER_MS": 20,
     "PUBLISH_TIMEOUT_S": 5,
     "PUBLISH_MAX_ATTEMPTS": 3,
@@ -125,7 +125,7 @@ def test_an_empty_variable_counts_as_unset(environment: pytest.MonkeyPatch) -> N
 
     settings = load(WorkerSettings)
 
-    assert (settings.pollers, settings.aws_endpoint_url) == (8, None)
+    assert (settings.pollers, settings.aws_endpoint_url) == (16, None)
 
 
 def test_the_log_level_may_be_written_in_capitals(environment: pytest.MonkeyPatch) -> None:
