@@ -204,6 +204,27 @@ class IngestSettings(CommonSettings):
         le=1_000_000,
         description="requests that may wait simultaneously; beyond that, 503",
     )
+    max_connections: int = Field(
+        10_000, ge=1, le=1_000_000, description="open connections; further ones are answered 503"
+    )
+    max_head_bytes: int = Field(
+        16_384,
+        ge=4_096,
+        le=1_048_576,
+        description="request line and headers of a request; beyond that, 431",
+    )
+    head_timeout_s: float = Field(
+        10, gt=0, le=300, description="time for a request's headers to arrive; beyond that, 408"
+    )
+    keep_alive_s: float = Field(
+        75,
+        gt=0,
+        le=4_500,
+        description="how long an idle connection is kept; longer than the load balancer keeps it",
+    )
+    unread_timeout_s: float = Field(
+        10, gt=0, le=300, description="how long a client may leave answers unread"
+    )
     request_ttl_days: int = Field(90, ge=1, le=3_650, description="how long requests are kept")
     shutdown_timeout_s: float = Field(
         25,

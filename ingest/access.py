@@ -9,10 +9,13 @@ import orjson
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ingest.http1.exchange import ClientGoneError
 from ingest.metrics import IngestMetrics
 from ingest.problems import Problem, internal_error, unavailable
 
 SCOPE_KEY: Final = "participation.access"
+_CLIENT_GONE: Final = 499
+"""The status, in log and figures, of what nobody was there to read (nginx's number)."""
 _RETRY_AFTER_STOP_S: Final = 1
 
 _LOGGER: Final = "ingest"
@@ -84,7 +87,10 @@ class AccessLayer:
         async def note_status(message: Message) -> None:
             if message["type"] == "http.response.start":
                 access.status = message["status"]
-            await send(message)
+            try:
+                await send(message)
+            except ClientGoneError:
+                access.status = _CLIENT_GONE
 
         self._in_flight += 1
         try:

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from aws.losses import LossReason
 from ingest import openapi
+from ingest.http1.bounds import Refusal
 
 SERVICES: Final = ("dynamodb", "sqs")
 """What an answer to a user depends on."""
@@ -60,6 +61,13 @@ class IngestMetrics:
         self.in_flight = Gauge(
             "ingest_in_flight_requests", "Requests being answered.", registry=registry
         )
+        self.connections = Gauge("ingest_connections", "Open connections.", registry=registry)
+        refused = Counter(
+            "ingest_refused",
+            "Clients refused for what they sent, or did not read, by reason.",
+            ("reason",),
+            registry=registry,
+        )
         # Looking a label up costs more than the observation itself.
         self._by_status = {
             (route, status): self._requests.labels(route, str(status))
@@ -67,6 +75,7 @@ class IngestMetrics:
             for status in known
         }
         self._away = {service: away.labels(service) for service in SERVICES}
+        self._refused = {reason: refused.labels(reason) for reason in Refusal.ALL}
         self._seconds = {route: seconds.labels(route) for route in statuses}
         self._failures = {reason: failures.labels(reason) for reason in LossReason.ALL}
 
@@ -78,6 +87,10 @@ class IngestMetrics:
             self._by_status[route, status] = counter
         counter.inc()
         self._seconds[route].observe(seconds)
+
+    def refused(self, reason: str) -> None:
+        """Take note of a client that was refused outside of the app."""
+        self._refused[reason].inc()
 
     def service_away(self, service: str, *, is_away: bool) -> None:
         """Take note that a service went away or came back."""

@@ -1,28 +1,27 @@
 """The running service: its HTTP server, and the drain at the end."""
 
-import logging
+import resource
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from random import Random
-from time import perf_counter
+from time import perf_counter, time
 from typing import Final
 
 import anyio
 import structlog
-import uvicorn
 from anyio.abc import TaskStatus
 from prometheus_client import CollectorRegistry
-from starlette.types import ASGIApp
 
 from aws.client import Connection
 from aws.sdk import opener
 from config.settings import IngestSettings
 from ingest.app import Health
 from ingest.authentication import open_authenticator
+from ingest.http1.bounds import Bounds
+from ingest.http1.server import HttpServer
 from ingest.jwks import KeySetError
 from ingest.metrics import IngestMetrics
-from ingest.protocol import BoundedProtocol
 from ingest.service import CLOSING_S, Service, open_service
 from ingest.tokens import Authenticator
 from runtime import program
@@ -31,9 +30,8 @@ from runtime.health import LoopBeat
 from runtime.program import StartError
 from runtime.stop import ExitCode, Stop
 
-_BACKLOG: Final = 2_048
-_KEEP_ALIVE_S: Final = 75
-"""Longer than a load balancer keeps idle connections (60 s), so that it closes them first."""
+_OTHER_FILES: Final = 1_024
+"""File descriptors besides the clients' connections: those to AWS, logs, libraries."""
 
 log = structlog.get_logger("ingest")
 
@@ -43,7 +41,7 @@ class _Drain:
 
     def __init__(self, health: Health, timeout_s: float) -> None:
         self.scope = anyio.CancelScope(shield=True)
-        self.server: _Server | None = None
+        self.server: HttpServer | None = None
         self._health = health
         self._timeout_s = timeout_s
 
@@ -56,7 +54,7 @@ class _Drain:
             if self.server is None:
                 self.scope.cancel()  # nothing was accepted yet
             else:
-                self.server.should_exit = True
+                self.server.stop()
                 self.scope.deadline = anyio.current_time() + self._timeout_s + CLOSING_S
 
 
@@ -72,8 +70,9 @@ async def serve(
     Passes its URL on when it has started; leaves signals alone. Raises StartError.
     """
     health = Health("starting")
-    server: _Server | None = None
+    metrics = IngestMetrics(CollectorRegistry())
     drain = _Drain(health, settings.shutdown_timeout_s)
+    start = _Start(health, task_status)
     code = ExitCode.DEADLINE
     with _listener(settings.http_host, settings.http_port) as listener, unwrapped():
         # Cancellation reaches the watching task alone; the shield keeps everything else up
@@ -81,98 +80,64 @@ async def serve(
         async with anyio.create_task_group() as watch:
             watch.start_soon(drain.watch, stop or Stop())
             with drain.scope:
-                async with _service(settings, connection, health) as service:
-                    server = _Server(service.app, listener, settings.shutdown_timeout_s)
+                async with _service(settings, connection, metrics, health) as service:
+                    server = HttpServer(service.app, Bounds.of(settings), metrics, time)
+                    metrics.connections.set_function(lambda: server.connection_count)
                     drain.server = server
-                    watch.start_soon(_start, service, server, health, task_status)
-                    code = await server.answer()
+                    watch.start_soon(start.run, service, server, _url(listener))
+                    if await server.serve(listener, settings.shutdown_timeout_s, start.may_begin):
+                        code = ExitCode.DRAINED
             watch.cancel_scope.cancel()
-    if server is not None and server.start_error is not None:
-        raise server.start_error
+    if start.error is not None:
+        raise start.error
     log.info("ingest_stopped", exit_code=int(code))
     return code
 
 
-async def _start(
-    service: Service, server: "_Server", health: Health, task_status: TaskStatus[str]
-) -> None:
-    """Take requests once all that is needed is there, or end the server.
+class _Start:
+    """Takes requests once the server listens and all that is needed is there, or ends the server.
 
     It listens before that: `/healthz` answers, and `/readyz` keeps the load balancer away.
     """
-    try:
-        await service.wait_until_ready()
-    except StartError as error:
-        server.start_error = error
-        server.should_exit = True
-        return
-    url = await server.url()
-    if not server.should_exit:
-        health.not_ready = None
-        log.info("ingest_started", url=url)
-        task_status.started(url)
+
+    def __init__(self, health: Health, task_status: TaskStatus[str]) -> None:
+        self.error: StartError | None = None
+        self._health = health
+        self._task_status = task_status
+        self._listens = anyio.Event()
+
+    def may_begin(self) -> None:
+        """The server listens."""
+        self._listens.set()
+
+    async def run(self, service: Service, server: HttpServer, url: str) -> None:
+        """Pass the URL on when it can take requests."""
+        try:
+            await service.wait_until_ready()
+        except StartError as error:
+            self.error = error
+            server.stop()
+            return
+        await self._listens.wait()
+        if not server.is_stopping:
+            self._health.not_ready = None
+            log.info("ingest_started", url=url)
+            self._task_status.started(url)
 
 
 async def run(settings: IngestSettings, connection: Connection) -> ExitCode:
     """Serve until SIGTERM or SIGINT, and drain; returns the exit code."""
+    _allow_files(settings.max_connections + _OTHER_FILES)
     return await program.run(
         "ingest", lambda stop: serve(settings, connection=connection, stop=stop)
     )
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn without its signal handlers and its own log lines."""
-
-    def __init__(self, app: ASGIApp, listener: socket.socket, timeout_s: float) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http=BoundedProtocol,
-                ws="none",
-                lifespan="off",
-                interface="asgi3",
-                log_config=None,
-                log_level=logging.WARNING,
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                backlog=_BACKLOG,
-                timeout_keep_alive=_KEEP_ALIVE_S,
-                timeout_graceful_shutdown=max(1, int(timeout_s)),
-            )
-        )
-        self.start_error: StartError | None = None
-        self._listener = listener
-        self._listens = anyio.Event()
-
-    async def url(self) -> str:
-        """Where it listens, as soon as it does."""
-        await self._listens.wait()
-        return _url(self._listener)
-
-    async def answer(self) -> ExitCode:
-        """Serve until `should_exit`; returns whether all that was accepted was answered."""
-        await self.serve(sockets=[self._listener])
-        state = self.server_state
-        return ExitCode.DEADLINE if state.tasks or state.connections else ExitCode.DRAINED
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to the program."""
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and say so."""
-        await super().startup(sockets)
-        self._listens.set()
-
-
 @asynccontextmanager
 async def _service(
-    settings: IngestSettings, connection: Connection, health: Health
+    settings: IngestSettings, connection: Connection, metrics: IngestMetrics, health: Health
 ) -> AsyncIterator[Service]:
     """The service with the machine's clocks and its own chance, and the loop's heartbeat."""
-    metrics = IngestMetrics(CollectorRegistry())
     beat = LoopBeat(metrics.registry)
     opening = open_service(
         settings,
@@ -212,6 +177,16 @@ def _listener(host: str, port: int) -> Iterator[socket.socket]:
         except OSError as error:
             raise StartError(f"HTTP_PORT={port} on {host}: {error.strerror}") from error
         yield listener
+
+
+def _allow_files(needed: int) -> None:
+    """Let the process open so many files, as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < needed:
+        log.warning("few_files_allowed", allowed=allowed, needed=needed, see="MAX_CONNECTIONS")
 
 
 def _url(listener: socket.socket) -> str:

@@ -14,7 +14,7 @@ import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from ingest import protocol, server
+from ingest import server
 from runtime.program import StartError
 from runtime.stop import ExitCode, Stop
 from tests.faults.actions import Delay, Fault, Refuse
@@ -363,16 +363,12 @@ async def test_a_head_without_an_end_is_431_and_the_connection_is_closed(
     assert healthy.status_code == 200
 
 
-@pytest.mark.parametrize("begun", [b"", b"POST /events/event-1/partici", b"GET / HTTP/1.1\r\nA: b"])
-async def test_a_head_that_does_not_arrive_in_time_is_408(
-    live: Live, begun: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(protocol, "HEAD_TIMEOUT_S", 0.2)
-    async with live.ingest() as http:
+@pytest.mark.parametrize("begun", [b"POST /events/event-1/partici", b"GET / HTTP/1.1\r\nA: b"])
+async def test_a_head_that_does_not_arrive_in_time_is_408(live: Live, begun: bytes) -> None:
+    async with live.ingest(head_timeout_s=0.2) as http:
         host, port = str(http.base_url).removeprefix("http://").split(":")
         async with await anyio.connect_tcp(host, int(port)) as stream:
-            if begun:
-                await stream.send(begun)
+            await stream.send(begun)
             answer = b""
             with anyio.fail_after(5), contextlib.suppress(anyio.EndOfStream):
                 while True:
@@ -382,10 +378,9 @@ async def test_a_head_that_does_not_arrive_in_time_is_408(
 
 
 async def test_a_later_head_on_a_connection_has_to_arrive_in_time_as_well(
-    live: Live, monkeypatch: pytest.MonkeyPatch
+    live: Live,
 ) -> None:
-    monkeypatch.setattr(protocol, "HEAD_TIMEOUT_S", 0.2)
-    async with live.ingest() as http:
+    async with live.ingest(head_timeout_s=0.2) as http:
         host, port = str(http.base_url).removeprefix("http://").split(":")
         async with await anyio.connect_tcp(host, int(port)) as stream:
             await stream.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -398,11 +393,10 @@ async def test_a_later_head_on_a_connection_has_to_arrive_in_time_as_well(
 
 
 async def test_a_connection_that_is_kept_open_is_not_taken_for_a_late_head(
-    live: Live, monkeypatch: pytest.MonkeyPatch
+    live: Live,
 ) -> None:
-    monkeypatch.setattr(protocol, "HEAD_TIMEOUT_S", 0.2)
     request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
-    async with live.ingest() as http:
+    async with live.ingest(head_timeout_s=0.2) as http:
         host, port = str(http.base_url).removeprefix("http://").split(":")
         async with await anyio.connect_tcp(host, int(port)) as stream:
             for _ in range(2):

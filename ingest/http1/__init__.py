@@ -1,0 +1,1 @@
+"""HTTP/1.1 as far as ingest needs it: requests without bodies in, whole answers out."""

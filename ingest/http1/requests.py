@@ -1,0 +1,148 @@
+"""Bytes to requests: what of HTTP/1.1 is taken, and what is refused. Does no I/O."""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import unquote
+
+import httptools
+from starlette.types import Scope
+
+from ingest.http1.bounds import Refusal
+
+_ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
+_BETWEEN, _IN_HEAD, _IN_BODY = range(3)
+"""Where in a request the next byte belongs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request without a body."""
+
+    scope: Scope
+    may_be_followed: bool
+    """Whether what comes after it on the connection is another request."""
+
+
+class RequestReader:
+    """The requests of one connection, from pieces of what its client sends.
+
+    `peers` is the part of the ASGI scope that is the connection's: `client` and `server`.
+    A reader that has refused something reads nothing more.
+    """
+
+    def __init__(self, max_head_bytes: int, peers: Scope) -> None:
+        self.requests: deque[Request] = deque()
+        self.refusal: str | None = None
+        """A reason of `Refusal` for what came after the requests."""
+        self._max_head_bytes = max_head_bytes
+        self._peers = peers
+        self._parser: Any = httptools.HttpRequestParser(self)
+        self._place = _BETWEEN
+        self._head_bytes = 0
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._hosts = 0
+        self._has_body = False
+        self._version = ""
+
+    @property
+    def is_in_head(self) -> bool:
+        """Whether a head has begun and not ended."""
+        return self._place == _IN_HEAD
+
+    def close(self) -> None:
+        """Let go of the parser, which refers to the reader."""
+        self._parser = None
+
+    def feed(self, piece: memoryview) -> None:
+        """Take in what came; a piece that ends where a head ends shows whether a body follows."""
+        self._head_bytes += len(piece)
+        if self._head_bytes > self._max_head_bytes:
+            self.refusal = Refusal.HEAD_TOO_LARGE
+            return
+        try:
+            self._parser.feed_data(piece)
+        except httptools.HttpParserUpgrade:
+            return
+        except httptools.HttpParserError:
+            self._refuse(Refusal.BAD_REQUEST)
+            return
+        if self._place == _IN_BODY:
+            self._refuse(Refusal.BODY)
+        elif self._place == _BETWEEN:
+            self._head_bytes = 0
+
+    def _refuse(self, reason: str) -> None:
+        if self.refusal is None:
+            self.refusal = reason
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        self._place = _IN_HEAD
+        self._url = b""
+        self._headers = []
+        self._hosts = 0
+        self._has_body = False
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name == b"host":
+            self._hosts += 1
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        self._place = _IN_BODY
+        self._version = self._parser.get_http_version()
+
+    def on_chunk_header(self) -> None:
+        self._has_body = True
+
+    def on_body(self, _body: bytes) -> None:
+        self._has_body = True
+
+    def on_message_complete(self) -> None:
+        self._place = _BETWEEN
+        if self.refusal is not None:
+            return
+        if self._has_body:
+            self.refusal = Refusal.BODY
+            return
+        scope = self._scope()
+        if scope is None:
+            self.refusal = Refusal.BAD_REQUEST
+            return
+        # Whoever asks for another protocol is answered in this one (RFC 9110 §7.8); the bytes after
+        # that may be meant as either, so none of them is read as a request.
+        follows = self._parser.should_keep_alive() and not self._parser.should_upgrade()
+        self.requests.append(Request(scope, follows and self._version == "1.1"))
+
+    def _scope(self) -> Scope | None:
+        """The request's ASGI scope; None where it breaks a rule that the parser does not know."""
+        is_current = self._version == "1.1"
+        if not is_current and self._version != "1.0":
+            return None
+        if self._hosts != 1 and (is_current or self._hosts):
+            return None  # RFC 9112 §3.2
+        try:
+            target = httptools.parse_url(self._url)
+            path = target.path.decode("ascii")
+        except (httptools.HttpParserInvalidURLError, AttributeError, UnicodeDecodeError):
+            return None
+        return {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": self._version,
+            "method": self._parser.get_method().decode("ascii"),
+            "scheme": "http",
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": target.path,
+            "query_string": target.query or b"",
+            "root_path": "",
+            "headers": self._headers,
+            **self._peers,
+        }
