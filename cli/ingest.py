@@ -24,6 +24,7 @@ def ingest() -> None:
     from ingest import server
 
     settings = load(IngestSettings)
+    logs.write_in_background()
     logs.configure(settings.log_level, settings.log_format)
     sys.exit(int(run_async(server.run, settings, connection_of(settings))))
 

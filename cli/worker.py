@@ -17,5 +17,6 @@ def worker() -> None:
     from worker import daemon
 
     settings = load(WorkerSettings)
+    logs.write_in_background()
     logs.configure(settings.log_level, settings.log_format)
     sys.exit(int(run_async(daemon.run, settings, connection_of(settings))))

@@ -204,6 +204,12 @@ class IngestSettings(CommonSettings):
         le=1_000_000,
         description="requests that may wait simultaneously; beyond that, 503",
     )
+    max_pending_per_user: int = Field(
+        16,
+        ge=1,
+        le=1_000_000,
+        description="requests of one user that may wait simultaneously; beyond that, 429",
+    )
     max_connections: int = Field(
         10_000, ge=1, le=1_000_000, description="open connections; further ones are answered 503"
     )

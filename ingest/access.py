@@ -1,6 +1,5 @@
 """Around every request: its figures, its one log line, and an answer for what went wrong."""
 
-import sys
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
@@ -9,13 +8,17 @@ import orjson
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from config import logs
 from ingest.http1.exchange import ClientGoneError
 from ingest.metrics import IngestMetrics
 from ingest.problems import Problem, internal_error, unavailable
+from runtime.sampling import Sampler
 
 SCOPE_KEY: Final = "participation.access"
 _CLIENT_GONE: Final = 499
 """The status, in log and figures, of what nobody was there to read (nginx's number)."""
+_CLIENT_ERRORS: Final = range(400, 500)
+"""What anybody can cause, thousands a second, without a token."""
 _RETRY_AFTER_STOP_S: Final = 1
 
 _LOGGER: Final = "ingest"
@@ -26,13 +29,15 @@ log = structlog.get_logger(_LOGGER)
 class Access:
     """What is known of one request for its log line; no user data except the user's hash."""
 
-    __slots__ = ("request_id", "route", "status", "user_hash")
+    __slots__ = ("request_id", "route", "status", "unlogged", "user_hash")
 
     def __init__(self) -> None:
         self.route = "other"
         self.status = 0
         self.request_id: str | None = None
         self.user_hash: str | None = None
+        self.unlogged: int | None = None
+        """How many lines of this kind were left out before this one; None: none ever is."""
 
 
 LineWriter = Callable[[str, Access, float], None]
@@ -46,6 +51,7 @@ def line_writer(level: str, form: Literal["json", "console"]) -> LineWriter:
     line_log = _json_logger() if form == "json" else log
 
     def write(method: str, access: Access, seconds: float) -> None:
+        more = {} if access.unlogged is None else {"unlogged": access.unlogged}
         line_log.info(
             "request",
             method=method,
@@ -54,6 +60,7 @@ def line_writer(level: str, form: Literal["json", "console"]) -> LineWriter:
             duration_ms=round(seconds * 1000, 2),
             request_id=access.request_id,
             user=access.user_hash,
+            **more,
         )
 
     return write
@@ -73,6 +80,7 @@ class AccessLayer:
         self._metrics = metrics
         self._write_line = write_line
         self._stopwatch_s = stopwatch_s
+        self._anybodys = Sampler(stopwatch_s)
         self._in_flight = 0
         metrics.in_flight.set_function(lambda: self._in_flight)
 
@@ -112,7 +120,14 @@ class AccessLayer:
             self._in_flight -= 1
             seconds = self._stopwatch_s() - began_s
             self._metrics.answered(access.route, access.status, seconds)
-            self._write_line(scope["method"], access, seconds)
+            self._log(scope["method"], access, seconds)
+
+    def _log(self, method: str, access: Access, seconds: float) -> None:
+        if access.user_hash is None and access.status in _CLIENT_ERRORS:
+            access.unlogged = self._anybodys.take(f"{access.route} {access.status}")
+            if access.unlogged is None:
+                return
+        self._write_line(method, access, seconds)
 
 
 def _json_logger() -> Any:
@@ -122,7 +137,7 @@ def _json_logger() -> Any:
     request's own work.
     """
     return structlog.wrap_logger(
-        structlog.BytesLogger(sys.stderr.buffer),
+        structlog.BytesLogger(logs.binary_stream()),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -14,7 +14,14 @@ from ingest.cursors import Cursors, InvalidCursor
 from ingest.event_cache import EventCache
 from ingest.gateway import Gateway, Position, Unavailable
 from ingest.http import Call, Handler, JsonAnswer
-from ingest.problems import Problem, bad_request, not_found, unauthorized, unavailable
+from ingest.problems import (
+    Problem,
+    bad_request,
+    not_found,
+    too_many_requests,
+    unauthorized,
+    unavailable,
+)
 from ingest.tokens import Authenticator, Identity, InvalidToken
 from schema.items import EventConfig, RequestItem
 from schema.message import is_possible_id
@@ -47,6 +54,8 @@ class Endpoints:
         self._acceptor = Acceptor(gateway, settings, clock_ms)
         self._cursors = Cursors(cursor_key(settings))
         self._in_flight = 0
+        self._in_flight_of: dict[str, int] = {}
+        """How many of a user's requests are being answered."""
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
@@ -67,7 +76,7 @@ class Endpoints:
         try:
             identity = await self._authenticator.identify(call.bearer_token())
             call.access.user_hash = identity.user_hash
-            return await handle(call, identity)
+            return await self._answer(handle, call, identity)
         except InvalidToken as error:
             raise unauthorized(str(error), token_given=True) from error
         except Unavailable as error:
@@ -75,8 +84,32 @@ class Endpoints:
         finally:
             self._in_flight -= 1
 
+    async def _answer(
+        self,
+        handle: Callable[[Call, Identity], Awaitable[ASGIApp]],
+        call: Call,
+        identity: Identity,
+    ) -> ASGIApp:
+        """Answer, or 429 where one user would take more than a share of what may wait."""
+        user = identity.user_id
+        mine = self._in_flight_of.get(user, 0)
+        if mine >= self._settings.max_pending_per_user:
+            raise too_many_requests(
+                "wait for the answers to your other requests", self._retry_after_s()
+            )
+        self._in_flight_of[user] = mine + 1
+        try:
+            return await handle(call, identity)
+        finally:
+            left = self._in_flight_of.pop(user) - 1
+            if left:
+                self._in_flight_of[user] = left
+
     def _unavailable(self, detail: str, request_id: str | None = None) -> Problem:
-        return unavailable(detail, self._random.randint(1, RETRY_WITHIN_S), request_id)
+        return unavailable(detail, self._retry_after_s(), request_id)
+
+    def _retry_after_s(self) -> int:
+        return self._random.randint(1, RETRY_WITHIN_S)
 
     async def _participate(self, call: Call, identity: Identity) -> ASGIApp:
         """Take a click (domain §5)."""

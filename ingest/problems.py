@@ -73,6 +73,17 @@ def not_found(what: str) -> Problem:
     return Problem(404, "not-found", f"There is no such {what}")
 
 
+def too_many_requests(detail: str, retry_after_s: int) -> Problem:
+    """The caller asks for more than its share (RFC 6585 §4)."""
+    return Problem(
+        429,
+        "too-many-requests",
+        "Too many requests of yours are waiting",
+        detail,
+        headers={"Retry-After": str(retry_after_s)},
+    )
+
+
 def unavailable(detail: str, retry_after_s: int, request_id: str | None = None) -> Problem:
     """The service cannot do it now."""
     return Problem(

@@ -10,6 +10,7 @@ from typing import Final
 import anyio
 import structlog
 
+from config import logs
 from runtime.errors import leaves
 from runtime.stop import ExitCode, Stop
 
@@ -58,6 +59,7 @@ async def _stop_on_signal(stop: Stop, name: str) -> None:
         stop.request()
         second = await anext(signals)
     structlog.get_logger(name).warning("interrupted", signal=signal.Signals(second).name)
+    logs.flush()
     os._exit(ExitCode.INTERRUPTED)
 
 

@@ -181,7 +181,7 @@ class Service:
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     lines: list[tuple[str, Access, float]] = field(default_factory=list)
     health: Health = field(default_factory=Health)
-    ticks: Iterator[int] = field(default_factory=count)
+    ticks: Iterator[float] = field(default_factory=count)
     """The stopwatch: each look at it finds a second gone by."""
 
     def app(self, **settings: Any) -> ASGIApp:

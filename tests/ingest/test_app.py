@@ -132,6 +132,25 @@ async def test_beyond_the_bound_clicks_are_503_immediately_and_cost_no_call(
     assert len(service.gateway.requests) == 3
 
 
+async def test_one_user_takes_no_more_than_a_share_of_what_may_wait(service: Service) -> None:
+    hold = anyio.Event()
+    service.gateway.before = lambda operation: hold.wait() if operation == "user_requests" else None
+    async with service.client(max_pending_per_user=2) as http:
+
+        async def ask(user: str) -> httpx.Response:
+            return await http.get(LIST, headers=bearer(user))
+
+        waiting = asyncio.gather(*(ask(user) for user in ("user-1", "user-2", "user-1")))
+        await anyio.wait_all_tasks_blocked()
+        refused = await ask("user-1")
+        hold.set()
+        answered = [*await waiting, await ask("user-1")]
+
+    assert_problem(refused, 429, "too-many-requests")
+    assert int(refused.headers["retry-after"]) >= 1
+    assert [answer.status_code for answer in answered] == [200] * 4
+
+
 async def test_a_request_is_shown_to_its_owner(service: Service) -> None:
     item = stored(
         "user-1",
@@ -300,32 +319,6 @@ async def test_path_tricks_are_client_errors_and_create_nothing(
     assert service.gateway.requests == {}
 
 
-@pytest.mark.parametrize("content", [b"{}", b"x" * 100_000])
-async def test_a_body_where_none_is_wanted_is_400_and_takes_no_effect(
-    service: Service, content: bytes
-) -> None:
-    async with service.client() as http:
-        answer = await http.post(CLICK, headers=bearer("user-1"), content=content)
-
-    assert_problem(answer, 400, "body-not-allowed")
-    assert answer.headers["connection"] == "close"
-    assert service.gateway.operations == []
-
-
-async def test_a_chunked_body_is_refused_as_well_and_an_empty_one_is_none(
-    service: Service,
-) -> None:
-    async def chunks() -> Any:
-        yield b"{}"
-
-    async with service.client() as http:
-        chunked = await http.post(CLICK, headers=bearer("user-1"), content=chunks())
-        empty = await http.post(CLICK, headers=bearer("user-1"), content=b"")
-
-    assert_problem(chunked, 400, "body-not-allowed")
-    assert empty.status_code == 202
-
-
 async def test_nothing_but_the_token_names_the_user(service: Service) -> None:
     async with service.client() as http:
         await http.post(
@@ -387,6 +380,23 @@ async def test_every_answer_has_one_log_line_without_user_data(service: Service)
     assert hashes[3] is None
     assert [seconds for _, _, seconds in service.lines] == [1] * 4
     assert "user-1" not in str(hashes)
+
+
+async def test_lines_that_anybody_can_cause_are_one_a_second_with_the_others_number(
+    service: Service,
+) -> None:
+    # The stopwatch is looked at when a request comes, when it is answered, and for its line.
+    service.ticks = iter([0.0, 0.0, 0.0] * 3 + [1.0] * 6)
+    async with service.client() as http:
+        for _ in range(4):
+            await http.get(LIST)
+        await http.get("/nowhere")
+
+    assert [(line.route, line.status, line.unlogged) for _, line, _ in service.lines] == [
+        ("participations", 401, 0),
+        ("participations", 401, 2),
+        ("other", 404, 0),
+    ]
 
 
 async def test_figures_exist_with_0_from_the_start_and_count_each_answer(

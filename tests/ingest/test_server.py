@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
@@ -304,6 +305,29 @@ async def exchange(url: str, request: bytes) -> bytes:
             except (anyio.EndOfStream, anyio.BrokenResourceError):
                 pass
     return answer
+
+
+async def test_a_body_is_400_on_every_path_and_takes_no_effect_and_an_empty_one_is_none(
+    live: Live,
+) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"{}"
+
+    async with live.ingest() as http:
+        refused = [
+            await http.post(path, headers=bearer("user-1"), content=content)
+            for path in (CLICK, "/nowhere", "/healthz")
+            for content in (b"{}", b"x" * 100_000, chunks())
+        ]
+        empty = await http.post(CLICK, headers=bearer("user-1"), content=b"")
+        figures = (await http.get("/metrics")).text
+
+    for answer in refused:
+        assert (answer.status_code, answer.headers["connection"]) == (400, "close")
+        assert answer.json()["type"] == "urn:participation:problem:body-not-allowed"
+    assert (empty.status_code, empty.json()["isDuplicate"]) == (202, False)
+    assert 'ingest_refused_total{reason="body"} 9.0' in figures
+    assert 'ingest_refused_total{reason="unread"} 0.0' in figures
 
 
 async def test_after_a_refused_body_the_connection_carries_no_second_request(live: Live) -> None:
