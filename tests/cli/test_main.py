@@ -92,7 +92,7 @@ def test_wrong_settings_keep_a_short_secret_to_themselves(command: Command) -> N
 
 
 async def test_loading_the_command_line_loads_no_engine_server_or_worker() -> None:
-    heavy = ("duckdb", "sqlglot", "uvicorn", "starlette", "worker.daemon", "worker.pipeline")
+    heavy = ("duckdb", "sqlglot", "ingest.server", "starlette", "worker.daemon", "worker.pipeline")
     program = f"import sys, cli.main; print([m for m in {heavy!r} if m in sys.modules])"
 
     ended = await ran([sys.executable, "-c", program], {})
