@@ -65,9 +65,11 @@ async def _main(scenario: Scenario, progress: Progress | None) -> Outcome:
         run = _Run(scenario, tasks)
         tasks.start_soon(run.watch, progress)
         tasks.start_soon(run.drive)
-        await run.over.wait()
-        outcome = run.outcome()
-        run.bury()
+        try:
+            await run.over.wait()
+            outcome = run.outcome()
+        finally:
+            run.bury()  # else, what has been killed never ends
         tasks.cancel_scope.cancel()
     return outcome
 

@@ -142,5 +142,5 @@ class Checks(Observer):
         gone = self._lost() - self._kept()
         if len(silent) > gone:
             text = f"{len(silent)} decisions have no event, and {gone} are counted as gone"
-            self.verdict.broken("evidence", text, silent[0])
+            self.verdict.broken("evidence", text, *silent[:1])
         self.requests.check_seats()
