@@ -7,11 +7,19 @@ from typing import Final
 import anyio
 
 from config.settings import IngestSettings
-from ingest.gateway import CorruptItem, Gateway, Unavailable
+from ingest.gateway import (
+    Advance,
+    CorruptItem,
+    Failure,
+    Gateway,
+    Insertion,
+    Progress,
+    Unavailable,
+)
 from schema import keys
 from schema.events import ParticipationRequested
 from schema.items import Change, EventConfig, RequestItem
-from schema.message import ParticipationMessage
+from schema.message import message_of
 from schema.states import Status
 
 _SECONDS_PER_DAY: Final = 86_400
@@ -99,43 +107,66 @@ class Acceptor:
             ttl_s=now_ms // 1000 + self._settings.request_ttl_days * _SECONDS_PER_DAY,
         )
         try:
-            insertion = await self._gateway.insert(request)
-            is_duplicate = False
-            if not insertion.is_new:
-                stored = await self._gateway.load_request(request_id)
-                if stored is None:
-                    return Refused(request_id)  # it expired in between
-                is_duplicate = not (insertion.was_retried and stored.requested_at_ms == now_ms)
-                request = stored
-            # Whoever stored it may never queue it, and a 202 is a promise that it is queued.
-            if request.status is Status.RECEIVED:
-                if anyio.current_time() > began_s + _SEND_UNTIL_S:
-                    return Refused(request_id)
-                await self._gateway.send(
-                    ParticipationMessage(request_id, request.event_id, request.user_id)
-                )
-                await self._record(request)
+            return await self._finish(await self._gateway.advance(request), began_s)
         except Unavailable:
             return Refused(request_id)
-        return Accepted(request_id, is_duplicate)
 
-    async def _record(self, request: RequestItem) -> None:
+    async def _finish(self, come: Advance, began_s: float) -> Acceptance:
+        """Take a request from where it stopped to the end; raises Unavailable."""
+        request, progress = come.request, come.progress
+        if progress is Progress.QUEUED or progress is Progress.OVERTAKEN:
+            await self._announce(request, is_stored=progress is Progress.QUEUED)
+            return Accepted(request.request_id, is_duplicate=False)
+        insertion = Insertion(is_new=progress is not Progress.EXISTS)
+        if progress is Progress.NEW:
+            insertion = await self._gateway.insert(request, come.failure)
+        is_duplicate = False
+        if not insertion.is_new:
+            stored = await self._gateway.load_request(request.request_id)
+            if stored is None:
+                return Refused(request.request_id)  # it expired in between
+            is_duplicate = not (
+                insertion.was_retried and stored.requested_at_ms == request.requested_at_ms
+            )
+            request = stored
+        # Whoever stored it may never queue it, and a 202 is a promise that it is queued.
+        if request.status is Status.RECEIVED:
+            if progress is not Progress.SENT:
+                if anyio.current_time() > began_s + _SEND_UNTIL_S:
+                    return Refused(request.request_id)
+                await self._gateway.send(
+                    message_of(request), come.failure if progress is Progress.STORED else None
+                )
+            await self._record(request, come.failure if progress is Progress.SENT else None)
+        return Accepted(request.request_id, is_duplicate)
+
+    async def _record(self, request: RequestItem, failed: Failure | None) -> None:
         """Record queuedAt, where nobody faster has recorded it, and have it published.
 
         The message is queued, so that nothing here fails the click: what is not recorded now, the
-        worker records with the decision (domain §6). Only a queuedAt that is known to be stored
-        is published.
+        worker records with the decision (domain §6).
         """
         queued = replace(request, status=Status.QUEUED, queued_at_ms=self._clock_ms())
-        stored: RequestItem | None = queued
         try:
-            was_received = await self._gateway.mark_queued(Change(request, queued))
-            if self._settings.publish_requested_events:
-                if not was_received:
-                    stored = await self._gateway.load_request(request.request_id)
-                self._publish(stored)
-        except (CorruptItem, Unavailable):
+            was_received = await self._gateway.mark_queued(Change(request, queued), failed)
+        except Unavailable:
             return
+        await self._announce(queued, is_stored=was_received)
+
+    async def _announce(self, queued: RequestItem, *, is_stored: bool) -> None:
+        """Have a queued request published, where that is asked for; fails no click.
+
+        Only a queuedAt that is known to be stored is published.
+        """
+        if not self._settings.publish_requested_events:
+            return
+        stored: RequestItem | None = queued
+        if not is_stored:
+            try:
+                stored = await self._gateway.load_request(queued.request_id)
+            except (CorruptItem, Unavailable):
+                return
+        self._publish(stored)
 
     def _publish(self, stored: RequestItem | None) -> None:
         if stored is not None and stored.queued_at_ms is not None:

@@ -7,7 +7,6 @@ from random import Random
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
-from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
 from config.settings import IngestSettings
@@ -15,7 +14,7 @@ from ingest import openapi
 from ingest.access import AccessLayer, LineWriter, line_writer
 from ingest.endpoints import Endpoints
 from ingest.gateway import Gateway
-from ingest.http import JSON, Call, Endpoint, Handler, no_such_route
+from ingest.http import JSON, Call, Endpoint, Handler, Routes
 from ingest.metrics import IngestMetrics
 from ingest.problems import Problem
 from ingest.tokens import Authenticator
@@ -47,18 +46,14 @@ def create_app(
     """
     endpoints = Endpoints(gateway, authenticator, settings, clock_ms, random)
     handlers = {**endpoints.handlers, **_operations(metrics, health or Health())}
-    router = Router(
-        [
-            Route(
-                operation.path, Endpoint(operation.name, operation.method, handlers[operation.name])
-            )
+    routes = Routes(
+        {
+            operation.path: Endpoint(operation.name, operation.method, handlers[operation.name])
             for operation in openapi.operations()
-        ],
-        redirect_slashes=False,
-        default=no_such_route,
+        }
     )
-    write_line = write_line or line_writer(settings.log_level, settings.log_format)
-    return AccessLayer(router, metrics, write_line, stopwatch_s)
+    write_line = write_line or line_writer(settings.log_level, settings.log_format, clock_ms)
+    return AccessLayer(routes, metrics, write_line, stopwatch_s)
 
 
 def _operations(metrics: IngestMetrics, health: Health) -> Mapping[str, Handler]:

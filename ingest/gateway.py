@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Protocol
 
 from schema.events import ParticipationRequested
@@ -20,6 +21,43 @@ class Unavailable(Exception):
 
 class CorruptItem(Exception):
     """A stored item breaks the contract, and an operator must fix it."""
+
+
+class Progress(Enum):
+    """How far a new request is known to have come."""
+
+    NEW = auto()
+    """It may not be stored."""
+    EXISTS = auto()
+    """It was stored before."""
+    STORED = auto()
+    """It is stored; the queue may not have it."""
+    SENT = auto()
+    """The queue has it; that may not be recorded."""
+    QUEUED = auto()
+    """The queue has it, and that is recorded."""
+    OVERTAKEN = auto()
+    """The queue has it, and somebody else recorded that, or has decided."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A first try that failed."""
+
+    error: Exception
+    since_s: float
+    """When it began, by the event loop's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """How far a request came with one try of each step."""
+
+    progress: Progress
+    request: RequestItem
+    """As it is then."""
+    failure: Failure | None = None
+    """Why it came no further, if something failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +96,25 @@ class Gateway(Protocol):
         """Read a request, strongly consistently; None where there is no such request."""
         ...
 
-    async def insert(self, request: RequestItem) -> Insertion:
-        """Store a new request on condition that it does not exist."""
+    async def advance(self, request: RequestItem) -> Advance:
+        """Take a new request through insert, send and mark, with others' and trying each once.
+
+        Raises nothing. What is left to do, the operations below do, for one request and repeatedly.
+        """
         ...
 
-    async def send(self, message: ParticipationMessage) -> None:
+    async def insert(self, request: RequestItem, failed: Failure | None = None) -> Insertion:
+        """Store a new request on condition that it does not exist.
+
+        `failed` is a try that has been made; likewise below.
+        """
+        ...
+
+    async def send(self, message: ParticipationMessage, failed: Failure | None = None) -> None:
         """Hand a message to the queue."""
         ...
 
-    async def mark_queued(self, change: Change) -> bool:
+    async def mark_queued(self, change: Change, failed: Failure | None = None) -> bool:
         """Write a request's step to QUEUED; False where it has left RECEIVED already.
 
         Whatever keeps it from being written is Unavailable.

@@ -1,5 +1,6 @@
-"""The little of HTTP that the endpoints share: one method per route, headers, query, JSON."""
+"""The little of HTTP that the endpoints share: routes, one method each, headers, query, JSON."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,6 +13,7 @@ from ingest.access import SCOPE_KEY, Access
 from ingest.problems import Problem, bad_request, unauthorized
 
 JSON: Final = "application/json"
+_NAME: Final = re.compile(r"\{(\w+)\}")
 _BEARER: Final = "bearer "
 _JSON_HEADERS: Final = (
     (b"content-type", JSON.encode()),
@@ -86,9 +88,34 @@ class Endpoint:
         await response(scope, receive, send)
 
 
-async def no_such_route(_scope: Scope, _receive: Receive, _send: Send) -> None:
-    """The ASGI app of every path that is not ours."""
-    raise Problem(404, "not-found", "There is nothing at this path")
+class Routes:
+    """Hands each request to the endpoint of its path; raises Problem 404 where there is none.
+
+    Paths are OpenAPI's templates: `{name}` stands for a segment, which is not empty.
+    """
+
+    def __init__(self, endpoints: Mapping[str, ASGIApp]) -> None:
+        self._fixed = {path: app for path, app in endpoints.items() if "{" not in path}
+        self._templates = [
+            (re.compile(_NAME.sub(r"(?P<\1>[^/]+)", path)), app)
+            for path, app in endpoints.items()
+            if "{" in path
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer by the endpoint."""
+        path = scope["path"]
+        endpoint = self._fixed.get(path)
+        if endpoint is None:
+            for template, app in self._templates:
+                match = template.fullmatch(path)
+                if match is not None:
+                    scope["path_params"] = match.groupdict()
+                    endpoint = app
+                    break
+            else:
+                raise Problem(404, "not-found", "There is nothing at this path")
+        await endpoint(scope, receive, send)
 
 
 class JsonAnswer:

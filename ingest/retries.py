@@ -8,15 +8,17 @@ from typing import Final, TypeVar
 
 import anyio
 
-from aws.errors import Fatal, Transient
+from aws.errors import AwsError, Fatal, Transient
 from ingest.breaker import Away, Breaker
-from ingest.gateway import Unavailable
+from ingest.gateway import Failure, Unavailable
 from runtime import backoff
 from runtime.batcher import ClosedError, LateError, OverloadedError
 
 T = TypeVar("T")
 R = TypeVar("R")
 
+RETRIED: Final = (Transient, Fatal, Away, ClosedError, LateError, OverloadedError)
+"""What a try may fail with; anything else is the caller's."""
 _BUDGET: Final = 100.0
 _EARNED: Final = 0.1
 """Of a retry, by each success: where the service has room for less than it is asked, retries add a
@@ -49,34 +51,53 @@ class Retries:
         self._breaker = breaker
         self._random = random
         self._budget = _BUDGET
+        self._now_s = asyncio.get_running_loop().time
 
-    async def run(self, operation: Callable[[T], Awaitable[R]], item: T) -> tuple[R, int]:
+    async def run(
+        self,
+        operation: Callable[[T], Awaitable[R]],
+        item: T,
+        failed: Failure | None = None,
+    ) -> tuple[R, int]:
         """Run one operation, and again while that may help: its result, and how many tries it took.
 
-        Raises Unavailable.
+        `failed` is a first try that was made elsewhere. Raises Unavailable.
         """
+        error = None if failed is None else failed.error
+        began_s = self._now_s() if failed is None else failed.since_s
         attempt = 1
-        now_s = asyncio.get_running_loop().time
-        began_s = now_s()
-        while not self._breaker.refuses:
+        while True:
+            if error is not None:
+                await self._back_off(error, attempt, began_s)
+                attempt += 1
+            if self._breaker.refuses:
+                raise Unavailable(self._step, "Away") from error
             try:
                 result = await operation(item)
-            except Transient as error:
-                wait_s = self._wait_s(attempt)
-                late = now_s() + wait_s > began_s + self._policy.window_s
-                if late or attempt >= self._policy.max_attempts or self._budget < 1:
-                    raise Unavailable(self._step, error.code) from error
-            except Fatal as error:
-                raise Unavailable(self._step, error.code) from error
-            except (Away, ClosedError, LateError, OverloadedError) as error:
-                raise Unavailable(self._step, type(error).__name__) from error
+            except RETRIED as raised:
+                error = raised
             else:
-                self._budget = min(_BUDGET, self._budget + _EARNED)
+                self.succeeded(1)
                 return result, attempt
-            self._budget -= 1
-            attempt += 1
-            await anyio.sleep(wait_s)
-        raise Unavailable(self._step, "Away")
 
-    def _wait_s(self, attempt: int) -> float:
-        return backoff.full_delay_s(attempt, self._policy.base_s, self._policy.max_s, self._random)
+    def succeeded(self, count: int) -> None:
+        """Take note of tries that did not fail."""
+        self._budget = min(_BUDGET, self._budget + count * _EARNED)
+
+    async def _back_off(self, error: Exception, attempt: int, began_s: float) -> None:
+        """Wait for the next try; raises Unavailable where there should be none."""
+        if not isinstance(error, RETRIED):
+            raise error
+        if not isinstance(error, AwsError):
+            raise Unavailable(self._step, type(error).__name__) from error
+        policy = self._policy
+        wait_s = backoff.full_delay_s(attempt, policy.base_s, policy.max_s, self._random)
+        if (
+            isinstance(error, Fatal)
+            or attempt >= policy.max_attempts
+            or self._budget < 1
+            or self._now_s() + wait_s > began_s + policy.window_s
+        ):
+            raise Unavailable(self._step, error.code) from error
+        self._budget -= 1
+        await anyio.sleep(wait_s)

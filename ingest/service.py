@@ -133,6 +133,7 @@ async def open_service(
             queue,
             publishes,
             linger_s=linger_s,
+            clock_ms=clock_ms,
             random=random,
             observer=metrics,
             flushes=flushes,

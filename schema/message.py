@@ -8,6 +8,7 @@ from typing import Final, TypeGuard
 
 import orjson
 
+from schema.items import RequestItem
 from schema.keys import MAX_TIME_MS
 from schema.values import value
 
@@ -50,6 +51,11 @@ class ParticipationMessage:
         if self.queued_at_ms is not None:
             body["queuedAt"] = self.queued_at_ms
         return orjson.dumps(body).decode()
+
+
+def message_of(request: RequestItem) -> ParticipationMessage:
+    """The message of a stored request."""
+    return ParticipationMessage(request.request_id, request.event_id, request.user_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from config.settings import IngestSettings
 from ingest import server
 from ingest.aws_gateway import AwsGateway
 from ingest.retries import RetryPolicy
+from runtime.program import epoch_ms
 from runtime.stop import Stop
 from schema.message import ParticipationMessage, decode
 from tests import programs
@@ -103,6 +104,7 @@ class Live:
                 Queue(sqs, self.world.stack.queue_url),
                 None,
                 linger_s=0.003,
+                clock_ms=epoch_ms,
                 random=Random(0),
                 retries=retries,
             )

@@ -17,7 +17,15 @@ from config.settings import IngestSettings
 from ingest import tokens
 from ingest.access import Access
 from ingest.app import Health, create_app
-from ingest.gateway import Insertion, Position, RequestPage, Unavailable
+from ingest.gateway import (
+    Advance,
+    Failure,
+    Insertion,
+    Position,
+    Progress,
+    RequestPage,
+    Unavailable,
+)
 from ingest.metrics import IngestMetrics
 from ingest.tokens import ClaimRules, SecretVerifier, TokenAuthenticator
 from schema import keys
@@ -89,7 +97,11 @@ class MemoryGateway:
         )
         return found
 
-    async def insert(self, request: RequestItem) -> Insertion:
+    async def advance(self, request: RequestItem) -> Advance:
+        """Leave each step to its own operation."""
+        return Advance(Progress.NEW, request)
+
+    async def insert(self, request: RequestItem, failed: Failure | None = None) -> Insertion:  # noqa: ARG002
         def effect() -> Insertion:
             is_new = request.request_id not in self.requests
             self.requests.setdefault(request.request_id, request)
@@ -100,10 +112,10 @@ class MemoryGateway:
         insertion: Insertion = await self._run("insert", effect)
         return insertion
 
-    async def send(self, message: ParticipationMessage) -> None:
+    async def send(self, message: ParticipationMessage, failed: Failure | None = None) -> None:  # noqa: ARG002
         await self._run("send", lambda: self.messages.append(message))
 
-    async def mark_queued(self, change: Change) -> bool:
+    async def mark_queued(self, change: Change, failed: Failure | None = None) -> bool:  # noqa: ARG002
         def effect() -> bool:
             request_id = change.before.request_id
             if self.requests[request_id].status is not Status.RECEIVED:

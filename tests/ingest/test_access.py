@@ -11,6 +11,7 @@ import structlog
 
 from config import logs
 from ingest.access import Access, line_writer
+from tests.ingest.support import now_ms
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +38,7 @@ def test_a_json_line_has_the_fields_of_every_other_line_and_the_requests_own(
 ) -> None:
     logs.configure("info", "json")
     structlog.get_logger("ingest").info("other")
-    line_writer("info", "json")("POST", access, 0.0123456)
+    line_writer("info", "json", now_ms)("POST", access, 0.0123456)
 
     other, line = (orjson.loads(text) for text in capfd.readouterr().err.splitlines())
     assert other.keys() <= line.keys()
@@ -59,7 +60,7 @@ def test_on_a_console_a_line_is_read_by_people(
     access: Access, capfd: pytest.CaptureFixture[str]
 ) -> None:
     logs.configure("info", "console")
-    line_writer("info", "console")("POST", access, 0.001)
+    line_writer("info", "console", now_ms)("POST", access, 0.001)
 
     text = capfd.readouterr().err
     assert "request_id=request-1" in text
@@ -76,6 +77,6 @@ def test_lines_are_written_at_level_info(
     form: Literal["json", "console"],
 ) -> None:
     logs.configure(level, form)
-    line_writer(level, form)("POST", access, 0.001)
+    line_writer(level, form, now_ms)("POST", access, 0.001)
 
     assert len(capfd.readouterr().err.splitlines()) == lines

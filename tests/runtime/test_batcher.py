@@ -402,6 +402,16 @@ async def test_a_result_in_time_is_a_result_whatever_was_late_before_it() -> Non
 
 
 @virtual_time
+async def test_of_a_group_only_what_is_late_is_given_up() -> None:
+    service = Service(takes_s=0.5)
+    async with service.batcher(max_items=2, patience_s=1) as batcher:
+        results = await batcher.submit_many(["a", "b", "c", "d", "e", "f"])
+
+    assert results[:2] == ["A", "B"]
+    assert [type(result) for result in results[4:]] == [LateError] * 2
+
+
+@virtual_time
 async def test_bytes_of_what_was_given_up_make_no_batch_full() -> None:
     service = Service(takes_s=3)
     async with (
@@ -412,8 +422,8 @@ async def test_bytes_of_what_was_given_up_make_no_batch_full() -> None:
     ):
 
         async def submit(items: Sequence[str]) -> None:
-            with pytest.raises(LateError):
-                await batcher.submit_many(items)
+            results = await batcher.submit_many(items)
+            assert [type(result) for result in results] == [LateError] * len(items)
 
         tasks.start_soon(submit, ["first"])
         await anyio.sleep(0.1)

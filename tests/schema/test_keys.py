@@ -1,9 +1,11 @@
 """Key strings, and the id of a request."""
 
 from collections import Counter
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schema import keys
 
@@ -57,6 +59,17 @@ def test_the_same_click_always_has_the_same_id() -> None:
 
 def test_the_id_is_a_name_based_uuid() -> None:
     assert UUID(keys.request_id("event-123", "user-1")).version == 5
+
+
+@given(event_id=st.text(max_size=40), user_id=st.text(max_size=40))
+def test_a_request_id_is_the_standard_library_s_uuid_of_version_5(
+    event_id: str, user_id: str
+) -> None:
+    namespace = UUID("6f0f2f5e-2c0b-5a39-9a5c-5c6b1a3f7d10")
+
+    name = f"{len(event_id)}:{event_id}:{user_id}"
+
+    assert keys.request_id(event_id, user_id) == str(uuid5(namespace, name))
 
 
 def test_a_separator_within_an_id_does_not_confuse_two_clicks() -> None:
