@@ -1,7 +1,7 @@
 """The settings of each program, read from the environment; all errors are reported together."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -15,18 +15,27 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from config import limits
+from config import limits, urls
+
+_MIN_SECRET_BYTES: Final = 32
+"""As long as the hash (RFC 7518 §3.2)."""
+_MIN_SECRET_CHARACTERS: Final = 8
+"""Different ones. A random secret of 32 bytes has more, in hexadecimal digits as well."""
 
 
-def _long_enough(secret: SecretStr) -> SecretStr:
-    # RFC 7518 §3.2: a key of the same size as the hash output or larger.
-    if len(secret.get_secret_value().encode()) < 32:  # noqa: PLR2004
-        raise ValueError("must be at least 32 bytes long")
+def _hard_to_guess(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value().strip()
+    if len(text.encode()) < _MIN_SECRET_BYTES:
+        raise ValueError(f"must be at least {_MIN_SECRET_BYTES} bytes long, blanks around it aside")
+    if len(set(text)) < _MIN_SECRET_CHARACTERS:
+        raise ValueError(f"must have at least {_MIN_SECRET_CHARACTERS} different characters")
     return secret
 
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
-HmacSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
+HmacSecret = Annotated[SecretStr, AfterValidator(_hard_to_guess)]
+Url = Annotated[str, AfterValidator(urls.without_credentials)]
+KeySetUrl = Annotated[Url, AfterValidator(urls.confidential)]
 
 
 class SettingsError(Exception):
@@ -39,7 +48,7 @@ class AwsSettings(BaseSettings):
     model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, extra="ignore")
 
     aws_region: str = Field(description="AWS region, such as ap-northeast-2", min_length=1)
-    aws_endpoint_url: str | None = Field(
+    aws_endpoint_url: Url | None = Field(
         None, description="endpoint to call instead of AWS's own, such as the embedded AWS's"
     )
     aws_client: Literal["lean", "aioboto3"] = Field(
@@ -64,10 +73,10 @@ class AwsSettings(BaseSettings):
 class CommonSettings(AwsSettings):
     """What the worker and ingest share: the queues and the bus."""
 
-    queue_url: str = Field(description="URL of the main queue", min_length=1)
-    dlq_url: str = Field(description="URL of the dead-letter queue", min_length=1)
+    queue_url: Url = Field(description="URL of the main queue", min_length=1)
+    dlq_url: Url = Field(description="URL of the dead-letter queue", min_length=1)
     event_bus_name: str = Field("default", description="EventBridge bus", min_length=1)
-    events_endpoint_url: str | None = Field(
+    events_endpoint_url: Url | None = Field(
         None, description="endpoint for EventBridge alone (an interface endpoint)"
     )
     publish_concurrency: int = Field(32, ge=1, le=256, description="concurrent PutEvents calls")
@@ -80,7 +89,7 @@ class CommonSettings(AwsSettings):
     publish_max_attempts: int = Field(
         3, ge=1, le=10, description="attempts to publish an event; throttled ones do not count"
     )
-    lost_events_queue_url: str | None = Field(
+    lost_events_queue_url: Url | None = Field(
         None, description="URL of the queue that keeps events which could not be published"
     )
     bus_check_interval_s: float = Field(
@@ -186,7 +195,9 @@ class IngestSettings(CommonSettings):
     jwt_secret: HmacSecret | None = Field(
         None, description="secret of HS256 tokens; this or JWKS_URL is required"
     )
-    jwks_url: str | None = Field(None, description="URL of the key set of RS256 and ES256 tokens")
+    jwks_url: KeySetUrl | None = Field(
+        None, description="https URL of the key set of RS256 and ES256 tokens"
+    )
     jwt_audience: str | None = Field(None, description="audience that tokens must name")
     jwt_issuer: str | None = Field(None, description="issuer that tokens must name")
     publish_requested_events: bool = Field(
@@ -273,10 +284,19 @@ def _line(settings: type[BaseSettings], detail: ErrorDetails) -> str:
     if detail["type"] == "missing":
         return f"{name.upper()} is not set{about}"
     secret = field is not None and "SecretStr" in str(field.annotation)
-    shown = "**********" if secret else repr(detail["input"])
+    shown = urls.MASK if secret else repr(_shown(name, detail["input"]))
     return f"{name.upper()}={shown}: {message}{about}"
+
+
+def _shown(name: str, value: object) -> object:
+    """A value as it may be printed: without what a URL keeps secret, whatever is wrong with it."""
+    if isinstance(value, str) and ("://" in value or name.endswith("_url")):
+        return urls.masked(value)
+    return value
 
 
 def effective(settings: BaseSettings) -> Mapping[str, str]:
     """The values in force by variable name, secrets masked."""
-    return {name.upper(): "" if value is None else str(value) for name, value in settings if name}
+    return {
+        name.upper(): "" if value is None else str(_shown(name, value)) for name, value in settings
+    }

@@ -91,6 +91,16 @@ def test_wrong_settings_keep_a_short_secret_to_themselves(command: Command) -> N
     assert "guess-me" not in shown.out + shown.err
 
 
+def test_a_password_in_a_url_is_never_printed(command: Command) -> None:
+    refused = command("config", "ingest", **REQUIRED, JWKS_URL="https://user:hunter2@keys.example")
+    shown = command("config", "ingest", **REQUIRED, JWKS_URL="https://keys.example/?key=hunter2")
+
+    assert (refused.code, shown.code) == (2, 0)
+    assert "JWKS_URL='https://**********@keys.example': must not hold" in refused.err
+    assert "JWKS_URL=https://keys.example/?**********\n" in shown.out
+    assert "hunter2" not in refused.out + refused.err + shown.out + shown.err
+
+
 async def test_loading_the_command_line_loads_no_engine_server_or_worker() -> None:
     heavy = ("duckdb", "sqlglot", "ingest.server", "starlette", "worker.daemon", "worker.pipeline")
     program = f"import sys, cli.main; print([m for m in {heavy!r} if m in sys.modules])"

@@ -10,19 +10,12 @@ from config.settings import (
     AwsSettings,
     CommonSettings,
     IngestSettings,
-    SettingsError,
     TokenSettings,
     WorkerSettings,
-    effective,
     load,
 )
+from tests.config.support import REQUIRED, SECRET, errors_of
 
-REQUIRED = {
-    "AWS_REGION": "ap-northeast-2",
-    "QUEUE_URL": "http://queue",
-    "DLQ_URL": "http://dlq",
-}
-SECRET = "0123456789abcdef0123456789abcdef"
 COMMON_DEFAULTS: dict[str, object] = {
     "AWS_ENDPOINT_URL": None,
     "ENVIRONMENT": "dev",
@@ -60,25 +53,6 @@ INGEST_DEFAULTS = COMMON_DEFAULTS | {
     "EVENT_CACHE_TTL_S": 5,
     "COALESCE_LINGER_MS": 3,
 }
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """An environment that holds what must be set, and nothing else that a program reads."""
-    for kind in (WorkerSettings, IngestSettings):
-        for name in kind.model_fields:
-            monkeypatch.delenv(name.upper(), raising=False)
-    for name, value in REQUIRED.items():
-        monkeypatch.setenv(name, value)
-    return monkeypatch
-
-
-def errors_of(kind: type[BaseSettings]) -> list[str]:
-    with pytest.raises(SettingsError) as caught:
-        load(kind)
-    first, *lines = str(caught.value).splitlines()
-    assert first == "wrong settings:"
-    return [line.strip() for line in lines]
 
 
 def defaults(settings: BaseSettings, names: Mapping[str, object]) -> dict[str, object]:
@@ -246,38 +220,6 @@ def test_ingest_refuses_to_start_without_exactly_one_way_to_check_tokens(
     (line,) = errors_of(IngestSettings)
 
     assert line == "set exactly one of JWT_SECRET and JWKS_URL: they verify who clicks"
-
-
-@pytest.mark.parametrize("kind", [IngestSettings, TokenSettings])
-def test_a_short_secret_is_refused_and_never_shown(
-    environment: pytest.MonkeyPatch, kind: type[BaseSettings]
-) -> None:
-    environment.setenv("JWT_SECRET", "guess-me")
-
-    with pytest.raises(SettingsError, match=r"JWT_SECRET=.*at least 32 bytes") as caught:
-        load(kind)
-
-    assert "guess-me" not in str(caught.value)
-    assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__
-
-
-def test_the_effective_settings_mask_secrets(environment: pytest.MonkeyPatch) -> None:
-    environment.setenv("JWT_SECRET", SECRET)
-
-    shown = effective(load(IngestSettings))
-
-    assert shown["JWT_SECRET"] == "**********"
-    assert SECRET not in str(shown)
-    assert shown["HTTP_PORT"] == "8080"
-    assert shown["AWS_ENDPOINT_URL"] == ""
-    assert shown.keys() == {name.upper() for name in IngestSettings.model_fields}
-
-
-def test_a_secret_is_not_in_the_settings_own_text(environment: pytest.MonkeyPatch) -> None:
-    environment.setenv("JWT_SECRET", SECRET)
-
-    assert SECRET not in repr(load(IngestSettings))
 
 
 def test_settings_cannot_be_changed_later() -> None:
