@@ -7,7 +7,7 @@ from typing import Final
 
 from ingest.gateway import Position
 from schema.keys import MAX_TIME_MS
-from schema.message import MAX_ID_BYTES
+from schema.message import MAX_ID_BYTES, is_possible_id
 
 _TIME_BYTES: Final = 6
 _TAG_BYTES: Final = 16
@@ -41,10 +41,15 @@ class Cursors:
         tag, payload = raw[:_TAG_BYTES], raw[_TAG_BYTES:]
         if not hmac.compare_digest(tag, self._tag(user_id, payload)):
             raise InvalidCursor("the cursor is not one of yours")
+        # The key may be known (docs/decisions): what the tag vouches for is checked as well.
         queued_at_ms = int.from_bytes(payload[:_TIME_BYTES], "big")
-        if queued_at_ms > MAX_TIME_MS:
+        try:
+            request_id = payload[_TIME_BYTES:].decode()
+        except UnicodeDecodeError:
+            raise InvalidCursor("the cursor is not one of ours") from None
+        if queued_at_ms > MAX_TIME_MS or not is_possible_id(request_id):
             raise InvalidCursor("the cursor is not one of ours")
-        return Position(queued_at_ms, payload[_TIME_BYTES:].decode())
+        return Position(queued_at_ms, request_id)
 
     def _tag(self, user_id: str, payload: bytes) -> bytes:
         # The length keeps a user "ab" with payload "c" apart from "a" with "bc".

@@ -11,7 +11,7 @@ from schema.message import ParticipationMessage
 
 
 class Unavailable(Exception):
-    """AWS could not be asked, or did not answer in time: the caller should come back later."""
+    """A service behind this one does not answer now: the caller should come back later."""
 
     def __init__(self, step: str, cause: str) -> None:
         super().__init__(f"{step}: {cause}")

@@ -1,5 +1,6 @@
-"""A key set fetched from JWKS_URL: cached, refreshed in the background, and on an unknown key."""
+"""A key set fetched from JWKS_URL: cached, and refreshed by one task, for unknown keys as well."""
 
+import reprlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,14 +14,23 @@ import jwt
 import orjson
 import structlog
 
-from ingest.tokens import ClaimRules
+from config.urls import masked
+from ingest.gateway import Unavailable
+from ingest.tokens import ClaimRules, refusing
 from runtime import backoff
 
 MAX_DOCUMENT_BYTES: Final = 1_048_576
 _ALGORITHMS: Final = {"RSA": "RS256", "EC": "ES256"}
 _CURVE: Final = "P-256"
-_MIN_RSA_BITS: Final = 2_048  # RFC 7518 §3.3
+_RSA_BITS: Final = range(2_048, 16_384 + 1)
+"""RFC 7518 §3.3, and the longest that OpenSSL checks signatures with."""
+_MEMBERS: Final = {"kty": str, "use": str, "key_ops": list, "alg": str, "kid": str, "crv": str}
+"""What members are where they are present (RFC 7517 §4, RFC 7518 §6.2.1.1)."""
 _OK: Final = 200
+_IDENTITY: Final = "identity"
+_MOST_SHOWN_CHARS: Final = 200
+_SHORT: Final = reprlib.Repr()
+_SHORT.maxstring = 80
 
 Key = tuple[str | None, str]
 """A key's `kid` and the one algorithm that it may be used with."""
@@ -34,20 +44,23 @@ class KeySetError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RefreshPolicy:
-    """How often the key set is fetched."""
+    """How often the key set is fetched, and how long that may take."""
 
     interval_s: float = 300.0
     unknown_key_interval_s: float = 10.0
     """Tokens with an unknown `kid` make us fetch at most this often: anybody can make some up."""
     retry_base_s: float = 1.0
     retry_max_s: float = 60.0
+    fetch_timeout_s: float = 5.0
+    """For a whole fetch, from the look-up of the name to the last byte."""
 
 
 class KeySet:
     """Checks RS256 and ES256 tokens with the keys of one URL.
 
     While the URL does not answer, the last keys stay in use. A key that is gone from the set is
-    gone here at the next refresh, and with it every token remembered before.
+    gone here at the next refresh, and with it every token remembered before. No request waits
+    for a fetch.
     """
 
     def __init__(
@@ -65,7 +78,9 @@ class KeySet:
         self._random = Random()  # noqa: S311 - spreading load, not secrets
         self._keys: Mapping[Key, Any] = {}
         self._tried_at_s = -self._policy.unknown_key_interval_s
-        self._one_at_a_time = anyio.Lock()
+        self._failures = 0
+        self._refresh = anyio.Event()
+        """Set while a refresh is wanted or under way."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["KeySet"]:
@@ -77,26 +92,33 @@ class KeySet:
             tasks.cancel_scope.cancel()
 
     async def claims(self, token: str, rules: ClaimRules) -> Mapping[str, Any]:
-        """Check signature and claims; raises jwt.PyJWTError."""
-        header = jwt.get_unverified_header(token)
+        """Check signature and claims; raises jwt.PyJWTError.
+
+        Raises Unavailable for an unknown key while only a fetch can say whether it is ours.
+        """
+        with refusing():
+            header = jwt.get_unverified_header(token)
         algorithm = str(header.get("alg"))
         if algorithm not in _ALGORITHMS.values():
             raise jwt.InvalidAlgorithmError("the algorithm is not allowed")
-        name = header.get("kid")
-        key = self._find(name, algorithm)
-        if key is None:
-            await self._refresh_for_unknown()
-            key = self._find(name, algorithm)
-        if key is None:
-            raise jwt.InvalidKeyError("the token names no key of ours")
-        return rules.decode(token, key, algorithm)
+        key = self._find(header.get("kid"), algorithm)
+        if key is not None:
+            return rules.decode(token, key, algorithm)
+        if self._may_be_outdated():
+            raise Unavailable("keys", "the key set is being fetched")
+        raise jwt.InvalidKeyError("the token names no key of ours")
 
     async def refresh(self) -> None:
         """Fetch the key set now; raises KeySetError and then keeps the former keys."""
         self._tried_at_s = self._clock_s()
-        keys = usable_keys(await self._fetch())
-        if not keys:
-            raise KeySetError(f"{self._url} holds no key for RS256 or ES256")
+        try:
+            keys = usable_keys(await self._fetch())
+        except KeySetError as error:
+            raise KeySetError(f"{masked(self._url)}: {error}") from error
+        except Exception as error:
+            # Whatever it is, it must end neither the refreshing nor, without a word, the start.
+            cause = f"{type(error).__name__}: {error}"[:_MOST_SHOWN_CHARS]
+            raise KeySetError(f"{masked(self._url)}: {cause}") from error
         if any(keys.get(name) != key for name, key in self._keys.items()):
             self.generation += 1
         self._keys = keys
@@ -110,85 +132,99 @@ class KeySet:
     def _is_only(self, algorithm: str) -> bool:
         return [key[1] for key in self._keys] == [algorithm]
 
-    async def _refresh_for_unknown(self) -> None:
-        async with self._one_at_a_time:
-            if self._clock_s() - self._tried_at_s < self._policy.unknown_key_interval_s:
-                return
-            await self._refresh_or_warn()
-
-    async def _refresh_or_warn(self) -> bool:
-        try:
-            await self.refresh()
-        except KeySetError as error:
-            log.warning("key_set_not_refreshed", error=str(error))
-            return False
-        return True
+    def _may_be_outdated(self) -> bool:
+        """Whether the issuer may have more keys than ours; if so, they are fetched soon."""
+        if self._clock_s() - self._tried_at_s >= self._policy.unknown_key_interval_s:
+            self._refresh.set()
+        return self._refresh.is_set() or self._failures > 0
 
     async def _keep_fresh(self) -> None:
-        failures = 0
+        policy = self._policy
         while True:
-            wait_s = self._policy.interval_s
-            if failures:
-                base, longest = self._policy.retry_base_s, self._policy.retry_max_s
-                wait_s = backoff.delay_s(failures, base, longest, self._random)
-            await anyio.sleep(wait_s)
-            async with self._one_at_a_time:
-                failures = 0 if await self._refresh_or_warn() else failures + 1
+            wait_s = policy.interval_s
+            if self._failures:
+                base_s, longest_s = policy.retry_base_s, policy.retry_max_s
+                wait_s = backoff.delay_s(self._failures, base_s, longest_s, self._random)
+            with anyio.move_on_after(wait_s):
+                await self._refresh.wait()
+            self._refresh.set()
+            try:
+                await self.refresh()
+                self._failures = 0
+            except KeySetError as error:
+                self._failures += 1
+                log.warning("key_set_not_refreshed", error=str(error))
+            self._refresh = anyio.Event()
 
     async def _fetch(self) -> bytes:
+        document = bytearray()
+        headers = {"Accept": "application/json", "Accept-Encoding": _IDENTITY}
         try:
-            async with self._client.stream("GET", self._url) as response:
-                if response.status_code != _OK:
-                    raise KeySetError(f"{self._url} answered {response.status_code}")
-                document = bytearray()
-                async for chunk in response.aiter_bytes():
-                    document += chunk
-                    if len(document) > MAX_DOCUMENT_BYTES:
-                        raise KeySetError(f"{self._url} is larger than {MAX_DOCUMENT_BYTES} bytes")
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise KeySetError(f"{self._url}: {type(error).__name__}: {error}") from error
+            with anyio.fail_after(self._policy.fetch_timeout_s):
+                async with self._client.stream("GET", self._url, headers=headers) as response:
+                    if response.status_code != _OK:
+                        raise KeySetError(f"it answered {response.status_code}")
+                    encoding = response.headers.get("Content-Encoding", _IDENTITY)
+                    if encoding.lower() != _IDENTITY:
+                        # A kilobyte of it may decode to a megabyte.
+                        raise KeySetError("its answer is encoded, though identity was asked for")
+                    async for chunk in response.aiter_raw():
+                        document += chunk
+                        if len(document) > MAX_DOCUMENT_BYTES:
+                            raise KeySetError(f"it is larger than {MAX_DOCUMENT_BYTES} bytes")
+        except TimeoutError:
+            limit_s = self._policy.fetch_timeout_s
+            raise KeySetError(f"no whole answer within {limit_s:g} s") from None
         return bytes(document)
 
 
-def usable_keys(document: bytes) -> dict[Key, Any]:
+def usable_keys(document: bytes) -> Mapping[Key, Any]:
     """Choose the public signature keys of a key set, each with its one algorithm.
 
-    Symmetric keys, private keys, keys for encryption and for other algorithms are left out.
-    Raises KeySetError for anything but a key set.
+    Symmetric keys, private keys, keys for encryption and for other algorithms are left out; so
+    is a key that is not as it should be, with a warning. Raises KeySetError for anything but a
+    key set, and for one without a key for us.
     """
     try:
         keys = orjson.loads(document)["keys"]
     except (orjson.JSONDecodeError, KeyError, TypeError):
-        raise KeySetError("the document is not a JWK set") from None
+        keys = None
     if not isinstance(keys, list):
-        raise KeySetError("the document is not a JWK set")
+        raise KeySetError("it is not a JWK set")
     usable: dict[Key, Any] = {}
     for key in keys:
-        algorithm = _algorithm(key) if isinstance(key, dict) else None
-        if algorithm is None:
-            continue
         try:
-            usable[key.get("kid"), algorithm] = _public_key(key, algorithm)
-        except jwt.PyJWTError as error:
-            log.warning("key_not_usable", kid=key.get("kid"), error=str(error))
+            algorithm = _algorithm(key)
+            if algorithm is not None:
+                usable[key.get("kid"), algorithm] = _public_key(key, algorithm)
+        except Exception as error:  # noqa: BLE001 - it concerns this key alone, whatever it is
+            shown = key.get("kid") if isinstance(key, dict) else key
+            reason = str(error)[:_MOST_SHOWN_CHARS]
+            log.warning("key_not_usable", kid=_SHORT.repr(shown), error=reason)
+    if not usable:
+        raise KeySetError("it holds no key for RS256 or ES256")
     return usable
 
 
-def _algorithm(key: Mapping[str, Any]) -> str | None:
-    algorithm = _ALGORITHMS.get(str(key.get("kty")))
+def _algorithm(key: Any) -> str | None:
+    """The algorithm of a key that is for us; raises jwt.InvalidKeyError for one that is odd."""
+    if not isinstance(key, dict):
+        raise jwt.InvalidKeyError(f"the key is a {type(key).__name__}")
+    for member, kind in _MEMBERS.items():
+        if member in key and not isinstance(key[member], kind):
+            raise jwt.InvalidKeyError(f"{member} is a {type(key[member]).__name__}")
+    algorithm = _ALGORITHMS.get(key.get("kty", ""))
     if algorithm is None or "d" in key:
         return None
     if key.get("use", "sig") != "sig" or "verify" not in key.get("key_ops", ["verify"]):
         return None
     if algorithm == "ES256" and key.get("crv") != _CURVE:
         return None
-    if not isinstance(key.get("kid"), str | None):
-        return None
     return algorithm if key.get("alg", algorithm) == algorithm else None
 
 
 def _public_key(key: Mapping[str, Any], algorithm: str) -> Any:
     public = jwt.PyJWK(dict(key), algorithm).key
-    if algorithm == "RS256" and public.key_size < _MIN_RSA_BITS:
-        raise jwt.InvalidKeyError(f"an RSA key of {public.key_size} bits is too short")
+    if algorithm == "RS256" and public.key_size not in _RSA_BITS:
+        raise jwt.InvalidKeyError(f"an RSA key of {public.key_size} bits")
     return public

@@ -1,7 +1,8 @@
 """Who is asking: bearer tokens (JWT) checked by PyJWT, and remembered while they hold."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -13,6 +14,8 @@ HS256: Final = "HS256"
 LEEWAY_S: Final = 10.0
 """How far the clocks of a token's issuer and this host may be apart."""
 MAX_TOKEN_CHARS: Final = 8_192
+_LAST_S: Final = 253_402_300_799
+"""The end of the year 9999, beyond which no date library goes."""
 _REMEMBERED_TOKENS: Final = 20_000
 _REMEMBER_AT_MOST_S: Final = 60.0
 _HASH_BYTES: Final = 8
@@ -36,7 +39,7 @@ class Authenticator(Protocol):
     """Finds out whose a bearer token is."""
 
     async def identify(self, token: str) -> Identity:
-        """Check a token; raises InvalidToken."""
+        """Check a token; raises InvalidToken, and Unavailable where that cannot be known now."""
         ...
 
 
@@ -49,8 +52,19 @@ class Verifier(Protocol):
         ...
 
     async def claims(self, token: str, rules: "ClaimRules") -> Mapping[str, Any]:
-        """Check signature and claims; raises jwt.PyJWTError."""
+        """Check signature and claims; raises jwt.PyJWTError, and Unavailable as `identify`."""
         ...
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Make a jwt.PyJWTError of whatever else a hostile token makes the library raise."""
+    try:
+        yield
+    except jwt.PyJWTError:
+        raise
+    except Exception as error:
+        raise jwt.DecodeError(type(error).__name__) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,21 +76,27 @@ class ClaimRules:
     leeway_s: float = LEEWAY_S
 
     def decode(self, token: str, key: Any, algorithm: str) -> Mapping[str, Any]:
-        """Check a token against one key and the one algorithm that goes with it."""
-        claims: Mapping[str, Any] = jwt.decode(
-            token,
-            key,
-            algorithms=[algorithm],
-            audience=self.audience,
-            issuer=self.issuer,
-            leeway=self.leeway_s,
-            options={
-                "require": ["exp", "sub"],
-                "verify_aud": self.audience is not None,
-                "verify_iss": self.issuer is not None,
-            },
-        )
-        return claims
+        """Check a token against one key and the one algorithm that goes with it.
+
+        Raises jwt.PyJWTError. The expiry is then a time: a number (RFC 7519 §4.1.4).
+        """
+        with refusing():
+            claims: Mapping[str, Any] = jwt.decode(
+                token,
+                key,
+                algorithms=[algorithm],
+                audience=self.audience,
+                issuer=self.issuer,
+                leeway=self.leeway_s,
+                options={
+                    "require": ["exp", "sub"],
+                    "verify_aud": self.audience is not None,
+                    "verify_iss": self.issuer is not None,
+                },
+            )
+            if claims["exp"] > _LAST_S:
+                raise jwt.DecodeError("exp is too far away")
+            return claims
 
 
 class SecretVerifier:
@@ -115,10 +135,10 @@ class TokenAuthenticator:
         self._generation = verifier.generation
 
     async def identify(self, token: str) -> Identity:
-        """Check a token; raises InvalidToken."""
+        """Check a token; raises InvalidToken, and Unavailable as the verifier does."""
         if len(token) > MAX_TOKEN_CHARS:
             raise InvalidToken("the token is too long")
-        digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         if self._generation != self._verifier.generation:
             self._known.clear()
             self._generation = self._verifier.generation

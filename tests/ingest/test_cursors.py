@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 from ingest.cursors import MAX_CURSOR_CHARS, Cursors, InvalidCursor
 from ingest.gateway import Position
 from schema.keys import MAX_TIME_MS
+from schema.message import is_possible_id
 
 CURSORS = Cursors(b"a key")
 USERS = st.text(min_size=1, max_size=50)
 POSITIONS = st.builds(
     Position,
     queued_at_ms=st.integers(0, MAX_TIME_MS),
-    request_id=st.text(min_size=1, max_size=50),
+    request_id=st.text(min_size=1, max_size=50).filter(is_possible_id),
 )
 
 

@@ -1,104 +1,22 @@
-"""Key sets: which tokens they check, rotation, refreshing, and a URL that fails."""
+"""Key sets: which tokens they check, which keys they hold, and that an odd key harms no other."""
 
 import hashlib
 import hmac
-from collections.abc import Sequence
 from time import time
 from typing import Any
 
 import anyio
-import httpx
 import jwt
+import orjson
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from ingest.jwks import MAX_DOCUMENT_BYTES, KeySet, KeySetError, RefreshPolicy
-from ingest.tokens import ClaimRules, InvalidToken, TokenAuthenticator
-from tests.ingest.test_tokens import segment
+from ingest.jwks import KeySet, KeySetError, usable_keys
+from tests.ingest.forging import segment
+from tests.ingest.issuer import EC_KEY, NEXT_KEY, RSA_KEY, RULES, Issuer, Key, user_of
 from tests.virtual_time import virtual_time
-
-URL = "https://issuer.example/jwks.json"
-RULES = ClaimRules()
-
-
-class Key:
-    """A key pair of an issuer."""
-
-    def __init__(self, kid: str | None, algorithm: str = "RS256", bits: int = 2_048) -> None:
-        self.kid = kid
-        self.algorithm = algorithm
-        self.private: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
-        if algorithm == "RS256":
-            self.private = rsa.generate_private_key(public_exponent=65_537, key_size=bits)
-        else:
-            self.private = ec.generate_private_key(ec.SECP256R1())
-
-    @property
-    def jwk(self) -> dict[str, Any]:
-        """The public key, as a key set holds it."""
-        public = self.private.public_key()
-        if isinstance(public, rsa.RSAPublicKey):
-            document = RSAAlgorithm.to_jwk(public, as_dict=True)
-        else:
-            document = ECAlgorithm.to_jwk(public, as_dict=True)
-        document.pop("key_ops", None)
-        return document | ({} if self.kid is None else {"kid": self.kid})
-
-    @property
-    def private_jwk(self) -> dict[str, Any]:
-        """The private key, which no issuer should ever show."""
-        if isinstance(self.private, rsa.RSAPrivateKey):
-            document = RSAAlgorithm.to_jwk(self.private, as_dict=True)
-        else:
-            document = ECAlgorithm.to_jwk(self.private, as_dict=True)
-        return document | {"kid": self.kid, "key_ops": ["verify"]}
-
-    @property
-    def pem(self) -> bytes:
-        """The public key as PEM."""
-        return self.private.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-
-    def token(self, user: str = "user-1", kid: str | None = None, **claims: Any) -> str:
-        """A token signed with this key."""
-        headers = {} if (name := kid or self.kid) is None else {"kid": name}
-        content = {"sub": user, "exp": int(time()) + 600, **claims}
-        return jwt.encode(content, self.private, self.algorithm, headers)
-
-
-RSA_KEY = Key("rsa-1")
-EC_KEY = Key("ec-1", "ES256")
-NEXT_KEY = Key("rsa-2")
-
-
-class Issuer:
-    """Serves a key set, unless it is set to fail."""
-
-    def __init__(self, *jwks: dict[str, Any]) -> None:
-        self.jwks: Sequence[dict[str, Any]] = jwks
-        self.fetches = 0
-        self.answer: httpx.Response | Exception | None = None
-        self.wait_s = 0.0
-
-    async def handle(self, _request: httpx.Request) -> httpx.Response:
-        self.fetches += 1
-        await anyio.sleep(self.wait_s)
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer or httpx.Response(200, json={"keys": list(self.jwks)})
-
-    def key_set(self, policy: RefreshPolicy | None = None) -> KeySet:
-        client = httpx.AsyncClient(transport=httpx.MockTransport(self.handle))
-        return KeySet(URL, client, policy, anyio.current_time)
-
-
-async def user_of(key_set: KeySet, token: str) -> str:
-    """The user whom a token names."""
-    return str((await key_set.claims(token, RULES))["sub"])
 
 
 async def assert_refused(key_set: KeySet, token: str) -> None:
@@ -166,94 +84,6 @@ async def test_a_token_without_a_key_name_needs_a_set_of_one_key() -> None:
 
 
 @virtual_time
-async def test_a_new_key_is_fetched_when_the_first_token_names_it() -> None:
-    issuer = Issuer(RSA_KEY.jwk)
-    async with issuer.key_set().running() as key_set:
-        await anyio.sleep(11)
-        issuer.jwks = [RSA_KEY.jwk, NEXT_KEY.jwk]
-        assert await user_of(key_set, NEXT_KEY.token()) == "user-1"
-        assert await user_of(key_set, RSA_KEY.token()) == "user-1"
-        assert key_set.generation == 0
-
-    assert issuer.fetches == 2
-
-
-@virtual_time
-async def test_unknown_key_names_make_one_fetch_in_ten_seconds_at_most() -> None:
-    issuer = Issuer(RSA_KEY.jwk)
-    issuer.wait_s = 0.1
-    async with issuer.key_set().running() as key_set:
-        async with anyio.create_task_group() as tasks:
-            for number in range(100):
-                tasks.start_soon(assert_refused, key_set, NEXT_KEY.token(kid=f"made-up-{number}"))
-        assert issuer.fetches == 1
-        await anyio.sleep(10)
-        async with anyio.create_task_group() as tasks:
-            for number in range(100):
-                tasks.start_soon(assert_refused, key_set, NEXT_KEY.token(kid=f"made-up-{number}"))
-
-    assert issuer.fetches == 2
-
-
-@virtual_time
-async def test_a_key_that_was_taken_away_is_refused_after_the_next_refresh() -> None:
-    issuer = Issuer(RSA_KEY.jwk, NEXT_KEY.jwk)
-    async with issuer.key_set(RefreshPolicy(interval_s=300)).running() as key_set:
-        users = TokenAuthenticator(key_set, RULES, log_key=b"key", now_s=time)
-        token = RSA_KEY.token()
-        await users.identify(token)
-        issuer.jwks = [NEXT_KEY.jwk]
-        await anyio.sleep(301)
-        with pytest.raises(InvalidToken):
-            await users.identify(token)
-
-
-@virtual_time
-async def test_a_key_that_changes_under_its_name_replaces_the_old_one() -> None:
-    issuer = Issuer(RSA_KEY.jwk)
-    async with issuer.key_set(RefreshPolicy(interval_s=300)).running() as key_set:
-        issuer.jwks = [NEXT_KEY.jwk | {"kid": "rsa-1"}]
-        await anyio.sleep(301)
-        assert key_set.generation == 1
-        await assert_refused(key_set, RSA_KEY.token())
-        assert await user_of(key_set, NEXT_KEY.token(kid="rsa-1")) == "user-1"
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        httpx.Response(500),
-        httpx.Response(302, headers={"Location": "https://evil.example/jwks.json"}),
-        httpx.Response(200, text="<html>"),
-        httpx.Response(200, json=[]),
-        httpx.Response(200, json={"keys": {}}),
-        httpx.Response(200, json={"keys": []}),
-        httpx.Response(200, content=b" " * (MAX_DOCUMENT_BYTES + 1)),
-        httpx.ConnectError("refused"),
-        httpx.ReadTimeout("slow"),
-    ],
-    ids=lambda answer: f"{type(answer).__name__}-{getattr(answer, 'status_code', '')}",
-)
-def test_while_the_url_fails_the_last_keys_stay_in_use(answer: httpx.Response | Exception) -> None:
-    @virtual_time
-    async def main() -> None:
-        issuer = Issuer(RSA_KEY.jwk)
-        async with issuer.key_set(RefreshPolicy(interval_s=300)).running() as key_set:
-            issuer.answer = answer
-            with capture_logs() as logs:
-                await anyio.sleep(300.2)
-            assert [line["event"] for line in logs] == ["key_set_not_refreshed"]
-            assert await user_of(key_set, RSA_KEY.token()) == "user-1"
-            issuer.answer, issuer.jwks = None, [RSA_KEY.jwk, NEXT_KEY.jwk]
-            await anyio.sleep(5)  # tried again soon, not after the whole interval
-            fetches = issuer.fetches
-            assert await user_of(key_set, NEXT_KEY.token()) == "user-1"
-            assert issuer.fetches == fetches
-
-    main()
-
-
-@virtual_time
 async def test_without_any_key_it_does_not_start() -> None:
     issuer = Issuer()
     with pytest.raises(KeySetError, match="no key"):
@@ -286,5 +116,101 @@ def test_keys_that_are_not_for_our_signatures_are_left_out(unusable: Any) -> Non
         with pytest.raises(KeySetError, match="no key"):
             async with Issuer(unusable).key_set().running():
                 pass
+
+    main()
+
+
+PIECES = RSA_KEY.jwk | {"kid": "odd"}
+ODD = {
+    "no object": 5,
+    "a list": [[[[]]]],
+    "key_ops null": PIECES | {"key_ops": None},
+    "key_ops a number": PIECES | {"key_ops": 7},
+    "key_ops a text": PIECES | {"key_ops": "verify"},
+    "kty a list": PIECES | {"kty": ["RSA"]},
+    "kid a list": PIECES | {"kid": ["odd"]},
+    "kid an object": PIECES | {"kid": {"a": {"b": "c" * 10_000}}},
+    "kid null": PIECES | {"kid": None},
+    "use a number": PIECES | {"use": 1},
+    "alg a list": PIECES | {"alg": ["RS256"]},
+    "no n": {name: value for name, value in PIECES.items() if name != "n"},
+    "no e": {name: value for name, value in PIECES.items() if name != "e"},
+    "n a number": PIECES | {"n": 5},
+    "n a list": PIECES | {"n": [PIECES["n"]]},
+    "n empty": PIECES | {"n": ""},
+    "n no base64": PIECES | {"n": "\u00fc" * 342},
+    "n huge": PIECES | {"n": "-" * 400_000},
+    "e null": PIECES | {"e": None},
+    "e even": PIECES | {"e": "AA"},
+    "e huge": PIECES | {"e": PIECES["n"] * 1_000},
+    "crv a number": EC_KEY.jwk | {"kid": "odd", "crv": 256},
+    "x a number": EC_KEY.jwk | {"kid": "odd", "x": 0},
+    "y missing": {**EC_KEY.jwk, "kid": "odd", "y": None},
+    "no point of the curve": EC_KEY.jwk | {"kid": "odd", "y": EC_KEY.jwk["x"]},
+    "kid very long": PIECES | {"kid": "odd" * 10_000, "n": 5},
+}
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+def test_an_odd_key_is_one_warning_and_no_matter_to_the_others(odd: Any) -> None:
+    @virtual_time
+    async def main() -> None:
+        issuer = Issuer(RSA_KEY.jwk, odd, EC_KEY.jwk)
+        with capture_logs() as logs:
+            async with issuer.key_set().running() as key_set:
+                assert await user_of(key_set, RSA_KEY.token()) == "user-1"
+                assert await user_of(key_set, EC_KEY.token()) == "user-1"
+                await anyio.sleep(301)  # the next refresh meets it as well
+                issuer.jwks = [NEXT_KEY.jwk]
+                await anyio.sleep(301)
+                assert await user_of(key_set, NEXT_KEY.token()) == "user-1"
+        assert [line["event"] for line in logs] == ["key_not_usable"] * 2
+        assert len(str(logs[0])) < 500
+        if isinstance(odd, dict) and isinstance(odd["kid"], str):
+            assert logs[0]["kid"].startswith("'odd")
+
+    main()
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(-1e9, 1e9) | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4)
+    ),
+    max_leaves=6,
+)
+MEMBERS = ("kty", "use", "key_ops", "alg", "kid", "crv", "n", "e", "x", "y", "d", "k", "x5c")
+
+
+@settings(max_examples=200)
+@given(
+    base=st.sampled_from([PIECES, EC_KEY.jwk | {"kid": "odd"}]),
+    changes=st.dictionaries(st.sampled_from(MEMBERS), JSON_VALUES, max_size=2),
+    without=st.sets(st.sampled_from(MEMBERS), max_size=1),
+    other=JSON_VALUES,
+)
+def test_no_key_that_json_can_write_harms_another(
+    base: dict[str, Any], changes: dict[str, Any], without: set[str], other: Any
+) -> None:
+    changed = {name: value for name, value in (base | changes).items() if name not in without}
+    document = orjson.dumps({"keys": [changed, other, RSA_KEY.jwk]})
+
+    with capture_logs() as logs:
+        usable = usable_keys(document)
+
+    assert usable["rsa-1", "RS256"] == RSA_KEY.private.public_key()
+    assert len(usable) <= 2
+    assert all(line["event"] == "key_not_usable" and len(str(line)) < 500 for line in logs)
+    assert len(logs) <= 2
+
+
+@given(header=st.dictionaries(st.sampled_from(["alg", "kid", "typ", "crit", "b64"]), JSON_VALUES))
+def test_no_header_makes_anything_but_a_refusal(header: dict[str, Any]) -> None:
+    @virtual_time
+    async def main() -> None:
+        text = RSA_KEY.token()
+        async with Issuer(RSA_KEY.jwk).key_set().running() as key_set:
+            for changed in (header, {"alg": "RS256", "kid": "rsa-1"} | header):
+                await assert_refused(key_set, f"{segment(changed)}.{text.partition('.')[2]}")
 
     main()

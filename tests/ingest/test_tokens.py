@@ -1,9 +1,7 @@
 """Tokens: who they name, which are refused, and what is remembered of them."""
 
-import base64
 import hashlib
 import hmac
-import json
 from collections.abc import Mapping
 from time import time
 from typing import Any
@@ -17,29 +15,9 @@ from hypothesis import strategies as st
 
 from ingest import tokens
 from ingest.tokens import ClaimRules, InvalidToken, SecretVerifier, TokenAuthenticator
+from tests.ingest.forging import HS256, claims, forged, segment
 from tests.ingest.support import SECRET, Service, authenticator, token
 from tests.virtual_time import run
-
-
-def segment(value: object) -> str:
-    raw = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-def forged(header: Mapping[str, Any], claims: Mapping[str, Any], key: str | bytes | None) -> str:
-    """Write a token by hand, signed with HMAC-SHA256 or, without a key, not at all."""
-    text = f"{segment(header)}.{segment(claims)}"
-    if key is None:
-        return f"{text}."
-    raw = key.encode() if isinstance(key, str) else key
-    return f"{text}.{segment(hmac.new(raw, text.encode(), hashlib.sha256).digest())}"
-
-
-def claims(**changes: Any) -> dict[str, Any]:
-    return {"sub": "user-1", "exp": int(time()) + 60, **changes}
-
-
-HS256 = {"alg": "HS256", "typ": "JWT"}
 
 
 async def refused(text: str, rules: ClaimRules | None = None) -> str:
