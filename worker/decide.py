@@ -226,12 +226,18 @@ def seats(seekers: Sequence[Seeker], event: EventState, now_ms: int, worker_id: 
 
 
 def queued_at_ms(candidate: Candidate, item: RequestItem) -> int:
-    """The inherited time of queueing: item, else message body, else SQS (domain §6)."""
+    """The inherited time of queueing: item, else message body, else SQS (domain §6).
+
+    Whoever may send can write any time into a body. It is believed between two that are not its
+    sender's: a request was stored before it was queued, and queued before SQS had the message.
+    """
     if item.queued_at_ms is not None:
         return item.queued_at_ms
-    if candidate.message.queued_at_ms is not None:
-        return candidate.message.queued_at_ms
-    return candidate.deliveries[0].sent_at_ms
+    sent_at, claimed = candidate.deliveries[0].sent_at_ms, candidate.message.queued_at_ms
+    stored_at = item.requested_at_ms
+    if claimed is not None and stored_at is not None and stored_at <= claimed <= sent_at:
+        return claimed
+    return sent_at
 
 
 def failed_for_good(

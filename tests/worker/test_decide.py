@@ -130,22 +130,6 @@ def test_an_error_message_has_256_characters_at_most() -> None:
     assert len(after.error_message) == 256
 
 
-@pytest.mark.parametrize(
-    ("stored", "in_body", "expected"),
-    [(11, 12, 11), (11, None, 11), (None, 12, 12), (None, None, NOW_MS - 900)],
-)
-def test_queued_at_is_inherited_from_the_item_the_body_or_sqs_in_this_order(
-    stored: int | None, in_body: int | None, expected: int
-) -> None:
-    status = Status.QUEUED if stored is not None else Status.RECEIVED
-    item = Requests().request(queued_at_ms=stored, status=status)
-    candidate = Requests().candidate(item)
-    message = replace(candidate.message, queued_at_ms=in_body)
-    sent = replace(candidate, message=message, has_waited=True)
-
-    assert only(plan([sent], [item])).change.after.queued_at_ms == expected
-
-
 def test_a_request_still_received_gets_queued_at_and_its_index_keys_with_the_decision() -> None:
     item = Requests().request(queued_at_ms=None, status=Status.RECEIVED)
     waited = replace(Requests().candidate(item), has_waited=True)

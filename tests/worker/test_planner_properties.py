@@ -44,6 +44,7 @@ def stored_requests(draw: st.DrawFn, number: int) -> RequestItem:
         user_id=f"u{number}",
         event_type=draw(st.sampled_from(KINDS)),
         status=status,
+        requested_at_ms=draw(st.none() | times_ms),
         queued_at_ms=queued_at if status is not Status.RECEIVED else draw(st.none() | times_ms),
         dlq_at_ms=draw(st.sampled_from([None, None, None, 5])),
     )
@@ -221,12 +222,13 @@ def test_no_step_is_one_that_may_not_be_made_or_made_twice(case: Case) -> None:
 def test_every_decision_inherits_queued_at_and_keeps_its_times_in_order(case: Case) -> None:
     for step in steps(case, planned(case)):
         after = step.change.after
-        sources = (
-            step.change.before.queued_at_ms,
-            step.candidate.message.queued_at_ms,
-            step.candidate.deliveries[0].sent_at_ms,
-        )
-        queued_at = next(source for source in sources if source is not None)
+        before, sent_at = step.change.before, step.candidate.deliveries[0].sent_at_ms
+        in_body, stored_at = step.candidate.message.queued_at_ms, before.requested_at_ms
+        queued_at = sent_at
+        if before.queued_at_ms is not None:
+            queued_at = before.queued_at_ms
+        elif in_body is not None and stored_at is not None and stored_at <= in_body <= sent_at:
+            queued_at = in_body
         assert after.queued_at_ms == queued_at
         assert after.started_at_ms == max(case.reading.started_at_ms, queued_at)
         assert after.finished_at_ms == max(case.reading.now_ms, after.started_at_ms)
