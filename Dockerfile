@@ -1,5 +1,6 @@
 # One image for both programs: `docker run IMAGE worker`, `docker run IMAGE ingest`.
-ARG PYTHON_IMAGE=python:3.14-slim-trixie
+# The tag is for readers, the digest is what is built: docs/decisions/image.md.
+ARG PYTHON_IMAGE=python:3.14-slim-trixie@sha256:8a14a31f4bf634c04722154f30eb33998b4068de8b83b6b2800ec1b7238555d0
 
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /src

@@ -2,13 +2,13 @@
 # Builds the Dockerfile and runs the image for real, on a Debian machine without Docker.
 #
 # Needs root, buildah and debootstrap (apt-get install buildah debootstrap), and `make setup`.
-# The base image is made from Debian's own packages and tagged with the name that the Dockerfile
-# asks for; the Dockerfile itself is built as it stands. Then tests/infra/test_image.py runs the
+# The base image is made from Debian's own packages and takes the place of the one that the Dockerfile
+# names by its digest; everything else is built as it stands. Then tests/infra/test_image.py runs the
 # worker and ingest in the image against the embedded AWS. Arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-BASE=docker.io/library/$(sed -n 's/^ARG PYTHON_IMAGE=//p' Dockerfile)
+BASE=docker.io/library/$(sed -n 's/^ARG PYTHON_IMAGE=\(.*\)@.*/\1/p' Dockerfile)
 PYTHON=python$(sed 's/.*python:\([0-9.]*\)-.*/\1/' <<<"$BASE")
 readonly BASE PYTHON
 # The release of Debian that packages this Python; the scripts of `sid` set up any recent one.
@@ -70,6 +70,7 @@ pip_configuration >"$WORK/pip.conf"
 ca=${PIP_CERT:-/etc/ssl/certs/ca-certificates.crt}
 b bud --pull-never --quiet --network host --tag "$IMAGE" \
   --volume "$WORK/pip.conf:/etc/pip.conf:ro" --volume "$ca:/run/index-ca.crt:ro" \
+  --build-arg PYTHON_IMAGE="$BASE" \
   --build-arg VERSION="$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" \
   --build-arg REVISION="$(git rev-parse HEAD 2>/dev/null || echo unknown)" \
   . >"$WORK/build.log" 2>&1 || { tail -n 40 "$WORK/build.log" >&2; exit 1; }

@@ -117,10 +117,10 @@ URLS = ("aws_endpoint_url", "queue_url", "dlq_url", "events_endpoint_url", "lost
 @pytest.mark.parametrize(
     "url",
     [
-        "https://user:hunter2@issuer.example/jwks.json",
+        "https://user:hunter2@issuer.example/jwks.json",  # pragma: allowlist secret
         "https://hunter2@issuer.example",
-        "https://user:hun@ter2/hunter2?hunter2#hunter2@issuer.example/x?hunter2#hunter2",
-        "file://user:hunter2@host/jwks.json",
+        "https://a:x@y/hunter2?hunter2#hunter2@host/x?hunter2",  # pragma: allowlist secret
+        "file://user:hunter2@host/jwks.json",  # pragma: allowlist secret
         "user:hunter2@issuer.example",
         "https://user:hunter2@[::1",
     ],

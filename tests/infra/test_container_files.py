@@ -58,6 +58,15 @@ def test_the_base_image_is_the_newest_python_that_make_takes() -> None:
     assert PROJECT["project"]["requires-python"] == f">={versions[-1]}"
 
 
+def test_the_base_image_is_named_by_its_digest_everywhere() -> None:
+    images = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    assert len(images) == 2
+    assert set(images) == {"${PYTHON_IMAGE}"}
+    named = re.findall(r"^ARG PYTHON_IMAGE=(.*)$", DOCKERFILE, re.MULTILINE)
+    assert len(named) == 1
+    assert re.fullmatch(r"python:[\w.-]+@sha256:[0-9a-f]{64}", named[0])
+
+
 def test_the_build_is_given_what_the_wheel_holds_and_nothing_of_the_tests() -> None:
     packages = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     for package in packages:
