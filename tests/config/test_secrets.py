@@ -122,7 +122,7 @@ URLS = ("aws_endpoint_url", "queue_url", "dlq_url", "events_endpoint_url", "lost
         "https://a:x@y/hunter2?hunter2#hunter2@host/x?hunter2",  # pragma: allowlist secret
         "file://user:hunter2@host/jwks.json",  # pragma: allowlist secret
         "user:hunter2@issuer.example",
-        "https://user:hunter2@[::1",
+        "https://user:hunter2@[::1",  # pragma: allowlist secret
     ],
 )
 def test_a_url_with_a_password_is_refused_without_showing_it(
