@@ -61,8 +61,8 @@ MARK_PATIENCE_S: Final = 0.5
 
 _GROUP: Final = 100
 """Clicks that go through their steps together: those that came in one turn of the event loop."""
-_GROUPS: Final = 64
-"""Groups under way: at 30 ms a step and a few hundred a second, more than ever are."""
+_GROUPS: Final = 1_024
+"""Groups under way: where a step hangs, as many as come in its patience."""
 
 T = TypeVar("T")
 R = TypeVar("R")

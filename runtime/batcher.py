@@ -137,6 +137,7 @@ class Batcher(Generic[T, R]):
         self._items_under_way = 0
         self._closing = False
         self._free: deque[asyncio.Future[None]] = deque()
+        self._senders = 0
         self._is_waking = False
         """Whether a sender was woken that has not looked yet: it will wake the next, if need be."""
         self._alarm: asyncio.TimerHandle | None = None
@@ -147,9 +148,6 @@ class Batcher(Generic[T, R]):
         self._loop = asyncio.get_running_loop()
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
-        # Senders that live as long as the batcher cost a third of starting a task for each batch.
-        for index in range(self._limits.concurrency):
-            self._tasks.start_soon(self._send_on, name=f"batcher {self._stage} {index}")
         return self
 
     async def __aexit__(
@@ -159,8 +157,10 @@ class Batcher(Generic[T, R]):
         trace: TracebackType | None,
     ) -> bool | None:
         self._closing = True
-        while self._free and error_type is None:
-            self._wake_one()
+        if error_type is None:
+            self._look()
+            while self._free:
+                self._wake_one()
         try:
             return await self._tasks.__aexit__(error_type, error, trace)
         finally:
@@ -242,7 +242,7 @@ class Batcher(Generic[T, R]):
     def _look(self) -> None:
         """Wake a sender if a batch is due, else look again once the oldest item has lingered."""
         if self._due() is not None:
-            if self._free and not self._is_waking:
+            if not self._is_waking:
                 self._wake_one()
         elif self._waiting and self._alarm is None:
             at = self._waiting[0].since + self._limits.linger_s
@@ -277,14 +277,24 @@ class Batcher(Generic[T, R]):
             self._patience = self._loop.call_at(next_since + patience_s, self._give_up_late_ones)
 
     def _wake_one(self) -> None:
-        free = self._free.popleft()
-        if not free.done():
+        """Wake a sender that waits, or start one where there may be more.
+
+        Senders stay: starting a task for each batch would cost three times as much.
+        """
+        if self._free:
+            free = self._free.popleft()
+            if not free.done():
+                self._is_waking = True
+                free.set_result(None)
+        elif self._senders < self._limits.concurrency:
             self._is_waking = True
-            free.set_result(None)
+            self._tasks.start_soon(self._send_on, name=f"batcher {self._stage} {self._senders}")
+            self._senders += 1
 
     async def _send_on(self) -> None:
         """One of the senders: send while anything is due, then wait to be woken."""
         while True:
+            self._is_waking = False
             trigger = self._due()
             if trigger is None:
                 if self._closing:
@@ -293,7 +303,6 @@ class Batcher(Generic[T, R]):
                 free = self._loop.create_future()
                 self._free.append(free)
                 await free
-                self._is_waking = False
                 continue
             batch, count = self._take()
             self._batches[id(batch)] = batch
