@@ -4,6 +4,7 @@ import reprlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from time import monotonic
 from typing import Any, Final
@@ -13,14 +14,19 @@ import httpx
 import jwt
 import orjson
 import structlog
+from jwt.algorithms import Algorithm, ECAlgorithm, RSAAlgorithm
 
 from config.urls import masked
 from ingest.gateway import Unavailable
-from ingest.tokens import ClaimRules, refusing
+from ingest.tokens import Checked, ClaimRules, refusing
 from runtime import backoff
 
 MAX_DOCUMENT_BYTES: Final = 1_048_576
 _ALGORITHMS: Final = {"RSA": "RS256", "EC": "ES256"}
+_VERIFIERS: Final[Mapping[str, Algorithm]] = {
+    "RS256": RSAAlgorithm(RSAAlgorithm.SHA256),
+    "ES256": ECAlgorithm(ECAlgorithm.SHA256),
+}
 _CURVE: Final = "P-256"
 _RSA_BITS: Final = range(2_048, 16_384 + 1)
 """RFC 7518 §3.3, and the longest that OpenSSL checks signatures with."""
@@ -91,7 +97,7 @@ class KeySet:
             yield self
             tasks.cancel_scope.cancel()
 
-    async def claims(self, token: str, rules: ClaimRules) -> Mapping[str, Any]:
+    async def check(self, token: str, rules: ClaimRules) -> Checked:
         """Check signature and claims; raises jwt.PyJWTError.
 
         Raises Unavailable for an unknown key while only a fetch can say whether it is ours.
@@ -103,7 +109,8 @@ class KeySet:
             raise jwt.InvalidAlgorithmError("the algorithm is not allowed")
         key = self._find(header.get("kid"), algorithm)
         if key is not None:
-            return rules.decode(token, key, algorithm)
+            claims = rules.decode(token, key, algorithm)
+            return Checked(claims, partial(_is_signed, _VERIFIERS[algorithm], key))
         if self._may_be_outdated():
             raise Unavailable("keys", "the key set is being fetched")
         raise jwt.InvalidKeyError("the token names no key of ours")
@@ -119,7 +126,7 @@ class KeySet:
             # Whatever it is, it must end neither the refreshing nor, without a word, the start.
             cause = f"{type(error).__name__}: {error}"[:_MOST_SHOWN_CHARS]
             raise KeySetError(f"{masked(self._url)}: {cause}") from error
-        if any(keys.get(name) != key for name, key in self._keys.items()):
+        if keys != self._keys:
             self.generation += 1
         self._keys = keys
 
@@ -176,6 +183,10 @@ class KeySet:
             limit_s = self._policy.fetch_timeout_s
             raise KeySetError(f"no whole answer within {limit_s:g} s") from None
         return bytes(document)
+
+
+def _is_signed(algorithm: Algorithm, key: Any, signed: bytes, signature: bytes) -> bool:
+    return algorithm.verify(signed, key, signature)
 
 
 def usable_keys(document: bytes) -> Mapping[Key, Any]:

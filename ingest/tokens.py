@@ -1,6 +1,7 @@
 """Who is asking: bearer tokens (JWT) checked by PyJWT, and remembered while they hold."""
 
 import hashlib
+import hmac
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,14 +9,13 @@ from typing import Any, Final, Protocol
 
 import jwt
 
+from ingest.quick_tokens import LAST_S, Expected, QuickTokens, Verify
 from schema.message import MAX_ID_BYTES, is_possible_id
 
 HS256: Final = "HS256"
 LEEWAY_S: Final = 10.0
 """How far the clocks of a token's issuer and this host may be apart."""
 MAX_TOKEN_CHARS: Final = 8_192
-_LAST_S: Final = 253_402_300_799
-"""The end of the year 9999, beyond which no date library goes."""
 _REMEMBERED_TOKENS: Final = 20_000
 _REMEMBER_AT_MOST_S: Final = 60.0
 _HASH_BYTES: Final = 8
@@ -48,12 +48,20 @@ class Verifier(Protocol):
 
     @property
     def generation(self) -> int:
-        """Changes when a key was taken away: what was remembered before no longer counts."""
+        """Changes with the keys: what was remembered before no longer counts."""
         ...
 
-    async def claims(self, token: str, rules: "ClaimRules") -> Mapping[str, Any]:
+    async def check(self, token: str, rules: "ClaimRules") -> "Checked":
         """Check signature and claims; raises jwt.PyJWTError, and Unavailable as `identify`."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A good token's claims, and what verifies signatures by its key."""
+
+    claims: Mapping[str, Any]
+    verify: Verify
 
 
 @contextmanager
@@ -94,7 +102,7 @@ class ClaimRules:
                     "verify_iss": self.issuer is not None,
                 },
             )
-            if claims["exp"] > _LAST_S:
+            if claims["exp"] > LAST_S:
                 raise jwt.DecodeError("exp is too far away")
             return claims
 
@@ -105,11 +113,14 @@ class SecretVerifier:
     generation = 0
 
     def __init__(self, secret: str) -> None:
-        self._secret = secret
+        self._secret = secret.encode()
 
-    async def claims(self, token: str, rules: ClaimRules) -> Mapping[str, Any]:
+    async def check(self, token: str, rules: ClaimRules) -> Checked:
         """Check signature and claims; raises jwt.PyJWTError."""
-        return rules.decode(token, self._secret, HS256)
+        return Checked(rules.decode(token, self._secret, HS256), self._verify)
+
+    def _verify(self, signed: bytes, signature: bytes) -> bool:
+        return hmac.compare_digest(hmac.digest(self._secret, signed, "sha256"), signature)
 
 
 class TokenAuthenticator:
@@ -131,6 +142,9 @@ class TokenAuthenticator:
         self._rules = rules
         self._log_key = log_key
         self._now_s = now_s
+        self._quick = QuickTokens(
+            Expected(audience=rules.audience, issuer=rules.issuer, leeway_s=rules.leeway_s), now_s
+        )
         self._known: dict[bytes, tuple[Identity, float]] = {}
         self._generation = verifier.generation
 
@@ -141,18 +155,24 @@ class TokenAuthenticator:
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         if self._generation != self._verifier.generation:
             self._known.clear()
+            self._quick.forget()
             self._generation = self._verifier.generation
         now_s = self._now_s()
         known = self._known.get(digest)
         if known is not None and now_s < known[1]:
             return known[0]
         try:
-            claims = await self._verifier.claims(token, self._rules)
+            claims = self._quick.claims(token) or await self._check(token)
         except jwt.PyJWTError as error:
             raise InvalidToken(_reason(error)) from error
         identity = self._identity(claims["sub"])
         self._remember(digest, identity, min(float(claims["exp"]), now_s + _REMEMBER_AT_MOST_S))
         return identity
+
+    async def _check(self, token: str) -> Mapping[str, Any]:
+        checked = await self._verifier.check(token, self._rules)
+        self._quick.learn(token, checked.verify)
+        return checked.claims
 
     def _identity(self, subject: object) -> Identity:
         if not isinstance(subject, str) or not is_possible_id(subject):

@@ -125,4 +125,4 @@ class Issuer:
 
 async def user_of(key_set: KeySet, token: str) -> str:
     """The user whom a token names."""
-    return str((await key_set.claims(token, RULES))["sub"])
+    return str((await key_set.check(token, RULES)).claims["sub"])

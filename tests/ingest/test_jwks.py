@@ -21,7 +21,7 @@ from tests.virtual_time import virtual_time
 
 async def assert_refused(key_set: KeySet, token: str) -> None:
     with pytest.raises(jwt.PyJWTError):
-        await key_set.claims(token, RULES)
+        await key_set.check(token, RULES)
 
 
 @virtual_time
@@ -71,7 +71,7 @@ async def test_unsigned_tokens_and_other_algorithms_are_refused() -> None:
 async def test_an_expired_token_is_refused() -> None:
     async with Issuer(RSA_KEY.jwk).key_set().running() as key_set:
         with pytest.raises(jwt.ExpiredSignatureError):
-            await key_set.claims(RSA_KEY.token(exp=int(time()) - 60), RULES)
+            await key_set.check(RSA_KEY.token(exp=int(time()) - 60), RULES)
 
 
 @virtual_time

@@ -63,7 +63,6 @@ async def test_a_new_key_is_fetched_when_the_first_token_names_it() -> None:
         await anyio.sleep(0.2)
         assert await outcome(key_set, NEXT_KEY.token()) == "user-1"
         assert await outcome(key_set, RSA_KEY.token()) == "user-1"
-        assert key_set.generation == 0
 
     assert issuer.fetches == 2
 
@@ -158,9 +157,10 @@ async def test_a_key_that_was_taken_away_is_refused_after_the_next_refresh() -> 
 async def test_a_key_that_changes_under_its_name_replaces_the_old_one() -> None:
     issuer = Issuer(RSA_KEY.jwk)
     async with issuer.key_set(POLICY).running() as key_set:
+        before = key_set.generation
         issuer.jwks = [NEXT_KEY.jwk | {"kid": "rsa-1"}]
         await anyio.sleep(301)
-        assert key_set.generation == 1
+        assert key_set.generation == before + 1
         assert await outcome(key_set, RSA_KEY.token()) == "refused"
         assert await outcome(key_set, NEXT_KEY.token(kid="rsa-1")) == "user-1"
 
