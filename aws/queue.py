@@ -38,7 +38,7 @@ class Delivery:
     from_dlq: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class OutgoingMessage:
     """A message to send."""
 

@@ -10,6 +10,12 @@ from schema.items import Capacity, Change, RequestItem
 
 Assignments = Mapping[str, str | int | bool]
 
+_MARKED: Final = (
+    "status",
+    "queuedAt",
+    names.USER_INDEX_PARTITION_KEY,
+    names.USER_INDEX_SORT_KEY,
+)
 _KEY_CONDITION: Final = f'"{names.PARTITION_KEY}"=? AND "{names.SORT_KEY}"=?'
 
 
@@ -108,6 +114,23 @@ def update_statement(table: str, change: Change) -> dict[str, Any]:
             encode(keys.request_pk(change.before.request_id)),
             encode(keys.REQUEST_SORT_KEY),
             encode(change.before.status.value),
+        ],
+    }
+
+
+def mark_statement(table: str, queued: RequestItem) -> dict[str, Any]:
+    """The step of a new request to QUEUED: `update_statement` for the one that each click takes."""
+    queued_at_ms = queued.queued_at_ms or 0
+    return {
+        "Statement": _update_text(table, _MARKED),
+        "Parameters": [
+            {"S": "QUEUED"},
+            {"N": str(queued_at_ms)},
+            {"S": keys.user_index_pk(queued.user_id)},
+            {"S": keys.user_index_sk(queued_at_ms, queued.request_id)},
+            {"S": keys.request_pk(queued.request_id)},
+            {"S": keys.REQUEST_SORT_KEY},
+            {"S": "RECEIVED"},
         ],
     }
 

@@ -210,6 +210,12 @@ class Table:
             [statements.update_statement(self.name, change) for change in changes]
         )
 
+    async def mark_queued(self, queued: Sequence[RequestItem]) -> Sequence[AwsError | None]:
+        """Write up to 25 requests' step from RECEIVED to QUEUED: None, or the error, of each."""
+        return await self._execute(
+            [statements.mark_statement(self.name, request) for request in queued]
+        )
+
     async def insert(self, requests: Sequence[RequestItem]) -> Sequence[AwsError | None]:
         """Insert up to 25 new requests in one call: None, or the error, of each.
 

@@ -1,7 +1,7 @@
 """Accepts a click: insert, send, mark as queued, and the healing of what a crash left behind."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import anyio
@@ -18,9 +18,10 @@ from ingest.gateway import (
 )
 from schema import keys
 from schema.events import ParticipationRequested
-from schema.items import Change, EventConfig, RequestItem
+from schema.items import EventConfig, RequestItem
 from schema.message import message_of
 from schema.states import Status
+from schema.values import value
 
 _SECONDS_PER_DAY: Final = 86_400
 _SEND_UNTIL_S: Final = 2.5
@@ -28,7 +29,7 @@ _SEND_UNTIL_S: Final = 2.5
 two may take (`ingest/aws_gateway.py`) it is answered within about three seconds."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Accepted:
     """The request is stored and queued, by this click or by an earlier one."""
 
@@ -146,9 +147,9 @@ class Acceptor:
         The message is queued, so that nothing here fails the click: what is not recorded now, the
         worker records with the decision (domain §6).
         """
-        queued = replace(request, status=Status.QUEUED, queued_at_ms=self._clock_ms())
+        queued = request.queued(self._clock_ms())
         try:
-            was_received = await self._gateway.mark_queued(Change(request, queued), failed)
+            was_received = await self._gateway.mark_queued(queued, failed)
         except Unavailable:
             return
         await self._announce(queued, is_stored=was_received)

@@ -80,11 +80,17 @@ def _write_json(fields: Mapping[str, Any], now_ms: int) -> None:
         "event": "request",
         "logger": _LOGGER,
         "level": "info",
-        "timestamp": datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "timestamp": _timestamp(now_ms),
     }
     stream = logs.binary_stream()
     stream.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
     stream.flush()
+
+
+def _timestamp(now_ms: int) -> str:
+    """As structlog's TimeStamper writes it."""
+    at = datetime.fromtimestamp(now_ms / 1000, UTC)
+    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 class AccessLayer:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 from typing import Final, TypeVar
 
@@ -37,9 +37,8 @@ from runtime.batcher import (
 )
 from schema.attributes import ItemError
 from schema.events import ParticipationRequested
-from schema.items import Change, EventConfig, RequestItem
+from schema.items import EventConfig, RequestItem
 from schema.message import ParticipationMessage, message_of
-from schema.states import Status
 
 INSERT: Final = "insert"
 SEND: Final = "send"
@@ -142,7 +141,7 @@ class AwsGateway:
             limits.SQS_BATCH_BYTES,
             lambda message: message.size,
         )
-        self._updates: Batcher[Change, bool] = batcher(UPDATE, self._update, statements)
+        self._updates: Batcher[RequestItem, bool] = batcher(UPDATE, self._update, statements)
         self._loads: Batcher[str, RequestItem | None] = batcher(LOAD, self._load_requests, keys)
         # An event's configuration is read together with its capacity: two keys each.
         self._events: Batcher[str, EventConfig | None] = batcher(
@@ -201,13 +200,12 @@ class AwsGateway:
         """Hand a message to the queue."""
         await self._retries[SEND].run(self._sends.submit, OutgoingMessage(message.encode()), failed)
 
-    async def mark_queued(self, change: Change, failed: Failure | None = None) -> bool:
+    async def mark_queued(self, queued: RequestItem, failed: Failure | None = None) -> bool:
         """Write a request's step to QUEUED; False where it has left RECEIVED already."""
         try:
-            was_received, _ = await self._retries[UPDATE].run(self._updates.submit, change, failed)
+            was_received, _ = await self._retries[UPDATE].run(self._updates.submit, queued, failed)
         except Rejected as error:
-            request_id = change.before.request_id
-            log.error("mark_rejected", request_id=request_id, error=str(error))  # noqa: TRY400 - the sentence says it all
+            log.error("mark_rejected", request_id=queued.request_id, error=str(error))  # noqa: TRY400 - the sentence says it all
             raise Unavailable(UPDATE, error.code) from error
         return was_received
 
@@ -239,23 +237,23 @@ class AwsGateway:
         messages = [OutgoingMessage(message_of(request).encode()) for request in new]
         since_s, sent = await self._try(SEND, self._sends.submit_many, messages)
         now_ms = self._clock_ms()
-        changes: list[Change] = []
+        on_queue: list[tuple[RequestItem, RequestItem]] = []
         for request, message_id in zip(new, sent, strict=True):
             if isinstance(message_id, Exception):
                 failure = Failure(message_id, since_s)
                 come[request.request_id] = Advance(Progress.STORED, request, failure)
             else:
-                queued = replace(request, status=Status.QUEUED, queued_at_ms=now_ms)
-                changes.append(Change(request, queued))
-        since_s, marked = await self._try(UPDATE, self._updates.submit_many, changes)
-        for change, was_received in zip(changes, marked, strict=True):
-            before, after = change.before, change.after
+                on_queue.append((request, request.queued(now_ms)))
+        since_s, marked = await self._try(
+            UPDATE, self._updates.submit_many, [queued for _, queued in on_queue]
+        )
+        for (request, queued), was_received in zip(on_queue, marked, strict=True):
             if isinstance(was_received, Exception):
                 failure = Failure(was_received, since_s)
-                come[before.request_id] = Advance(Progress.SENT, before, failure)
+                come[request.request_id] = Advance(Progress.SENT, request, failure)
             else:
                 progress = Progress.QUEUED if was_received else Progress.OVERTAKEN
-                come[before.request_id] = Advance(progress, after)
+                come[request.request_id] = Advance(progress, queued)
         return [come[request.request_id] for request in requests]
 
     async def _try(
@@ -278,8 +276,9 @@ class AwsGateway:
     async def _insert(self, requests: Sequence[RequestItem]) -> list[bool | Exception]:
         return [_met(error, is_duplicate) for error in await self._table.insert(requests)]
 
-    async def _update(self, changes: Sequence[Change]) -> list[bool | Exception]:
-        return [_met(error, is_condition_failed) for error in await self._table.write(changes)]
+    async def _update(self, queued: Sequence[RequestItem]) -> list[bool | Exception]:
+        errors = await self._table.mark_queued(queued)
+        return [_met(error, is_condition_failed) for error in errors]
 
     async def _load_requests(
         self, request_ids: Sequence[str]

@@ -6,8 +6,9 @@ from enum import Enum, auto
 from typing import Protocol
 
 from schema.events import ParticipationRequested
-from schema.items import Change, EventConfig, RequestItem
+from schema.items import EventConfig, RequestItem
 from schema.message import ParticipationMessage
+from schema.values import value
 
 
 class Unavailable(Exception):
@@ -49,7 +50,7 @@ class Failure:
     """When it began, by the event loop's clock."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Advance:
     """How far a request came with one try of each step."""
 
@@ -60,7 +61,7 @@ class Advance:
     """Why it came no further, if something failed."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Insertion:
     """What became of a conditional insert."""
 
@@ -114,7 +115,7 @@ class Gateway(Protocol):
         """Hand a message to the queue."""
         ...
 
-    async def mark_queued(self, change: Change, failed: Failure | None = None) -> bool:
+    async def mark_queued(self, queued: RequestItem, failed: Failure | None = None) -> bool:
         """Write a request's step to QUEUED; False where it has left RECEIVED already.
 
         Whatever keeps it from being written is Unavailable.

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -11,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ingest.access import SCOPE_KEY, Access
 from ingest.problems import Problem, bad_request, unauthorized
+from schema.values import value
 
 JSON: Final = "application/json"
 _NAME: Final = re.compile(r"\{(\w+)\}")
@@ -21,7 +21,7 @@ _JSON_HEADERS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Call:
     """One request, as the endpoints see it."""
 
@@ -142,9 +142,9 @@ class JsonAnswer:
 
 def _call(scope: Scope, access: Access) -> Call:
     authorization: bytes | None = None
-    for name, value in scope["headers"]:
+    for name, text in scope["headers"]:
         if name == b"authorization":
             if authorization is not None:
                 raise bad_request("there is more than one Authorization header")
-            authorization = value
+            authorization = text
     return Call(scope, access, authorization)

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import jwt
 
 from ingest.quick_tokens import LAST_S, Expected, QuickTokens, Verify
 from schema.message import MAX_ID_BYTES, is_possible_id
+from schema.values import value
 
 HS256: Final = "HS256"
 LEEWAY_S: Final = 10.0
@@ -26,7 +28,7 @@ class InvalidToken(Exception):
     """The token names nobody; the text may be shown to whoever sent it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Identity:
     """Who a checked token names."""
 
@@ -56,7 +58,7 @@ class Verifier(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Checked:
     """A good token's claims, and what verifies signatures by its key."""
 
@@ -145,7 +147,8 @@ class TokenAuthenticator:
         self._quick = QuickTokens(
             Expected(audience=rules.audience, issuer=rules.issuer, leeway_s=rules.leeway_s), now_s
         )
-        self._known: dict[bytes, tuple[Identity, float]] = {}
+        # Finding a plain dict's oldest entry takes longer the more were taken out before it.
+        self._known: OrderedDict[bytes, tuple[Identity, float]] = OrderedDict()
         self._generation = verifier.generation
 
     async def identify(self, token: str) -> Identity:
@@ -182,7 +185,7 @@ class TokenAuthenticator:
 
     def _remember(self, digest: bytes, identity: Identity, until_s: float) -> None:
         if len(self._known) >= _REMEMBERED_TOKENS:
-            del self._known[next(iter(self._known))]
+            self._known.popitem(last=False)
         self._known[digest] = (identity, until_s)
 
 

@@ -1,7 +1,7 @@
 """The table's items as values, and the change from one state of a request to the next."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any, Final, Self
 
@@ -56,22 +56,20 @@ class RequestItem:
 
     def to_item(self) -> dict[str, AttributeValue]:
         """Write the whole item, without absent values, with the index keys that it has."""
-        return {
+        item: dict[str, AttributeValue] = {
             names.PARTITION_KEY: {"S": keys.request_pk(self.request_id)},
             names.SORT_KEY: {"S": keys.REQUEST_SORT_KEY},
-            **{
-                attribute: attributes.encode(value)
-                for attribute, value in self.attributes().items()
-                if value is not None
-            },
         }
+        for attribute, stored in zip(_STORED_NAMES, _values(self), strict=True):
+            if stored is not None:
+                item[attribute] = attributes.encode(stored)
+        for attribute, key in self._index_keys().items():
+            item[attribute] = {"S": key}
+        return item
 
-    def attributes(self) -> dict[str, str | int | bool | None]:
-        """All attributes except the table's own key, by their stored names."""
-        values: dict[str, str | int | bool | None] = dict(
-            zip(_STORED_NAMES, _values(self), strict=True)
-        )
-        return values | self._index_keys()
+    def queued(self, at_ms: int) -> Self:
+        """The same request, on the queue since `at_ms`."""
+        return replace(self, status=Status.QUEUED, queued_at_ms=at_ms)
 
     def _index_keys(self) -> dict[str, str]:
         """GSI1 from the QUEUED transition on, GSI2 with a decision that won (domain §3).

@@ -1,7 +1,6 @@
 """Bytes to requests: what of HTTP/1.1 is taken, and what is refused. Does no I/O."""
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -9,13 +8,14 @@ import httptools
 from starlette.types import Scope
 
 from ingest.http1.bounds import Refusal
+from schema.values import value
 
 _ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
 _BETWEEN, _IN_HEAD, _IN_BODY = range(3)
 """Where in a request the next byte belongs."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Request:
     """One request without a body."""
 

@@ -30,7 +30,7 @@ from ingest.metrics import IngestMetrics
 from ingest.tokens import ClaimRules, SecretVerifier, TokenAuthenticator
 from schema import keys
 from schema.events import ParticipationRequested
-from schema.items import Change, EventConfig, RequestItem
+from schema.items import EventConfig, RequestItem
 from schema.message import ParticipationMessage
 from schema.states import EventType, Status
 
@@ -115,12 +115,11 @@ class MemoryGateway:
     async def send(self, message: ParticipationMessage, failed: Failure | None = None) -> None:  # noqa: ARG002
         await self._run("send", lambda: self.messages.append(message))
 
-    async def mark_queued(self, change: Change, failed: Failure | None = None) -> bool:  # noqa: ARG002
+    async def mark_queued(self, queued: RequestItem, failed: Failure | None = None) -> bool:  # noqa: ARG002
         def effect() -> bool:
-            request_id = change.before.request_id
-            if self.requests[request_id].status is not Status.RECEIVED:
+            if self.requests[queued.request_id].status is not Status.RECEIVED:
                 return False
-            self.requests[request_id] = change.after
+            self.requests[queued.request_id] = queued
             return True
 
         was_written: bool = await self._run("mark_queued", effect)

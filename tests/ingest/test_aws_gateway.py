@@ -9,10 +9,10 @@ import anyio
 import pytest
 from structlog.testing import capture_logs
 
-from aws.errors import Rejected
-from ingest.gateway import Insertion, Position, Unavailable
+from aws.errors import AwsError, Rejected
+from ingest.gateway import Insertion, Position, Progress, Unavailable
 from ingest.retries import RetryPolicy
-from schema.items import Change, RequestItem
+from schema.items import RequestItem
 from schema.message import ParticipationMessage
 from schema.states import Status
 from tests.faults.actions import THROTTLE, DropAnswer, FailEntries, Fault, Hang, Refuse
@@ -55,11 +55,9 @@ async def test_two_hundred_clicks_take_each_step_in_shared_calls(live: Live) -> 
             gateway.send,
             [ParticipationMessage(r.request_id, r.event_id, r.user_id) for r in requests],
         )
-        changes = [
-            Change(r, replace(r, status=Status.QUEUED, queued_at_ms=n))
-            for n, r in enumerate(requests)
-        ]
-        marked = await together(gateway.mark_queued, changes)
+        marked = await together(
+            gateway.mark_queued, [request.queued(n) for n, request in enumerate(requests)]
+        )
 
     assert insertions == [Insertion(is_new=True)] * 200
     assert inserts == 8
@@ -69,6 +67,50 @@ async def test_two_hundred_clicks_take_each_step_in_shared_calls(live: Live) -> 
     assert {m.request_id for m in await live.messages()} == {r.request_id for r in requests}
     stored_times = {i.queued_at_ms for i in (await live.world.items("event-1")).values()}
     assert stored_times == set(range(200))
+
+
+async def test_clicks_of_one_moment_go_through_all_steps_in_shared_calls(live: Live) -> None:
+    requests = received(200)
+    await live.world.store(requests[:2])
+    async with live.gateway() as gateway:
+        come = await together(gateway.advance, requests)
+
+    assert [one.progress for one in come[:2]] == [Progress.EXISTS] * 2
+    assert [one.progress for one in come[2:]] == [Progress.QUEUED] * 198
+    assert live.proxy.count("SendMessageBatch") == 20
+    assert live.proxy.count(WRITES) <= 8 + 8
+    assert {m.request_id for m in await live.messages()} == {r.request_id for r in requests[2:]}
+    items = await live.world.items("event-1")
+    assert [items[one.request.request_id] for one in come[2:]] == [one.request for one in come[2:]]
+    assert all(one.request.queued_at_ms for one in come[2:])
+
+
+def begins_with(verb: str) -> Callable[[Any], bool]:
+    """Whether a batch's statements do."""
+    return lambda document: document["Statements"][0]["Statement"].startswith(verb)
+
+
+@pytest.mark.parametrize(
+    ("fault", "progress"),
+    [
+        (Fault(WRITES, FailEntries([1]), where=begins_with("INSERT")), Progress.NEW),
+        (Fault("SendMessageBatch", FailEntries([1])), Progress.STORED),
+        (Fault(WRITES, FailEntries([1]), where=begins_with("UPDATE")), Progress.SENT),
+    ],
+)
+async def test_a_step_that_fails_is_where_a_click_stops_and_the_others_go_on(
+    live: Live, fault: Fault, progress: Progress
+) -> None:
+    requests = received(4)
+    live.proxy.add(fault)
+    async with live.gateway() as gateway:
+        come = await together(gateway.advance, requests)
+        (stopped,) = [one for one in come if one.failure is not None]
+
+    assert stopped.progress is progress
+    assert isinstance(stopped.failure.error, AwsError)
+    assert [one.progress for one in come if one is not stopped] == [Progress.QUEUED] * 3
+    assert len(await live.messages()) == (4 if progress is Progress.SENT else 3)
 
 
 async def test_each_caller_learns_whether_its_own_request_is_new(live: Live) -> None:
@@ -90,7 +132,7 @@ async def test_a_request_that_is_decided_already_stays_as_it_is(live: Live) -> N
     async with live.gateway() as gateway:
         marked = await together(
             gateway.mark_queued,
-            [Change(r, replace(r, status=Status.QUEUED, queued_at_ms=9)) for r in requests],
+            [request.queued(9) for request in requests],
         )
 
     assert marked == [True, True, False, True, True]

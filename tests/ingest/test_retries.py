@@ -9,8 +9,9 @@ import pytest
 
 from aws.errors import Transient
 from ingest.breaker import OPENS_AFTER, Breaker
-from ingest.gateway import Unavailable
+from ingest.gateway import Failure, Unavailable
 from ingest.retries import Retries, RetryPolicy
+from runtime.batcher import LateError
 from tests.virtual_time import virtual_time
 
 THROTTLED = Transient("dynamodb", "BatchExecuteStatement", "ThrottlingError", "slow down")
@@ -47,6 +48,21 @@ async def test_what_succeeds_in_the_end_says_how_many_tries_it_took() -> None:
     failing = step(THROTTLED, THROTTLED, None)
 
     assert await retries().run(failing.run, "a") == ("A", 3)
+
+
+@virtual_time
+async def test_a_try_that_failed_elsewhere_counts_as_the_first_in_number_budget_and_time() -> None:
+    now_s = anyio.current_time()
+    steps = retries()
+
+    assert await steps.run(step(THROTTLED, None).run, "a", Failure(THROTTLED, now_s)) == ("A", 3)
+    for failure in (Failure(THROTTLED, now_s - 1), Failure(LateError("late"), now_s)):
+        untried = step(None)
+        with pytest.raises(Unavailable):
+            await steps.run(untried.run, "a", failure)
+        assert untried.tries == 0
+    with pytest.raises(ValueError, match="odd"):
+        await steps.run(step(None).run, "a", Failure(ValueError("odd"), now_s))
 
 
 @virtual_time
