@@ -210,10 +210,15 @@ class Table:
             [statements.update_statement(self.name, change) for change in changes]
         )
 
-    async def mark_queued(self, queued: Sequence[RequestItem]) -> Sequence[AwsError | None]:
-        """Write up to 25 requests' step from RECEIVED to QUEUED: None, or the error, of each."""
+    async def mark_queued(
+        self, received: Sequence[tuple[RequestItem, int]]
+    ) -> Sequence[AwsError | None]:
+        """Write up to 25 requests' step from RECEIVED to QUEUED: None, or the error, of each.
+
+        With each comes its queuedAt.
+        """
         return await self._execute(
-            [statements.mark_statement(self.name, request) for request in queued]
+            [statements.mark_statement(self.name, *request) for request in received]
         )
 
     async def insert(self, requests: Sequence[RequestItem]) -> Sequence[AwsError | None]:

@@ -1,5 +1,6 @@
 """Accepts a click: insert, send, mark as queued, and the healing of what a crash left behind."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -96,7 +97,7 @@ class Acceptor:
                 mine.done.set()
 
     async def _accept(self, event: EventConfig, user_id: str, request_id: str) -> Acceptance:
-        began_s = anyio.current_time()
+        began_s = asyncio.get_running_loop().time()
         now_ms = self._clock_ms()
         request = RequestItem(
             request_id=request_id,
@@ -107,17 +108,18 @@ class Acceptor:
             requested_at_ms=now_ms,
             ttl_s=now_ms // 1000 + self._settings.request_ttl_days * _SECONDS_PER_DAY,
         )
+        come = await self._gateway.advance(request)
+        if come.progress is Progress.QUEUED or come.progress is Progress.OVERTAKEN:
+            await self._announce(request, come.queued_at_ms)
+            return Accepted(request_id, is_duplicate=False)
         try:
-            return await self._finish(await self._gateway.advance(request), began_s)
+            return await self._finish(request, come, began_s)
         except Unavailable:
             return Refused(request_id)
 
-    async def _finish(self, come: Advance, began_s: float) -> Acceptance:
+    async def _finish(self, request: RequestItem, come: Advance, began_s: float) -> Acceptance:
         """Take a request from where it stopped to the end; raises Unavailable."""
-        request, progress = come.request, come.progress
-        if progress is Progress.QUEUED or progress is Progress.OVERTAKEN:
-            await self._announce(request, is_stored=progress is Progress.QUEUED)
-            return Accepted(request.request_id, is_duplicate=False)
+        progress = come.progress
         insertion = Insertion(is_new=progress is not Progress.EXISTS)
         if progress is Progress.NEW:
             insertion = await self._gateway.insert(request, come.failure)
@@ -133,7 +135,7 @@ class Acceptor:
         # Whoever stored it may never queue it, and a 202 is a promise that it is queued.
         if request.status is Status.RECEIVED:
             if progress is not Progress.SENT:
-                if anyio.current_time() > began_s + _SEND_UNTIL_S:
+                if asyncio.get_running_loop().time() > began_s + _SEND_UNTIL_S:
                     return Refused(request.request_id)
                 await self._gateway.send(
                     message_of(request), come.failure if progress is Progress.STORED else None
@@ -147,36 +149,34 @@ class Acceptor:
         The message is queued, so that nothing here fails the click: what is not recorded now, the
         worker records with the decision (domain §6).
         """
-        queued = request.queued(self._clock_ms())
+        now_ms = self._clock_ms()
         try:
-            was_received = await self._gateway.mark_queued(queued, failed)
+            was_received = await self._gateway.mark_queued(request, now_ms, failed)
         except Unavailable:
             return
-        await self._announce(queued, is_stored=was_received)
+        await self._announce(request, now_ms if was_received else None)
 
-    async def _announce(self, queued: RequestItem, *, is_stored: bool) -> None:
+    async def _announce(self, request: RequestItem, queued_at_ms: int | None) -> None:
         """Have a queued request published, where that is asked for; fails no click.
 
-        Only a queuedAt that is known to be stored is published.
+        Only a queuedAt that is known to be stored is published: it is read where `queued_at_ms`,
+        which we have recorded, is None.
         """
         if not self._settings.publish_requested_events:
             return
-        stored: RequestItem | None = queued
-        if not is_stored:
+        if queued_at_ms is None:
             try:
-                stored = await self._gateway.load_request(queued.request_id)
+                stored = await self._gateway.load_request(request.request_id)
             except (CorruptItem, Unavailable):
                 return
-        self._publish(stored)
-
-    def _publish(self, stored: RequestItem | None) -> None:
-        if stored is not None and stored.queued_at_ms is not None:
+            queued_at_ms = None if stored is None else stored.queued_at_ms
+        if queued_at_ms is not None:
             self._gateway.publish(
                 ParticipationRequested(
                     env=self._settings.environment,
-                    eventId=stored.event_id,
-                    requestId=stored.request_id,
-                    userId=stored.user_id,
-                    queuedAt=stored.queued_at_ms,
+                    eventId=request.event_id,
+                    requestId=request.request_id,
+                    userId=request.user_id,
+                    queuedAt=queued_at_ms,
                 )
             )

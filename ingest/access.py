@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import anyio
@@ -87,8 +88,9 @@ def _write_json(fields: Mapping[str, Any], now_ms: int) -> None:
     stream.flush()
 
 
+@lru_cache(1)
 def _timestamp(now_ms: int) -> str:
-    """As structlog's TimeStamper writes it."""
+    """As structlog's TimeStamper writes it; under load many lines have the same."""
     at = datetime.fromtimestamp(now_ms / 1000, UTC)
     return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 

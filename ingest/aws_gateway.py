@@ -63,6 +63,9 @@ _GROUP: Final = 100
 _GROUPS: Final = 1_024
 """Groups under way: where a step hangs, as many as come in its patience."""
 
+_EXISTS: Final = Advance(Progress.EXISTS)
+_OVERTAKEN: Final = Advance(Progress.OVERTAKEN)
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -141,7 +144,9 @@ class AwsGateway:
             limits.SQS_BATCH_BYTES,
             lambda message: message.size,
         )
-        self._updates: Batcher[RequestItem, bool] = batcher(UPDATE, self._update, statements)
+        self._updates: Batcher[tuple[RequestItem, int], bool] = batcher(
+            UPDATE, self._update, statements
+        )
         self._loads: Batcher[str, RequestItem | None] = batcher(LOAD, self._load_requests, keys)
         # An event's configuration is read together with its capacity: two keys each.
         self._events: Batcher[str, EventConfig | None] = batcher(
@@ -189,7 +194,7 @@ class AwsGateway:
         try:
             return await self._clicks.submit(request)
         except ClosedError as error:
-            return Advance(Progress.NEW, request, Failure(error, anyio.current_time()))
+            return Advance(Progress.NEW, Failure(error, anyio.current_time()))
 
     async def insert(self, request: RequestItem, failed: Failure | None = None) -> Insertion:
         """Store a new request on condition that it does not exist."""
@@ -200,12 +205,16 @@ class AwsGateway:
         """Hand a message to the queue."""
         await self._retries[SEND].run(self._sends.submit, OutgoingMessage(message.encode()), failed)
 
-    async def mark_queued(self, queued: RequestItem, failed: Failure | None = None) -> bool:
+    async def mark_queued(
+        self, request: RequestItem, queued_at_ms: int, failed: Failure | None = None
+    ) -> bool:
         """Write a request's step to QUEUED; False where it has left RECEIVED already."""
         try:
-            was_received, _ = await self._retries[UPDATE].run(self._updates.submit, queued, failed)
+            was_received, _ = await self._retries[UPDATE].run(
+                self._updates.submit, (request, queued_at_ms), failed
+            )
         except Rejected as error:
-            log.error("mark_rejected", request_id=queued.request_id, error=str(error))  # noqa: TRY400 - the sentence says it all
+            log.error("mark_rejected", request_id=request.request_id, error=str(error))  # noqa: TRY400 - the sentence says it all
             raise Unavailable(UPDATE, error.code) from error
         return was_received
 
@@ -230,30 +239,27 @@ class AwsGateway:
             if is_new is True:
                 new.append(request)
             elif is_new is False:
-                come[request.request_id] = Advance(Progress.EXISTS, request)
+                come[request.request_id] = _EXISTS
             else:
-                failure = Failure(is_new, since_s)
-                come[request.request_id] = Advance(Progress.NEW, request, failure)
+                come[request.request_id] = Advance(Progress.NEW, Failure(is_new, since_s))
         messages = [OutgoingMessage(message_of(request).encode()) for request in new]
         since_s, sent = await self._try(SEND, self._sends.submit_many, messages)
         now_ms = self._clock_ms()
-        on_queue: list[tuple[RequestItem, RequestItem]] = []
+        on_queue: list[tuple[RequestItem, int]] = []
         for request, message_id in zip(new, sent, strict=True):
             if isinstance(message_id, Exception):
                 failure = Failure(message_id, since_s)
-                come[request.request_id] = Advance(Progress.STORED, request, failure)
+                come[request.request_id] = Advance(Progress.STORED, failure)
             else:
-                on_queue.append((request, request.queued(now_ms)))
-        since_s, marked = await self._try(
-            UPDATE, self._updates.submit_many, [queued for _, queued in on_queue]
-        )
-        for (request, queued), was_received in zip(on_queue, marked, strict=True):
+                on_queue.append((request, now_ms))
+        since_s, marked = await self._try(UPDATE, self._updates.submit_many, on_queue)
+        recorded = Advance(Progress.QUEUED, queued_at_ms=now_ms)
+        for (request, _), was_received in zip(on_queue, marked, strict=True):
             if isinstance(was_received, Exception):
                 failure = Failure(was_received, since_s)
-                come[request.request_id] = Advance(Progress.SENT, request, failure)
+                come[request.request_id] = Advance(Progress.SENT, failure)
             else:
-                progress = Progress.QUEUED if was_received else Progress.OVERTAKEN
-                come[request.request_id] = Advance(progress, queued)
+                come[request.request_id] = recorded if was_received else _OVERTAKEN
         return [come[request.request_id] for request in requests]
 
     async def _try(
@@ -276,8 +282,8 @@ class AwsGateway:
     async def _insert(self, requests: Sequence[RequestItem]) -> list[bool | Exception]:
         return [_met(error, is_duplicate) for error in await self._table.insert(requests)]
 
-    async def _update(self, queued: Sequence[RequestItem]) -> list[bool | Exception]:
-        errors = await self._table.mark_queued(queued)
+    async def _update(self, received: Sequence[tuple[RequestItem, int]]) -> list[bool | Exception]:
+        errors = await self._table.mark_queued(received)
         return [_met(error, is_condition_failed) for error in errors]
 
     async def _load_requests(

@@ -55,10 +55,10 @@ class Advance:
     """How far a request came with one try of each step."""
 
     progress: Progress
-    request: RequestItem
-    """As it is then."""
     failure: Failure | None = None
     """Why it came no further, if something failed."""
+    queued_at_ms: int | None = None
+    """What was recorded, where it is QUEUED."""
 
 
 @value(frozen=True, slots=True)
@@ -115,7 +115,9 @@ class Gateway(Protocol):
         """Hand a message to the queue."""
         ...
 
-    async def mark_queued(self, queued: RequestItem, failed: Failure | None = None) -> bool:
+    async def mark_queued(
+        self, request: RequestItem, queued_at_ms: int, failed: Failure | None = None
+    ) -> bool:
         """Write a request's step to QUEUED; False where it has left RECEIVED already.
 
         Whatever keeps it from being written is Unavailable.

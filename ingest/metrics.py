@@ -2,11 +2,12 @@
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from aws.losses import LossReason
 from ingest import openapi
 from ingest.http1.bounds import Refusal
+from runtime.histogram import Histogram
 
 SERVICES: Final = ("dynamodb", "sqs")
 """What an answer to a user depends on."""
@@ -76,7 +77,7 @@ class IngestMetrics:
         }
         self._away = {service: away.labels(service) for service in SERVICES}
         self._refused = {reason: refused.labels(reason) for reason in Refusal.ALL}
-        self._seconds = {route: seconds.labels(route) for route in statuses}
+        self._seconds = {route: seconds.series(route) for route in statuses}
         self._failures = {reason: failures.labels(reason) for reason in LossReason.ALL}
 
     def answered(self, route: str, status: int, seconds: float) -> None:

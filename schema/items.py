@@ -1,7 +1,7 @@
 """The table's items as values, and the change from one state of a request to the next."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final, Self
 
@@ -66,10 +66,6 @@ class RequestItem:
         for attribute, key in self._index_keys().items():
             item[attribute] = {"S": key}
         return item
-
-    def queued(self, at_ms: int) -> Self:
-        """The same request, on the queue since `at_ms`."""
-        return replace(self, status=Status.QUEUED, queued_at_ms=at_ms)
 
     def _index_keys(self) -> dict[str, str]:
         """GSI1 from the QUEUED transition on, GSI2 with a decision that won (domain §3).

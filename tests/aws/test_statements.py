@@ -33,7 +33,6 @@ def test_the_step_to_queued_is_the_update_of_that_change(
     )
     queued = replace(received, status=Status.QUEUED, queued_at_ms=queued_at_ms)
 
-    assert received.queued(queued_at_ms) == queued
-    assert statements.mark_statement("T", queued) == statements.update_statement(
+    assert statements.mark_statement("T", received, queued_at_ms) == statements.update_statement(
         "T", Change(received, queued)
     )

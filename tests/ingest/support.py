@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from random import Random
 from time import time
@@ -97,9 +97,9 @@ class MemoryGateway:
         )
         return found
 
-    async def advance(self, request: RequestItem) -> Advance:
+    async def advance(self, request: RequestItem) -> Advance:  # noqa: ARG002
         """Leave each step to its own operation."""
-        return Advance(Progress.NEW, request)
+        return Advance(Progress.NEW)
 
     async def insert(self, request: RequestItem, failed: Failure | None = None) -> Insertion:  # noqa: ARG002
         def effect() -> Insertion:
@@ -115,11 +115,18 @@ class MemoryGateway:
     async def send(self, message: ParticipationMessage, failed: Failure | None = None) -> None:  # noqa: ARG002
         await self._run("send", lambda: self.messages.append(message))
 
-    async def mark_queued(self, queued: RequestItem, failed: Failure | None = None) -> bool:  # noqa: ARG002
+    async def mark_queued(
+        self,
+        request: RequestItem,
+        queued_at_ms: int,
+        failed: Failure | None = None,  # noqa: ARG002
+    ) -> bool:
         def effect() -> bool:
-            if self.requests[queued.request_id].status is not Status.RECEIVED:
+            if self.requests[request.request_id].status is not Status.RECEIVED:
                 return False
-            self.requests[queued.request_id] = queued
+            self.requests[request.request_id] = replace(
+                request, status=Status.QUEUED, queued_at_ms=queued_at_ms
+            )
             return True
 
         was_written: bool = await self._run("mark_queued", effect)

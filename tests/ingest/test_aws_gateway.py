@@ -55,9 +55,7 @@ async def test_two_hundred_clicks_take_each_step_in_shared_calls(live: Live) -> 
             gateway.send,
             [ParticipationMessage(r.request_id, r.event_id, r.user_id) for r in requests],
         )
-        marked = await together(
-            gateway.mark_queued, [request.queued(n) for n, request in enumerate(requests)]
-        )
+        marked = await together(lambda n: gateway.mark_queued(requests[n], n), range(len(requests)))
 
     assert insertions == [Insertion(is_new=True)] * 200
     assert inserts == 8
@@ -81,8 +79,11 @@ async def test_clicks_of_one_moment_go_through_all_steps_in_shared_calls(live: L
     assert live.proxy.count(WRITES) <= 8 + 8
     assert {m.request_id for m in await live.messages()} == {r.request_id for r in requests[2:]}
     items = await live.world.items("event-1")
-    assert [items[one.request.request_id] for one in come[2:]] == [one.request for one in come[2:]]
-    assert all(one.request.queued_at_ms for one in come[2:])
+    for request, one in zip(requests[2:], come[2:], strict=True):
+        assert one.queued_at_ms is not None
+        assert items[request.request_id] == replace(
+            request, status=Status.QUEUED, queued_at_ms=one.queued_at_ms
+        )
 
 
 def begins_with(verb: str) -> Callable[[Any], bool]:
@@ -130,10 +131,7 @@ async def test_a_request_that_is_decided_already_stays_as_it_is(live: Live) -> N
     )
     await live.world.store([*requests[:2], decided, *requests[3:]])
     async with live.gateway() as gateway:
-        marked = await together(
-            gateway.mark_queued,
-            [request.queued(9) for request in requests],
-        )
+        marked = await together(lambda request: gateway.mark_queued(request, 9), requests)
 
     assert marked == [True, True, False, True, True]
     assert await live.world.item(decided.request_id) == decided
