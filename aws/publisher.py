@@ -170,7 +170,8 @@ class Publisher:
             return
         closed: list[_Failure] = []
         for item, result in zip(outgoing, results, strict=True):
-            end = await result if isinstance(result, asyncio.Future) else result
+            # Others wait for it, too: a caller that is cancelled must not cancel it.
+            end = await asyncio.shield(result) if isinstance(result, asyncio.Future) else result
             if end is not None:
                 closed.append((item, LossReason.CLOSED))
         if closed:

@@ -189,3 +189,25 @@ async def test_closing_waits_for_repeats() -> None:
         await anyio.lowlevel.checkpoint()
 
     assert counted == Counted(1)
+
+
+@virtual_time
+async def test_a_caller_that_is_cancelled_takes_nothing_from_the_others_of_its_call() -> None:
+    aws, counted = Aws(), Counted()
+    aws.wire.faults[PUT] = repeat(BROKEN, 1)
+    aws.wire.each_way_s[PUT] = 0.1
+
+    async def leave_early() -> None:
+        with anyio.move_on_after(0.3) as scope:
+            await publisher.publish([event(2)])
+        assert scope.cancelled_caught
+
+    async with (
+        Publisher(aws.bus, POLICY, random=Random(0), observer=counted) as publisher,
+        anyio.create_task_group() as callers,
+    ):
+        callers.start_soon(publisher.publish, [event(1)])
+        callers.start_soon(leave_early)
+
+    assert [len(call) for call in calls(aws)] == [2, 2]
+    assert counted == Counted(2)
