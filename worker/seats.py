@@ -93,6 +93,11 @@ class Seller:
             read = (await self._parts.table.load((), [self._event_id])).events
             self._events.learn(read)
             event = read[self._event_id]
+        if event.defect is not None:
+            # What breaks the contract is not missing: its requests wait for an operator.
+            for waiting in self._next(len(self._waiting)):
+                waiting.outcome = Undecided(waiting.seeker.candidate, event.defect)
+            return
         if not event.seats_left:
             # The last seat is taken now, for certain.
             everybody = list(self._next(len(self._waiting)))

@@ -10,6 +10,7 @@ from simulation.run import simulate
 FOUND = sorted((Path(__file__).parent / "found").glob("*.json"))
 
 
+@pytest.mark.usefixtures("quiet")
 @pytest.mark.parametrize("path", FOUND, ids=lambda path: path.stem)
 def test_a_run_that_once_failed_holds(path: Path) -> None:
     assert simulate(saved.read(path)).violation is None

@@ -11,7 +11,7 @@ import pytest
 from aws import statements
 from aws.errors import Fatal
 from schema import keys
-from schema.items import Change, RequestItem
+from schema.items import Change, EventConfig, RequestItem
 from schema.states import Status
 from simulation.aws import errors
 from simulation.aws.errors import ServiceError
@@ -336,6 +336,27 @@ async def test_who_is_decided_does_not_wait_for_who_is_not() -> None:
     first = await anext(results_so_far)
 
     assert results(first) == {items[0].request_id: ("SUCCEEDED", True)}
+
+
+@virtual_time
+async def test_an_event_that_breaks_the_contract_when_seats_are_sold_fails_nobody() -> None:
+    """It was whole when the batch was loaded."""
+    scene = Scene()
+    scene.wire.faults[SEATS] = iter([cancelled("ConditionalCheckFailed", "None", "None")])
+    scene.wire.each_way_s[SEATS] = 0.1
+    config = EventConfig(event_id="e1", event_type="FIRST_COME").to_item()
+
+    async def break_the_event() -> None:
+        await anyio.sleep(0.1)
+        scene.aws.cloud.table.seed({**config, "eventType": {"N": "0"}})
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(break_the_event)
+        outcomes = await scene.decide(scene.candidates(scene.stored(2)))
+
+    assert outcomes.decided == ()
+    assert {undecided.retry for undecided in outcomes.undecided} == {Retry.NEVER}
+    assert scene.aws.statuses == {"QUEUED": 2}
 
 
 @virtual_time
