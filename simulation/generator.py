@@ -33,7 +33,7 @@ _FAULTS_END_S: Final = 15.0
 _CLICKS_COME_S: Final = (1.0, 2.5)
 _LONGEST_OUTAGE_S: Final = 8.0
 _OPERATIONS: Final = ("BatchGetItem", "BatchExecuteStatement", "TransactWriteItems", "UpdateItem")
-_CALLS: Final = tuple(kind for kind in Kind if kind is not Kind.ENTRIES)
+_CALLS: Final = tuple(kind for kind in Kind if kind not in {Kind.ENTRIES, Kind.REJECTED})
 
 
 def draw(seed: int) -> Scenario:
@@ -41,9 +41,12 @@ def draw(seed: int) -> Scenario:
     random = Random(f"{seed}:scenario")
     workers, ingests = random.randint(1, 3), random.randint(1, 2)
     rate, seconds = random.choice((20.0, 60.0, 150.0, 400.0)), random.uniform(0.2, 1.5)
+    if _happens(random, 0.3):  # as many in a burst, which fills batches
+        rate, seconds = rate * 10, seconds / 10
     nodes = [f"worker-{n + 1}" for n in range(workers)]
     nodes += [f"ingest-{n + 1}" for n in range(ingests)]
-    chosen = [draw_some for draw_some in _FAULTS if _happens(random, 0.4)]
+    share = random.choice((0.1, 0.4, 0.4))
+    chosen = [draw_some for draw_some in _FAULTS if _happens(random, share)]
     return Scenario(
         name=NAME,
         seed=seed,
@@ -70,7 +73,8 @@ def draw(seed: int) -> Scenario:
 
 
 def _events(random: Random, clicks: float) -> tuple[EventPlan, ...]:
-    count = random.choice((1, 1, 1, 2, 3))
+    # With each event there is one more batch that takes its last seats.
+    count = random.choice((1, 1, 2, 3, 6))
     return tuple(
         EventPlan(
             event_id=f"event-{number + 1}",
@@ -85,13 +89,13 @@ def _worker_settings(random: Random) -> Settings:
     wait_s = random.choice((1, 5, 10))
     return {
         "pollers": random.randint(1, 6),
-        "processors": random.choice((1, 1, 2, 4)),
+        "processors": random.choice((1, 1, 1, 2, 4)),
         "dlq_pollers": random.choice((0, 0, 1)),
-        "max_in_flight": random.choice((10, 50, 500)),
-        "batch_max_messages": random.choice((1, 1, 10, 50, 99)),
+        "max_in_flight": random.choice((10, 50, 500, 500)),
+        "batch_max_messages": random.choice((1, 10, 50, 99)),
         "batch_linger_ms": random.choice((0, 20, 200)),
         "delete_linger_ms": random.choice((0, 20, 200)),
-        "visibility_timeout_s": random.choice((4, 4, 10, 60)),
+        "visibility_timeout_s": random.choice((4, 4, 4, 10, 60)),
         "retry_backoff_base_s": 1.0,
         "retry_backoff_max_s": 3.0,
         "receive_wait_s": wait_s,
@@ -117,8 +121,8 @@ def _limits(random: Random) -> Limits:
         return NO_LIMITS
     return Limits(
         partition_write_units=random.choice((None, 100.0, 400.0)),
-        table_write_units=random.choice((None, 400.0)),
-        index_write_units=random.choice((None, 300.0)),
+        table_write_units=random.choice((None, 100.0, 400.0)),
+        index_write_units=random.choice((None, 50.0, 300.0)),
         put_events_per_s=random.choice((None, 5.0, 30.0)),
         in_flight_messages=random.choice((None, 100)),
     )
@@ -127,7 +131,8 @@ def _limits(random: Random) -> Limits:
 def _latencies(random: Random) -> Latencies:
     slowness = random.choice((0.2, 1.0, 1.0, 5.0))
     return Latencies(
-        sqs_s=0.008 * slowness,
+        # A slow queue beside a fast table makes deletes, extensions and hand-backs meet.
+        sqs_s=0.008 * random.choice((0.2, 1.0, 5.0, 10.0)),
         dynamodb_s=0.006 * slowness,
         events_s=0.020 * slowness,
         transaction_s=0.012 * slowness,
@@ -167,7 +172,7 @@ def _outages(random: Random, nodes: list[str]) -> list[Fault]:
     kinds = (Kind.FAILED, Kind.REFUSED, Kind.LOST, Kind.LOST, Kind.THROTTLED)
 
     def one() -> Fault:
-        from_s = random.uniform(0.0, 4.0)
+        from_s = _at_s(random, 4.0)
         return Outage(
             service=random.choice(list(Service)),
             from_s=from_s,
@@ -180,33 +185,59 @@ def _outages(random: Random, nodes: list[str]) -> list[Fault]:
 
 
 def _part_of_the_table(random: Random, _nodes: list[str]) -> list[Fault]:
-    """One operation away while the others work, or events that nobody can read."""
-    from_s = random.uniform(0.5, 3.0)
-    until_s = from_s + random.uniform(0.1, _LONGEST_OUTAGE_S)
-    if _happens(random, 0.5):
-        return [Defect(from_s=from_s, until_s=until_s)]
-    kind = random.choice((Kind.FAILED, Kind.LOST, Kind.THROTTLED, Kind.UNANSWERED))
+    """One operation away while the others work."""
+    from_s = _at_s(random, 3.0)
     return [
         Outage(
             service=Service.DYNAMODB,
             from_s=from_s,
-            until_s=until_s,
-            kind=kind,
+            until_s=from_s + random.uniform(0.1, _LONGEST_OUTAGE_S),
+            kind=random.choice((Kind.FAILED, Kind.LOST, Kind.THROTTLED, Kind.UNANSWERED)),
             operation=random.choice(_OPERATIONS),
         )
     ]
 
 
-def _bus_away(random: Random, _nodes: list[str]) -> list[Fault]:
-    kind = random.choice((Kind.FAILED, Kind.LOST))
-    return [Outage(service=Service.EVENTS, from_s=0.5, until_s=_FAULTS_END_S, kind=kind)]
+def _undecidable(random: Random, _nodes: list[str]) -> list[Fault]:
+    """Events that nobody can read, or seats that cannot be written."""
+    from_s = _at_s(random, 1.5)
+    until_s = from_s + random.uniform(0.1, _LONGEST_OUTAGE_S)
+    if _happens(random, 0.5):
+        return [Defect(from_s=from_s, until_s=until_s)]
+    return [
+        Outage(
+            service=Service.DYNAMODB,
+            from_s=from_s,
+            until_s=until_s,
+            kind=Kind.REJECTED,
+            operation="TransactWriteItems",
+        )
+    ]
+
+
+def _away_for_long(random: Random, nodes: list[str]) -> list[Fault]:
+    """Until the faults end: the bus for all, or another service for one node, which is stopped."""
+    if _happens(random, 0.5):
+        kind = random.choice((Kind.FAILED, Kind.LOST))
+        return [Outage(service=Service.EVENTS, from_s=0.5, until_s=_FAULTS_END_S, kind=kind)]
+    node, from_s = random.choice(nodes), _at_s(random, 3.0)
+    return [
+        Outage(
+            service=random.choice((Service.SQS, Service.DYNAMODB)),
+            from_s=from_s,
+            until_s=_FAULTS_END_S,
+            kind=Kind.LOST,
+            node=node,
+        ),
+        Stop(node=node, at_s=from_s + random.uniform(0.0, 6.0), restart_after_s=0.0),
+    ]
 
 
 def _kills(random: Random, nodes: list[str]) -> list[Fault]:
     return [
         Kill(
             node=random.choice(nodes),
-            at_s=random.uniform(0.5, 6.0),
+            at_s=_at_s(random, 6.0),
             restart_after_s=random.uniform(0.1, 5.0),
         )
         for _ in range(random.randint(1, 6))
@@ -214,11 +245,8 @@ def _kills(random: Random, nodes: list[str]) -> list[Fault]:
 
 
 def _stops(random: Random, nodes: list[str]) -> list[Fault]:
-    def at_s() -> float:
-        return random.uniform(*random.choice(((0.0, 6.0), _CLICKS_COME_S)))
-
     return [
-        Stop(node=random.choice(nodes), at_s=at_s(), restart_after_s=0.0)
+        Stop(node=random.choice(nodes), at_s=_at_s(random, 6.0), restart_after_s=0.0)
         for _ in range(random.randint(1, 3))
     ]
 
@@ -250,6 +278,11 @@ def _happens(random: Random, probability: float) -> bool:
     return random.random() < probability
 
 
+def _at_s(random: Random, until_s: float) -> float:
+    """When a fault begins: as often as not while clicks come, and most is under way."""
+    return random.uniform(*random.choice(((0.0, until_s), _CLICKS_COME_S)))
+
+
 def _window(random: Random) -> tuple[float, float]:
     from_s = random.uniform(0.0, _FAULTS_END_S / 2)
     return from_s, from_s + random.uniform(0.5, _FAULTS_END_S / 2)
@@ -261,7 +294,8 @@ _FAULTS: Final[tuple[Callable[[Random, list[str]], list[Fault]], ...]] = (
     _entries,
     _outages,
     _part_of_the_table,
-    _bus_away,
+    _undecidable,
+    _away_for_long,
     _kills,
     _stops,
     _pauses,

@@ -38,6 +38,7 @@ def _error(status: int, code: str) -> Answer:
 
 
 _THROTTLED: Final = _error(400, "ThrottlingException")
+_REJECTED: Final = _error(400, "ValidationException")
 _FAILED: Final = {
     Service.DYNAMODB: _error(500, "InternalServerError"),
     Service.SQS: _error(500, "InternalFailure"),
@@ -93,6 +94,8 @@ class _Call:
                 answer = _FAILED[self._service]
             case Kind.THROTTLED:
                 answer = _THROTTLED
+            case Kind.REJECTED:
+                answer = _REJECTED
             case _:
                 answer = Answer(status, [], document)
         self._loop.call_in_the_world(self._back_s, self._answer, answer)
@@ -170,7 +173,7 @@ class Network:
         match kind:
             case Kind.REFUSED:
                 loop.call_in_the_world(_BREAKS_AFTER_S, call.fail, *_NO_CONNECTION)
-            case Kind.THROTTLED | Kind.FAILED:
+            case Kind.THROTTLED | Kind.FAILED | Kind.REJECTED:
                 loop.call_in_the_world(out_s, call.respond, 0, b"")
             case Kind.LATE:
                 late_s = options.read_timeout_s + self._random.uniform(0, _LATE_BY_S)

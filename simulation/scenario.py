@@ -40,6 +40,8 @@ class Kind(StrEnum):
     """An error of the service's own (5xx): no effect."""
     FAILED_AFTER = "failed-after"
     """An error of the service's own, though the call took effect."""
+    REJECTED = "rejected"
+    """The service finds fault with the call: no effect, and no repetition helps."""
     LOST = "lost"
     """The request never arrives; the caller waits until its time is up."""
     UNANSWERED = "unanswered"

@@ -24,6 +24,9 @@ class Observer:
     def changed_visibility(self, queue: str, message: Message) -> None:
         """A message in flight got another time at which it becomes visible."""
 
+    def not_in_flight(self, queue: str, receipt: int, timeout_s: int) -> None:
+        """A message was to be hidden by a receive after which it has become visible again."""
+
     def deleted(self, queue: str, message: Message) -> None:
         """A message is gone for good."""
 

@@ -98,6 +98,11 @@ class Checks(Observer):
         if queue != LOST_EVENTS_QUEUE:
             self.messages.changed_visibility(self._caller(), queue, message)
 
+    def not_in_flight(self, queue: str, receipt: int, timeout_s: int) -> None:
+        """As `MessageChecks`."""
+        if queue != LOST_EVENTS_QUEUE:
+            self.messages.not_in_flight(queue, receipt, timeout_s)
+
     def deleted(self, queue: str, message: Message) -> None:
         """As `MessageChecks`."""
         if queue != LOST_EVENTS_QUEUE:

@@ -75,6 +75,8 @@ class MessageChecks:
         """When a process last sent a message on a request."""
         self._leases: dict[int, _Lease] = {}
         self._in_flight: Counter[str] = Counter()
+        self._handed_back: set[tuple[str, int]] = set()
+        """Receives, by queue, after which the message was handed back."""
         self._drained: set[str] = set()
         self._dead: set[str] = set()
         """Requests of which a message was received as a dead letter, or after a redrive."""
@@ -156,8 +158,16 @@ class MessageChecks:
             if lease.counts:
                 self._in_flight[caller] -= 1
             lease.is_handed_back = True
+            self._handed_back.add((queue, message.receipt))
             if left_s > _ROUNDING_S:
                 self._check_put_off(caller, number)
+
+    def not_in_flight(self, queue: str, receipt: int, timeout_s: int) -> None:
+        """A holder extends nothing that it has handed back: a moment earlier it would be hidden."""
+        is_extension = timeout_s >= self._visibility_timeout_s
+        if is_extension and (queue, receipt) in self._handed_back and self._rules.receives_arrive:
+            text = f"receive {receipt} of {queue} was handed back, and is extended"
+            self._broken("hand-back", text)
 
     def _check_put_off(self, caller: str, number: int) -> None:
         """What a worker has decided it acknowledges, whatever becomes of the event; what the table

@@ -38,8 +38,8 @@ class Rules:
     """Each worker has one batch of a queue at a time, begun when no other was, and no call that
     fails puts some of it off."""
     none_is_to_blame: bool
-    """No entry of DynamoDB's fails alone, and no item is defective: what keeps a stored request
-    undecided is its table."""
+    """No entry of DynamoDB's fails alone, none of its calls is rejected, and no item is defective:
+    what keeps a stored request undecided is its table."""
 
     @classmethod
     def of(cls, scenario: Scenario, settings: WorkerSettings) -> "Rules":
@@ -66,6 +66,7 @@ class Rules:
             batches_are_known=settings.processors == 1 and commits_are_answered,
             none_is_to_blame=not any(
                 isinstance(fault, Defect)
+                or (isinstance(fault, Outage) and fault.kind is Kind.REJECTED)
                 or (
                     isinstance(fault, Noise)
                     and (fault.service, fault.kind) == (Service.DYNAMODB, Kind.ENTRIES)

@@ -15,6 +15,7 @@ from simulation.aws.sqs.messages import Message
 from simulation.checks.checks import Checks
 from simulation.checks.messages import OPERATOR
 from simulation.scenario import (
+    Defect,
     EventPlan,
     Fault,
     Kind,
@@ -64,6 +65,11 @@ def decided(user: str = "u1", *, wins: bool = True, **changes: Any) -> RequestIt
         "worker_id": WORKER,
     }
     return queued(user, **{**values, **changes})
+
+
+def without(item: RequestItem, attribute: str) -> Mapping[str, Any]:
+    """A stored request that lacks an attribute."""
+    return {name: value for name, value in item.to_item().items() if name != attribute}
 
 
 class Hand:
@@ -257,6 +263,16 @@ def a_loser_among_the_winners(hand: Hand) -> None:
     hand.write(decided(wins=False), filed="FIN#0000000001020")
 
 
+def queued_and_not_filed(hand: Hand) -> None:
+    hand.write(request())
+    hand.checks.wrote(request().to_item(), without(queued(), names.USER_INDEX_SORT_KEY))
+
+
+def a_winner_not_among_the_winners(hand: Hand) -> None:
+    hand.begin()
+    hand.checks.wrote(queued().to_item(), without(decided(), names.WINNERS_INDEX_SORT_KEY))
+
+
 def turned_away_from_free_seats(hand: Hand) -> None:
     hand.seats(1)
     hand.begin()
@@ -304,6 +320,23 @@ def seats_out_of_order(hand: Hand) -> None:
     hand.write(decided(first, wins=False, finished_at_ms=SENT_MS + 30))
 
 
+def seats_out_of_order_of_queueing(hand: Hand) -> None:
+    """By the ids alone it would be right; the seat is taken after the loser is written."""
+    hand.seats(0)
+    by_id = sorted(("u1", "u2"), key=lambda user: keys.request_id(EVENT, user))
+    for user, queued_at_ms in zip(by_id, (SENT_MS + 1, SENT_MS), strict=True):
+        hand.write(request(user), "ingest-1.1")
+        hand.receive(hand.send(user))
+        hand.write(queued(user, queued_at_ms=queued_at_ms), "ingest-1.1")
+    hand.write(decided(by_id[1], wins=False))
+    hand.write(decided(by_id[0], queued_at_ms=SENT_MS + 1))
+
+
+def no_dead_letter_that_says_it_was_one(hand: Hand) -> None:
+    hand.begin()
+    hand.write(decided(is_dlq=True))
+
+
 def dead_letter_that_does_not_say_so(hand: Hand) -> None:
     hand.begin()
     message = hand.send(**{names.REDRIVEN_AT_ATTRIBUTE: "1"})
@@ -329,6 +362,12 @@ def hidden_after_the_hand_back(hand: Hand) -> None:
     message = hand.begin()
     hand.hide(message, 0)
     hand.hide(message, LEASE_S)
+
+
+def extended_after_the_hand_back(hand: Hand) -> None:
+    message = hand.begin()
+    hand.hide(message, 0)
+    hand.checks.not_in_flight(QUEUE, message.receipt, LEASE_S)
 
 
 def put_off_though_decided(hand: Hand) -> None:
@@ -415,6 +454,8 @@ BROKEN: Final[Mapping[Callable[[Hand], None], str]] = {
     filed_before_it_is_queued: "index",
     filed_at_another_time: "index",
     a_loser_among_the_winners: "index",
+    queued_and_not_filed: "index",
+    a_winner_not_among_the_winners: "index",
     turned_away_from_free_seats: "losers",
     decided_without_times: "times",
     negative_delay: "times",
@@ -422,11 +463,14 @@ BROKEN: Final[Mapping[Callable[[Hand], None], str]] = {
     decided_without_a_message: "unasked",
     failed_without_a_dead_letter: "gave up",
     seats_out_of_order: "order",
+    seats_out_of_order_of_queueing: "order",
+    no_dead_letter_that_says_it_was_one: "dlq",
     dead_letter_that_does_not_say_so: "dlq",
     received_while_another_works_on_it: "leases",
     moved_while_another_works_on_it: "leases",
     more_than_the_credits: "in flight",
     hidden_after_the_hand_back: "hand-back",
+    extended_after_the_hand_back: "hand-back",
     put_off_though_decided: "handed back",
     put_off_for_the_table: "blame",
     deleted_though_undecided: "acknowledged",
@@ -454,10 +498,12 @@ def test_what_breaks_a_rule_is_found_by_that_rule(break_it: Callable[[Hand], Non
 LOST_CALLS = Noise(service=Service.SQS, kind=Kind.LOST, probability=0.1)
 FAILED_STATEMENTS = Noise(service=Service.DYNAMODB, kind=Kind.ENTRIES, probability=0.1)
 FAILED_ENTRIES = Noise(service=Service.SQS, kind=Kind.ENTRIES, probability=0.1)
+REJECTED_SEATS = Outage(service=Service.DYNAMODB, from_s=0, until_s=1, kind=Kind.REJECTED)
 EXCUSED: tuple[tuple[Callable[[Hand], None], tuple[Fault, ...], dict[str, Any]], ...] = (
     (received_while_another_works_on_it, (LOST_CALLS,), {}),
     (received_while_another_works_on_it, (), {"visibility_timeout_s": 3}),
     (more_than_the_credits, (LOST_CALLS,), {}),
+    (extended_after_the_hand_back, (LOST_CALLS,), {}),
     (hidden_after_the_drain, (Outage(service=Service.SQS, from_s=0, until_s=1),), {}),
     (received_after_the_drain, (LOST_CALLS,), {}),
     (deleted_before_its_event, (), {"lost": 1}),
@@ -466,6 +512,8 @@ EXCUSED: tuple[tuple[Callable[[Hand], None], tuple[Fault, ...], dict[str, Any]],
     (seats_out_of_order, (), {"processors": 2}),
     (seats_out_of_order, (Outage(service=Service.DYNAMODB, from_s=0, until_s=1),), {}),
     (put_off_for_the_table, (FAILED_STATEMENTS,), {}),
+    (put_off_for_the_table, (REJECTED_SEATS,), {}),
+    (put_off_for_the_table, (Defect(from_s=0, until_s=1),), {}),
     (dead_letter_that_does_not_say_so, (LOST_CALLS,), {}),
     (refused_though_sent, (LOST_CALLS,), {}),
 )
@@ -477,6 +525,59 @@ def test_a_fault_excuses_what_it_explains(
 ) -> None:
     hand = Hand(*faults, **{"max_in_flight": 2, **given})
     break_it(hand)
+    assert hand.rule is None
+
+
+def test_what_has_become_visible_by_itself_may_be_extended_in_vain_or_handed_back_twice() -> None:
+    hand = Hand()
+    first, second = hand.begin("u1"), hand.begin("u2")
+    first.receipt, second.receipt = 1, 2
+    hand.checks.not_in_flight(QUEUE, first.receipt, LEASE_S)
+    hand.hide(second, 0)
+    hand.checks.not_in_flight(QUEUE, second.receipt, 0)
+    assert hand.rule is None
+
+
+@pytest.mark.parametrize("delay_s", [0, LEASE_S])
+def test_what_waits_for_its_table_may_be_kept_or_handed_back_immediately(delay_s: int) -> None:
+    hand = Hand()
+    hand.hide(hand.begin(), delay_s)
+    assert hand.rule is None
+
+
+def test_what_another_worker_has_decided_may_come_again() -> None:
+    hand = Hand()
+    message = hand.begin()
+    hand.write(decided(worker_id=OTHER), OTHER)
+    hand.hide(message, 2)
+    assert hand.rule is None
+
+
+@pytest.mark.parametrize("changes", [{"dlq_at_ms": SENT_MS}, {}])
+def test_a_dead_letter_may_be_given_up_and_says_that_it_was_one(changes: dict[str, Any]) -> None:
+    hand = Hand()
+    hand.write(request(), "ingest-1.1")
+    attributes = {} if changes else {names.REDRIVEN_AT_ATTRIBUTE: "1"}
+    message = hand.send(**attributes)
+    hand.write(queued(), "ingest-1.1")
+    hand.receive(message)
+    hand.write(
+        decided(status=Status.FAILED_FINAL, result_code="FAILED_WORKER", is_dlq=True, **changes)
+    )
+    assert hand.rule is None
+
+
+@pytest.mark.parametrize(
+    "changes", [{"worker_id": OTHER}, {"is_dlq": True, "dlq_at_ms": 1}, {"started_at_ms": 1_011}]
+)
+def test_seats_of_different_batches_go_in_any_order(changes: dict[str, Any]) -> None:
+    hand = Hand()
+    hand.seats(0)
+    hand.begin("u1")
+    hand.begin("u2")
+    first, second = sorted(("u1", "u2"), key=lambda user: keys.request_id(EVENT, user))
+    hand.write(decided(second, **changes))
+    hand.write(decided(first, wins=False))
     assert hand.rule is None
 
 

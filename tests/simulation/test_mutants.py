@@ -19,12 +19,12 @@ from tests.simulation.mutants.search import find
 
 SAMPLE: Mapping[str, tuple[str, tuple[int, ...]]] = {
     "accepted-before-sent": ("promise", (0, 1, 2)),
-    "started-before-queued": ("times", (0, 2, 4)),
-    "seats-gone-before-the-answer": ("losers", (0, 11, 19)),
+    "started-before-queued": ("times", (2, 7, 8)),
+    "seats-gone-before-the-answer": ("losers", (2, 6)),
     "acknowledged-before-published": ("unpublished", (0, 1, 2)),
-    "winner-without-condition": ("final", (0, 1, 4)),
-    "insert-without-condition": ("final", (3, 4, 9)),
-    "losers-among-the-winners": ("index", (0, 12, 14)),
+    "winner-without-condition": ("final", (1, 2, 4)),
+    "insert-without-condition": ("final", (1, 2, 10)),
+    "losers-among-the-winners": ("index", (6, 8, 12)),
 }
 """Mutations, a rule that each breaks, and seeds that find it.
 

@@ -97,6 +97,7 @@ EXPECTED = {
     None: Expected(None, 2 * ONE_WAY_S, 1, 1),
     Kind.REFUSED: Expected("EndpointConnectionError", 0.05, 0, 0),
     Kind.THROTTLED: Expected("ThrottlingException", 2 * ONE_WAY_S, 0, 0),
+    Kind.REJECTED: Expected("ValidationException", 2 * ONE_WAY_S, 0, 0),
     Kind.FAILED: Expected("InternalFailure", 2 * ONE_WAY_S, 0, 0),
     Kind.FAILED_AFTER: Expected("InternalFailure", 2 * ONE_WAY_S, 1, 1),
     Kind.LOST: Expected("ReadTimeoutError", READ_TIMEOUT_S, 0, 0),
@@ -121,7 +122,7 @@ def test_a_call_has_the_effect_the_answer_and_the_error_of_its_fault(kind: Kind 
         code = None
         try:
             await world.send()
-        except Transient as error:
+        except AwsError as error:
             code = error.code
         assert code == expected.code
         assert running().time() - START_S == pytest.approx(expected.after_s)

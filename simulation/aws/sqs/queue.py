@@ -275,8 +275,11 @@ class Queue:
         """ChangeMessageVisibility of a message in flight by that receive."""
         timeout_s = within(payload, "VisibilityTimeout", 0, 0, MAX_VISIBILITY_S)
         self._backlog.expire()
-        message = self._backlog.in_flight_by(receipt_of(payload))
+        receipt = receipt_of(payload)
+        message = self._backlog.in_flight_by(receipt)
         if message is None:
+            if self._account.observer is not None:
+                self._account.observer.not_in_flight(self.name, receipt, timeout_s)
             raise errors.queue_error("MessageNotInflight", "The message is not in flight.")
         # Counted from the receive on ("Amazon SQS visibility timeout").
         if self._account.clock.time() + timeout_s > message.received_at + MAX_VISIBILITY_S:

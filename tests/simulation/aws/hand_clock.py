@@ -107,6 +107,9 @@ class Log(Observer):
     def changed_visibility(self, queue: str, message: Message) -> None:
         self.seen.append(("changed", queue, message.number, message.visible_at))
 
+    def not_in_flight(self, queue: str, receipt: int, timeout_s: int) -> None:
+        self.seen.append(("not in flight", queue, receipt, timeout_s))
+
     def deleted(self, queue: str, message: Message) -> None:
         self.seen.append(("deleted", queue, message.number))
 

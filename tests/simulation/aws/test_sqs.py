@@ -146,7 +146,8 @@ def test_what_is_no_handle_is_refused(handle: str) -> None:
 
 
 def test_only_a_message_in_flight_by_that_receive_changes_its_visibility() -> None:
-    model = Model()
+    log = Log()
+    model = Model(observer=log)
     model.send("a")
     old = handle_of(model, VisibilityTimeout=1)
     model.clock.advance(1)
@@ -157,6 +158,7 @@ def test_only_a_message_in_flight_by_that_receive_changes_its_visibility() -> No
     assert model.hide(new, 5).status == 200
     model.delete(new)
     assert model.hide(new, 5).error == "MessageNotInflight"
+    assert log.of("not in flight") == [("q", 1, 5), ("q", 1, 5), ("q", 2, 5)]
 
 
 def test_twelve_hours_after_the_receive_a_message_is_visible_whatever_one_asks_for() -> None:

@@ -38,8 +38,13 @@ CHANNEL: Final = (
     ),
     replaced(
         "lease-beside-the-hand-back",
-        "A lease ends when its hand-back is confirmed: an extension may overtake it.",
+        "A lease ends when its hand-back is confirmed, and hand-backs wait to share a call: "
+        "an extension overtakes them.",
         "worker.channel",
+        (
+            "visibility = BatchLimits(max_items=SQS_BATCH_ENTRIES, concurrency=1)",
+            "visibility = BatchLimits(max_items=10, linger_s=1.0, concurrency=1)",
+        ),
         (
             """\
         for delivery in deliveries:
@@ -188,23 +193,15 @@ RECEIVE: Final = (
     ),
     replaced(
         "unstarted-dropped",
-        "What a stop kept from being started is dropped.",
+        "What a stop kept from being started is let go without being made visible to others.",
         "worker.process",
         (
             """\
-            if self.parts.stop.requested:
-                self._unstarted.extend(batch)
+            await self.settler.return_now(unstarted)
 """,
             """\
-            if self.parts.stop.requested:
-""",
-        ),
-        (
-            """\
-        self._unstarted.extend(inbox.take_nowait())
-""",
-            """\
-        inbox.take_nowait()
+            for delivery in unstarted:
+                self.settler._channel.leases.release(delivery)
 """,
         ),
     ),
