@@ -10,11 +10,13 @@ ACCEPT: Final = (
         "A click is answered 202 before its message is sent.",
         "ingest.aws_gateway",
         (
-            "await self._retries[SEND].run(self._sends.submit, OutgoingMessage(message.encode()))",
             """\
-self._background.start_soon(
-            self._sends.submit_many, [OutgoingMessage(message.encode())]
-        )""",
+        since_s, sent = await self._try(SEND, self._sends.submit_many, messages)
+""",
+            """\
+        self._background.start_soon(self._try, SEND, self._sends.submit_many, messages)
+        sent = ["sent"] * len(messages)
+""",
         ),
     ),
     replaced(
@@ -38,29 +40,41 @@ self._background.start_soon(
         "ingest.accept",
         (
             """\
-        except (CorruptItem, Unavailable):
+        except Unavailable:
             return
-""",
+        await self._announce""",
             """\
-        except CorruptItem:
-            return
-""",
+        except Unavailable:
+            raise
+        await self._announce""",
         ),
     ),
     replaced(
         "away-is-a-success",
         "What is not tried because its service is away counts as done.",
-        "ingest.retries",
+        "ingest.aws_gateway",
         (
             """\
-            await anyio.sleep(wait_s)
-        raise Unavailable(self._step, "Away")
+            results = await breaker.call(send, batch)
 """,
             """\
-            await anyio.sleep(wait_s)
-        return None, attempt
+            if breaker.refuses:
+                return [True] * len(batch)
+            results = await breaker.call(send, batch)
 """,
         ),
+    ),
+    replaced(
+        "failed-insert-goes-on",
+        "A click whose insert fails is sent and accepted with the others of its moment.",
+        "ingest.aws_gateway",
+        ("if is_new is True:", "if is_new is not False:"),
+    ),
+    replaced(
+        "failed-send-goes-on",
+        "A click whose message the queue did not take is marked and accepted with the others.",
+        "ingest.aws_gateway",
+        ("if isinstance(message_id, Exception):", "if message_id is None:"),
     ),
     replaced(
         "equal-click-does-not-wait",
