@@ -48,10 +48,10 @@ class OutgoingMessage:
     @property
     def size(self) -> int:
         """Bytes as SQS counts them: the body, and each attribute's name, type and value."""
-        return len(self.body.encode()) + sum(
-            len(name.encode()) + len("String") + len(value.encode())
-            for name, value in self.attributes.items()
-        )
+        size = len(self.body.encode())
+        for name, text in self.attributes.items():
+            size += len(name.encode()) + len("String") + len(text.encode())
+        return size
 
 
 @dataclass(frozen=True, slots=True)

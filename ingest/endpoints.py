@@ -69,41 +69,37 @@ class Endpoints:
     async def _bounded(
         self, handle: Callable[[Call, Identity], Awaitable[ASGIApp]], call: Call
     ) -> ASGIApp:
-        """Answer for the token's user, or 503 immediately where too many are being answered."""
+        """Answer for the token's user; refuse whoever would be one too many.
+
+        503 where too many are being answered, 429 where too many are this user's.
+        """
         if self._in_flight >= self._settings.max_pending_requests:
             raise self._unavailable("too many requests are waiting")
+        of_users = self._in_flight_of
+        user: str | None = None
         self._in_flight += 1
         try:
             identity = await self._authenticator.identify(call.bearer_token())
             call.access.user_hash = identity.user_hash
-            return await self._answer(handle, call, identity)
+            mine = of_users.get(identity.user_id, 0)
+            if mine >= self._settings.max_pending_per_user:
+                raise too_many_requests(
+                    "wait for the answers to your other requests", self._retry_after_s()
+                )
+            user = identity.user_id
+            of_users[user] = mine + 1
+            return await handle(call, identity)
         except InvalidToken as error:
             raise unauthorized(str(error), token_given=True) from error
         except Unavailable as error:
             raise self._unavailable("a service behind this one does not answer") from error
         finally:
             self._in_flight -= 1
-
-    async def _answer(
-        self,
-        handle: Callable[[Call, Identity], Awaitable[ASGIApp]],
-        call: Call,
-        identity: Identity,
-    ) -> ASGIApp:
-        """Answer, or 429 where one user would take more than a share of what may wait."""
-        user = identity.user_id
-        mine = self._in_flight_of.get(user, 0)
-        if mine >= self._settings.max_pending_per_user:
-            raise too_many_requests(
-                "wait for the answers to your other requests", self._retry_after_s()
-            )
-        self._in_flight_of[user] = mine + 1
-        try:
-            return await handle(call, identity)
-        finally:
-            left = self._in_flight_of.pop(user) - 1
-            if left:
-                self._in_flight_of[user] = left
+            if user is not None:
+                if of_users[user] > 1:
+                    of_users[user] -= 1
+                else:
+                    del of_users[user]
 
     def _unavailable(self, detail: str, request_id: str | None = None) -> Problem:
         return unavailable(detail, self._retry_after_s(), request_id)

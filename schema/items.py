@@ -62,7 +62,8 @@ class RequestItem:
         }
         for attribute, stored in zip(_STORED_NAMES, _values(self), strict=True):
             if stored is not None:
-                item[attribute] = attributes.encode(stored)
+                is_text = isinstance(stored, str)  # as most are
+                item[attribute] = {"S": stored} if is_text else attributes.encode(stored)
         for attribute, key in self._index_keys().items():
             item[attribute] = {"S": key}
         return item
