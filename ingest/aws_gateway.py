@@ -155,7 +155,7 @@ class AwsGateway:
         self._queries: Batcher[_Query, RequestPage] = batcher(QUERY, self._query, 1)
         self._clicks: Batcher[RequestItem, Advance] = Batcher(
             self._advance,
-            BatchLimits(max_items=_GROUP, concurrency=_GROUPS, eager=True),
+            BatchLimits(max_items=_GROUP, linger_s=linger_s, concurrency=_GROUPS, eager=True),
             stage="click",
         )
         self._background: TaskGroup
