@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
 from aws.lean import json
-from aws.lean.http import Answer
+from aws.lean.answer import Answer
 from simulation.aws.cloud import Cloud
 
 Transport: TypeAlias = Callable[[str, bytes], Awaitable[Answer]]

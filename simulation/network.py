@@ -11,7 +11,7 @@ import orjson
 
 from aws.client import ClientOptions
 from aws.errors import Transient
-from aws.lean.http import Answer
+from aws.lean.answer import Answer
 from simulation.aws.account import Account
 from simulation.aws.cloud import Cloud, Respond
 from simulation.client import Transport

@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from aws.errors import AwsError, Rejected, Transient, from_response
-from aws.lean.http import Answer
+from aws.lean.answer import Answer
 
 _OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATETIME
 _FIRST_ERROR_STATUS: Final = 301

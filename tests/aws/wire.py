@@ -10,7 +10,7 @@ import anyio
 import orjson
 
 from aws.errors import Transient
-from aws.lean.http import Answer
+from aws.lean.answer import Answer
 from simulation.aws import errors
 from simulation.aws.cloud import Cloud
 from simulation.aws.errors import ServiceError
