@@ -26,6 +26,9 @@ class Connection:
 class ClientOptions:
     """One client's connection pool and timeouts (seconds).
 
+    `read_timeout_s` is how long a service may take from the request to the end of its answer;
+    the SDK's own client takes it for the longest silence.
+
     botocore's default pool of 10 connections starves long polls, so the pool's size is always
     given. The SDK's own retries are off: each caller retries as its own rules say.
     """

@@ -41,7 +41,7 @@ def direct(cloud: Cloud, caller: str = "") -> Transport:
 
         def respond(status: int, document: bytes) -> None:
             if not answered.done():
-                answered.set_result(Answer(status, [], document))
+                answered.set_result(Answer(status, b"", document))
 
         cloud.account.caller = caller
         cloud.handle(target, body, respond)

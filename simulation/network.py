@@ -34,7 +34,7 @@ _TIMED_OUT: Final = ("ReadTimeoutError", "no answer in time")
 
 
 def _error(status: int, code: str) -> Answer:
-    return Answer(status, [], orjson.dumps({"__type": code, "message": "a simulated fault"}))
+    return Answer(status, b"", orjson.dumps({"__type": code, "message": "a simulated fault"}))
 
 
 _THROTTLED: Final = _error(400, "ThrottlingException")
@@ -97,7 +97,7 @@ class _Call:
             case Kind.REJECTED:
                 answer = _REJECTED
             case _:
-                answer = Answer(status, [], document)
+                answer = Answer(status, b"", document)
         self._loop.call_in_the_world(self._back_s, self._answer, answer)
 
     def fail(self, code: str, text: str) -> None:

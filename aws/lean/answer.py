@@ -1,7 +1,6 @@
 """One HTTP/1.1 answer read from a connection's bytes: strictly, within bounds, and nothing else."""
 
 import re
-from collections.abc import Sequence
 from typing import Final
 from zlib import crc32
 
@@ -19,42 +18,40 @@ _MAX_CHUNK_HEAD_BYTES: Final = 256
 
 _END: Final = b"\r\n\r\n"
 _BEGIN: Final = b"HTTP/1."
-_VISIBLE: Final = rb"[!-~\x80-\xff]"
-_TEXT: Final = rb"[\t -~\x80-\xff]*"
-_STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: " + _TEXT + rb")?(?=\r\n)")
-_FIELD: Final = re.compile(
-    rb"\r\n([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[\t ]*"
-    rb"(?:(" + _VISIBLE + rb"(?:" + _TEXT + _VISIBLE + rb")?)[\t ]*)?(?=\r\n)"
+# No part of these can match in two ways: what does not match costs no more than what does.
+_TEXT: Final = rb"[\t -~\x80-\xff]*+"
+_FIELDS: Final = rb"(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]++:" + _TEXT + rb")*+"
+_HEAD: Final = re.compile(
+    rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: " + _TEXT + rb")?+(" + _FIELDS + rb")\r\n\r\n"
 )
-"""A header or trailer with the line break before it (RFC 9112 §5). No part of it can match in many
-ways, so that a long line that does not match costs no more than one that does."""
-_CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;" + _TEXT + rb")?")
+_TRAILERS: Final = re.compile(_FIELDS + rb"\r\n\r\n")
+_CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,8}+)(?:;" + _TEXT + rb")?+")
+# Of a well-formed head in lower case.
+_FRAMING: Final = re.compile(
+    rb"\r\n(content-length|transfer-encoding|x-amz-crc32):[\t ]*+([^\r]*+)"
+)
 _LENGTH: Final = re.compile(rb"[0-9]{1,10}")
 
 _FIRST_FINAL_STATUS: Final = 200
 _SWITCHING_PROTOCOLS: Final = 101
 _BODILESS: Final = frozenset({204, 304})
 """They have no body, whatever their headers say (RFC 9112 §6.3)."""
-_LENGTH_NAME: Final = b"content-length"
-_CODING_NAME: Final = b"transfer-encoding"
-_CONNECTION_NAME: Final = b"connection"
-_CHECKSUM_NAME: Final = b"x-amz-crc32"
-"""DynamoDB sends it with every answer: the sum over the body as it is sent."""
-_NAMES: Final = frozenset({_LENGTH_NAME, _CODING_NAME, _CONNECTION_NAME, _CHECKSUM_NAME})
 
 
 @value(frozen=True, slots=True)
 class Answer:
-    """One HTTP response, its headers as they were sent."""
+    """One HTTP response."""
 
     status: int
-    headers: Sequence[tuple[bytes, bytes]]
+    headers: bytes
+    """As they were sent, each after a line break: successes are seldom asked for one."""
     body: bytes
 
     def header(self, name: str) -> str | None:
         """A header's value; `name` is in lower case."""
-        wanted = name.encode()
-        return next((v.decode("latin-1") for n, v in self.headers if n.lower() == wanted), None)
+        wanted = rb"(?i)\r\n" + re.escape(name).encode() + rb":[\t ]*([^\r]*)"
+        found = re.search(wanted, self.headers)
+        return None if found is None else found[1].rstrip(b"\t ").decode("latin-1")
 
 
 class AnswerReader:
@@ -70,8 +67,9 @@ class AnswerReader:
         """Whether the service takes another request on the connection."""
         self._status = 0
         """The final one; 0 until its head has come."""
-        self._headers: Sequence[tuple[bytes, bytes]] = ()
+        self._headers = b""
         self._checksum: bytes | None = None
+        """DynamoDB sends it with every answer: the CRC-32 of the body as it is sent."""
         self._is_chunked = False
         self._head_bytes = 0
         self._head = b""
@@ -101,18 +99,18 @@ class AnswerReader:
 
     def _read_heads(self, received: bytes) -> bytes | None:
         """Read interim answers' heads and the final one's; returns what is behind that."""
-        while (end := received.find(_END)) >= 0:
-            head, received = received[: end + 2], received[end + 4 :]
-            self._head_bytes += end + 4
+        while (end := received.find(_END) + len(_END)) >= len(_END):
+            self._head_bytes += end
             if self._head_bytes > MAX_HEAD_BYTES:
-                break
-            line = _STATUS.match(head)
-            if line is None:
+                raise _broken(f"a head of over {MAX_HEAD_BYTES} bytes")
+            head = _HEAD.match(received)
+            if head is None:
                 raise _broken("no HTTP answer")
-            headers = _fields(head, line.end(), end + 2)
-            status = int(line[2])
+            received = received[end:]
+            status = int(head[2])
             if status >= _FIRST_FINAL_STATUS:
-                self._begin(status, headers, is_current=line[1] == b"1")
+                self._status, self._headers = status, head[3]
+                self._begin_body(is_current=head[1] == b"1")
                 return received
             if status == _SWITCHING_PROTOCOLS:
                 raise _broken("an unasked switch of protocols (101)")
@@ -123,29 +121,27 @@ class AnswerReader:
         self._head = received
         return None
 
-    def _begin(
-        self, status: int, headers: Sequence[tuple[bytes, bytes]], *, is_current: bool
-    ) -> None:
+    def _begin_body(self, *, is_current: bool) -> None:
         """Find out how the body is framed (RFC 9112 §6.3); `is_current` means HTTP/1.1."""
-        found: dict[bytes, bytes] = {}
-        for name, text in headers:
-            key = name.lower()
-            if key in _NAMES:
-                found[key] = b"%b,%b" % (found[key], text) if key in found else text
-        length, coding = found.get(_LENGTH_NAME), found.get(_CODING_NAME)
-        if status in _BODILESS:
+        headers = self._headers.lower()
+        fields = _FRAMING.findall(headers)
+        found = dict(fields)
+        length, coding = found.get(b"content-length"), found.get(b"transfer-encoding")
+        if len(found) != len(fields):
+            raise _broken("a repeated header")
+        if self._status in _BODILESS:
             self._left = 0
-        elif coding is not None and coding.lower() == b"chunked" and length is None and is_current:
-            self._is_chunked = True
-        elif coding is None and length is not None and _LENGTH.fullmatch(length):
+        elif coding is None and length is not None and _LENGTH.fullmatch(length.rstrip(b"\t ")):
             self._left = int(length)
+        elif coding == b"chunked" and length is None and is_current:
+            self._is_chunked = True
         else:
             raise _broken("an answer without a length")
         if self._left > MAX_ANSWER_BYTES:
             raise _too_long()
-        self._status, self._headers = status, headers
-        self._checksum = found.get(_CHECKSUM_NAME)
-        self.keeps = is_current and b"close" not in found.get(_CONNECTION_NAME, b"").lower()
+        self._checksum = found.get(b"x-amz-crc32")
+        # Wherever it stands: closing a connection is never wrong.
+        self.keeps = is_current and b"close" not in headers
 
     def _read_chunks(self, data: bytes) -> Answer | None:
         if self._left < 0:
@@ -179,16 +175,14 @@ class AnswerReader:
         return None
 
     def _read_trailers(self, received: bytearray, begin: int) -> Answer | None:
-        """Read what is behind the last chunk's head; trailers must be well formed, and are dropped.
-
-        The last chunk and an incomplete part of the trailers stay where they are.
-        """
+        """Read trailers, and drop them; what is incomplete stays in `received`."""
         end = received.find(_END, begin)
         if (end if end >= 0 else len(received)) - begin > MAX_HEAD_BYTES:
             raise _broken(f"trailers of over {MAX_HEAD_BYTES} bytes")
         if end < 0:
             return None
-        _fields(received, begin, end + 2)
+        if not _TRAILERS.fullmatch(received, begin, end + len(_END)):
+            raise _broken("a malformed trailer")
         if len(received) > end + len(_END):
             raise _broken("bytes after the answer")
         return self._complete(bytes(self._body))
@@ -203,14 +197,6 @@ class AnswerReader:
                     actual_checksum=found.decode(),
                 )
         return Answer(self._status, self._headers, body)
-
-
-def _fields(lines: bytes | bytearray, begin: int, end: int) -> Sequence[tuple[bytes, bytes]]:
-    """The header or trailer fields from one line break to another."""
-    found = _FIELD.findall(lines, begin, end)
-    if len(found) != lines.count(b"\r\n", begin, end) - 1:
-        raise _broken("a malformed header")
-    return found
 
 
 def _broken(reason: str) -> HTTPClientError:

@@ -7,6 +7,7 @@ the SDK spends about a millisecond of CPU time, is ours.
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from random import Random
 from time import perf_counter, time
 from typing import Any, Final, Protocol
@@ -19,6 +20,7 @@ from aws import errors
 from aws.client import CallObserver, ClientOptions
 from aws.errors import AwsError
 from aws.lean import json
+from aws.lean.answer import Answer
 from aws.lean.clock import AwsClock
 from aws.lean.http import Endpoint, Pool
 from aws.lean.signature import Credentials, Head, Scope, Signer
@@ -56,15 +58,15 @@ class LeanClient:
         self._clock = AwsClock(self._service, time)
         self._signer = Signer(Scope(meta.region_name, self._model.signing_name))
         self._observer = observer
-        self._heads: dict[str, Head] = {}
+        self._operations: dict[str, _Operation] = {}
 
     async def call(self, operation: str, /, **parameters: Any) -> dict[str, Any]:
         """Call an operation; raises Transient, Fatal or Rejected."""
-        head = self._heads.get(operation) or self._head(operation)
+        known = self._operations.get(operation) or self._operation(operation)
         began = perf_counter()
         code: str | None = "Cancelled"
         try:
-            response = await self._call(operation, head, parameters)
+            response = await self._call(known, parameters)
         except AwsError as error:
             code = error.code
             for throttle in error.throttles:
@@ -80,10 +82,9 @@ class LeanClient:
         finally:
             self._observer.observe(self._service, operation, perf_counter() - began, code)
 
-    async def _call(
-        self, operation: str, head: Head, parameters: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        body = json.encode(self._service, operation, parameters)
+    async def _call(self, operation: "_Operation", parameters: Mapping[str, Any]) -> dict[str, Any]:
+        head = operation.head
+        body = json.encode(self._service, operation.name, parameters)
         if self._credentials is None:
             raise NoCredentialsError
         # Requested on each call: the source renews temporary keys in time.
@@ -92,15 +93,18 @@ class LeanClient:
         request = self._signer.sign(head, body, credentials, signed_at_s) + body
         answer = await self._pool.post(request)
         try:
-            return json.decode(self._service, operation, answer)
+            return self._decode(operation, answer)
         except AwsError as error:
             if not self._clock.corrected(error.code, answer.header("date"), signed_at_s):
                 raise
         request = self._signer.sign(head, body, credentials, self._clock.time()) + body
-        return json.decode(self._service, operation, await self._pool.post(request))
+        return self._decode(operation, await self._pool.post(request))
 
-    def _head(self, operation: str) -> Head:
-        """An operation's head, once; raises AttributeError for an unknown one, as the SDK does."""
+    def _decode(self, operation: "_Operation", answer: Answer) -> dict[str, Any]:
+        return json.decode(self._service, operation.name, answer, has_output=operation.has_output)
+
+    def _operation(self, operation: str) -> "_Operation":
+        """Look an operation up; raises AttributeError for an unknown one, as the SDK does."""
         if operation not in self._model.operation_names:
             raise AttributeError(f"{self._service} has no operation {operation}")
         metadata = self._model.metadata
@@ -112,8 +116,22 @@ class LeanClient:
             # SQS then also sends the error codes that it used before it spoke JSON.
             signed["x-amzn-query-mode"] = "true"
         unsigned = {"accept-encoding": "identity", "user-agent": self._user_agent}
-        head = self._heads[operation] = Head(host_header(self.url), signed, unsigned)
-        return head
+        output = self._model.operation_model(operation).output_shape
+        known = self._operations[operation] = _Operation(
+            operation,
+            Head(host_header(self.url), signed, unsigned),
+            has_output=output is not None and bool(output.members),
+        )
+        return known
+
+
+@dataclass(frozen=True, slots=True)
+class _Operation:
+    """What all calls of an operation have in common."""
+
+    name: str
+    head: Head
+    has_output: bool
 
 
 def host_header(url: str) -> str:
@@ -161,7 +179,7 @@ async def open_lean(
         port=parts.port or _DEFAULT_PORTS[parts.scheme],
         tls=tls,
         connect_timeout_s=options.connect_timeout_s,
-        read_timeout_s=options.read_timeout_s,
+        timeout_s=options.read_timeout_s,
     )
     pool = Pool(endpoint, options.max_connections, Random())  # noqa: S311 - no secret
     try:

@@ -42,7 +42,7 @@ class Endpoint:
     port: int
     tls: ssl.SSLContext | None
     connect_timeout_s: float
-    read_timeout_s: float
+    timeout_s: float
     """How long sending a request and receiving its whole answer may take."""
 
 
@@ -105,7 +105,7 @@ class Pool:
                 )
                 connected = await start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_S)
                 _, connection = await self._loop.create_connection(
-                    lambda: _Connection(endpoint.url, endpoint.read_timeout_s, self._open),
+                    lambda: _Connection(endpoint.url, endpoint.timeout_s, self._open),
                     sock=connected,
                     ssl=endpoint.tls,
                     server_hostname=endpoint.host if endpoint.tls else None,
@@ -136,6 +136,8 @@ class _Connection(asyncio.Protocol):
         self._received = select.poll()
         self._reader: AnswerReader | None = None
         self._answer: asyncio.Future[Answer] | None = None
+        self._due_at = 0.0
+        self._alarm: asyncio.TimerHandle | None = None
         self.heard_at = 0.0
         """When the last answer was complete."""
         self.retires_at = 0.0
@@ -159,7 +161,9 @@ class _Connection(asyncio.Protocol):
         self._reader = AnswerReader()
         answer: asyncio.Future[Answer] = self._loop.create_future()
         self._answer = answer
-        deadline = self._loop.call_later(self._timeout_s, self._expire)
+        self._due_at = self._loop.time() + self._timeout_s
+        if self._alarm is None:
+            self._alarm = self._loop.call_at(self._due_at, self._check)
         try:
             self._transport.write(request)
             return await answer
@@ -168,7 +172,6 @@ class _Connection(asyncio.Protocol):
             raise
         finally:
             self._reader = self._answer = None
-            deadline.cancel()
             self.heard_at = self._loop.time()
             if not self.usable:
                 self.close()
@@ -185,8 +188,15 @@ class _Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def _expire(self) -> None:
-        self._fail(ReadTimeoutError(endpoint_url=self._url))
+    def _check(self) -> None:
+        """End the exchange whose time is over: one alarm serves many exchanges."""
+        self._alarm = None
+        if self._answer is None:
+            return
+        if self._loop.time() < self._due_at:
+            self._alarm = self._loop.call_at(self._due_at, self._check)
+        else:
+            self._fail(ReadTimeoutError(endpoint_url=self._url))
 
     def _fail(self, error: Exception) -> None:
         if self._answer is not None and not self._answer.done():
@@ -217,6 +227,8 @@ class _Connection(asyncio.Protocol):
         self._transport = None
         self.usable = False
         self._registry.discard(self)
+        if self._alarm is not None:
+            self._alarm.cancel()
         self.lost.set()
         if exc is None:
             self._fail(ConnectionClosedError(endpoint_url=self._url))

@@ -12,7 +12,8 @@ from aws.errors import AwsError, Rejected, Transient, from_response
 from aws.lean.answer import Answer
 
 _OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATETIME
-_FIRST_ERROR_STATUS: Final = 301
+_OK: Final = 200
+_FIRST_ERROR_STATUS: Final = 400
 _FIRST_SERVER_ERROR: Final = 500
 _QUERY_ERROR: Final = "x-amzn-query-error"
 
@@ -32,24 +33,27 @@ def _epoch_seconds(value: object) -> int:
     raise TypeError(f"{type(value).__name__} cannot be a parameter")
 
 
-def decode(service: str, operation: str, answer: Answer) -> dict[str, Any]:
+def decode(
+    service: str, operation: str, answer: Answer, *, has_output: bool = True
+) -> dict[str, Any]:
     """The document of a successful answer; raises the error that the answer reports.
 
-    An answer that is not a JSON object is an error as well. (botocore takes it for one without
-    fields: a transaction would count as committed.)
+    Only 200 with a JSON object is a success, or with no body where the operation has no output
+    (SQS: DeleteMessage); whether anything else below 400 took effect is unknown. (botocore takes it
+    for an answer without fields: a transaction would count as committed.)
     """
     if answer.status >= _FIRST_ERROR_STATUS:
         raise _error(service, operation, answer)
-    if not answer.body:
+    if answer.status != _OK:
+        raise _unreadable(service, operation, f"the status is {answer.status}")
+    if not answer.body and not has_output:
         return {}
     try:
         document: Any = orjson.loads(answer.body)
     except orjson.JSONDecodeError as error:
-        raise Transient(service, operation, "ResponseParserError", str(error)) from error
+        raise _unreadable(service, operation, str(error)) from error
     if not isinstance(document, dict):
-        raise Transient(
-            service, operation, "ResponseParserError", "the answer is not a JSON object"
-        )
+        raise _unreadable(service, operation, "the answer is not a JSON object")
     found: dict[str, Any] = without_nulls(document) if b"null" in answer.body else document
     return found
 
@@ -61,6 +65,10 @@ def without_nulls(document: Any) -> Any:
     if isinstance(document, list):
         return [without_nulls(value) for value in document]
     return document
+
+
+def _unreadable(service: str, operation: str, reason: str) -> Transient:
+    return Transient(service, operation, "ResponseParserError", reason)
 
 
 def _error(service: str, operation: str, answer: Answer) -> AwsError:

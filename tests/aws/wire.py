@@ -100,7 +100,7 @@ class Wire:
         await anyio.sleep(each_way_s)
         match fault:
             case ServiceError():
-                return Answer(fault.status, [], orjson.dumps(fault.document))
+                return Answer(fault.status, b"", orjson.dumps(fault.document))
             case Exception():
                 raise fault
             case Kind.LATE:

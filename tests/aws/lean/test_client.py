@@ -255,7 +255,7 @@ def _headers(head: bytes) -> dict[str, str]:
     return {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
 
 
-@pytest.mark.parametrize("body", [b"not JSON", b"[1]", b'"text"', b'{"cut":'])
+@pytest.mark.parametrize("body", [b"", b"not JSON", b"[1]", b'"text"', b'{"cut":'])
 async def test_a_success_without_a_document_is_an_unknown_outcome(body: bytes) -> None:
     async with (
         serving(http(200, body)) as (_, connection),
@@ -265,6 +265,35 @@ async def test_a_success_without_a_document_is_an_unknown_outcome(body: bytes) -
             await client.call("TransactWriteItems", TransactItems=[])
 
     assert caught.value.code == "ResponseParserError"
+
+
+@pytest.mark.parametrize(
+    "status", [201, 202, 203, 204, 205, 206, 299, 300, 301, 302, 303, 304, 307, 308, 399]
+)
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"__type":"ValidationException"}'])
+async def test_a_status_that_is_no_error_and_not_200_is_an_unknown_outcome(
+    status: int, body: bytes
+) -> None:
+    answer = http(status, b"" if status in {204, 304} else body, headers={"Location": "/"})
+    async with (
+        serving(answer) as (server, connection),
+        open_client("dynamodb", replace(connection, client="lean")) as client,
+    ):
+        with pytest.raises(Transient, match=str(status)) as caught:
+            await client.call("TransactWriteItems", TransactItems=[])
+
+    assert caught.value.code == "ResponseParserError"
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"{}"])
+async def test_an_operation_without_output_may_be_answered_by_nothing(body: bytes) -> None:
+    async with serving(http(200, body)) as (_, connection):
+        for service, operation in (("sqs", "DeleteMessage"), ("events", "TagResource")):
+            lean, sdk = await both(service, connection, lambda c, o=operation: c.call(o))  # type: ignore[misc]
+            assert isinstance(sdk, dict)
+            sdk.pop("ResponseMetadata")
+            assert lean == sdk == {}
 
 
 async def test_a_damaged_answer_is_an_unknown_outcome() -> None:
