@@ -30,7 +30,8 @@ _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,8}+)(?:;" + _TEXT + rb")?+")
 _FRAMING: Final = re.compile(
     rb"\r\n(content-length|transfer-encoding|x-amz-crc32):[\t ]*+([^\r]*+)"
 )
-_LENGTH: Final = re.compile(rb"[0-9]{1,10}")
+_LENGTH: Final = re.compile(rb"[0-9]{1,10}[\t ]*")
+_CHUNKED: Final = re.compile(rb"chunked[\t ]*")
 
 _FIRST_FINAL_STATUS: Final = 200
 _SWITCHING_PROTOCOLS: Final = 101
@@ -114,6 +115,7 @@ class AnswerReader:
                 return received
             if status == _SWITCHING_PROTOCOLS:
                 raise _broken("an unasked switch of protocols (101)")
+            _refuse_framing(head[3])
         if self._head_bytes + len(received) > MAX_HEAD_BYTES:
             raise _broken(f"a head of over {MAX_HEAD_BYTES} bytes")
         if not received.startswith(_BEGIN[: len(received)]):
@@ -129,14 +131,14 @@ class AnswerReader:
         length, coding = found.get(b"content-length"), found.get(b"transfer-encoding")
         if len(found) != len(fields):
             raise _broken("a repeated header")
-        if self._status in _BODILESS:
-            self._left = 0
-        elif coding is None and length is not None and _LENGTH.fullmatch(length.rstrip(b"\t ")):
+        if coding is None and length is not None and _LENGTH.fullmatch(length):
             self._left = int(length)
-        elif coding == b"chunked" and length is None and is_current:
+        elif length is None and coding is not None and is_current and _CHUNKED.fullmatch(coding):
             self._is_chunked = True
-        else:
-            raise _broken("an answer without a length")
+        elif found or self._status not in _BODILESS:
+            raise _broken("an answer without a length that can be relied on")
+        if self._status in _BODILESS:
+            self._left, self._is_chunked = 0, False
         if self._left > MAX_ANSWER_BYTES:
             raise _too_long()
         self._checksum = found.get(b"x-amz-crc32")
@@ -183,6 +185,7 @@ class AnswerReader:
             return None
         if not _TRAILERS.fullmatch(received, begin, end + len(_END)):
             raise _broken("a malformed trailer")
+        _refuse_framing(received[begin:end])
         if len(received) > end + len(_END):
             raise _broken("bytes after the answer")
         return self._complete(bytes(self._body))
@@ -197,6 +200,12 @@ class AnswerReader:
                     actual_checksum=found.decode(),
                 )
         return Answer(self._status, self._headers, body)
+
+
+def _refuse_framing(headers: bytes | bytearray) -> None:
+    """Interim answers and trailers must not say how a body is framed (RFC 9110 §6.5.1, §8.6)."""
+    if _FRAMING.search(headers.lower()):
+        raise _broken("a length where none belongs")
 
 
 def _broken(reason: str) -> HTTPClientError:
