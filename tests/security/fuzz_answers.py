@@ -148,7 +148,10 @@ def answer(random: Random) -> bytes:
         body = b"".join(map(_chunk, segments(random, body))) + b"0\r\n"
         body += random.choice((b"", b"", b"X-Trailer: 1\r\n")) + b"\r\n"
     interim = random.choice(_INTERIM) if random.random() < 0.1 else b""
-    lines = [b"HTTP/1.1 " + random.choice(_STATUSES), *headers, b"", body]
+    status = random.choice(_STATUSES)
+    if status.startswith((b"204", b"304")):
+        body = b""
+    lines = [b"HTTP/1.1 " + status, *headers, b"", body]
     return interim + b"\r\n".join(lines)
 
 
