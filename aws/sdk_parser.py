@@ -26,6 +26,9 @@ class PlainJsonParser(AioJSONParser):  # type: ignore[misc]  # aiobotocore has n
         self._converted_fields: dict[str, tuple[bytes, ...] | None] = {}
 
     def _handle_json_body(self, raw_body: bytes, shape: Shape) -> Any:
+        if not raw_body and shape.members:
+            # The SDK would take it for an answer without fields: a transaction would count as done.
+            raise ResponseParserError("the answer has no body")
         name = shape.name
         if name not in self._converted_fields:
             self._converted_fields[name] = converted_fields(shape)
@@ -35,8 +38,7 @@ class PlainJsonParser(AioJSONParser):  # type: ignore[misc]  # aiobotocore has n
         try:
             document = orjson.loads(raw_body)
         except orjson.JSONDecodeError as error:
-            # The SDK would take it for an answer without fields: a transaction would count as done.
-            raise ResponseParserError(str(error)) from error
+            raise ResponseParserError(str(error)) from error  # as above
         if not isinstance(document, dict):
             raise ResponseParserError("the answer is not a JSON object")
         return without_nulls(document) if b"null" in raw_body else document

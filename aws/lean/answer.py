@@ -63,8 +63,8 @@ class AnswerReader:
     """Reads the answer to one request; its errors are the SDK's own classes.
 
     Whatever is not exactly one whole answer is an error, also where others are lenient: a body
-    that ends with its connection cannot be told from one that was cut, and bytes behind an answer
-    leave open which request it belongs to, and where it ends (RFC 9112 §6.3, §9.2).
+    that ends with its connection looks like one that was cut, and bytes behind an answer leave
+    open which request it belongs to, and where it ends (RFC 9112 §6.3, §9.2).
     """
 
     def __init__(self) -> None:
