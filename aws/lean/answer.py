@@ -15,7 +15,6 @@ MAX_HEAD_BYTES: Final = 64 * 1024
 heads may have as much, and as much as the body."""
 _MAX_CHUNK_HEAD_BYTES: Final = 256
 
-
 _END: Final = b"\r\n\r\n"
 _BEGIN: Final = b"HTTP/1."
 # Nothing here can match in two ways: what does not match costs no more than what does.
