@@ -169,6 +169,28 @@ async def test_a_byte_now_and_then_does_not_prolong_a_call(begin: bytes) -> None
             await server.left.wait()
 
 
+async def test_an_earlier_call_s_alarm_does_not_end_a_later_one() -> None:
+    asked, go = anyio.Event(), anyio.Event()
+
+    async def behave(visit: Visit) -> None:
+        await visit.read()
+        await visit.send(OK)
+        await visit.read()
+        asked.set()
+        await go.wait()
+        await visit.send(OK)
+
+    async with serving(behave) as server, pool_to(server.port) as pool:
+        await pool.post(REQUEST)
+        (connection,) = pool._open
+        async with asyncio.TaskGroup() as tasks:
+            later = tasks.create_task(pool.post(REQUEST))
+            await asked.wait()
+            connection._check()  # as the first call's alarm does
+            go.set()
+        assert later.result().body == b"ok"
+
+
 async def test_a_service_that_does_not_read_is_a_timeout_and_keeps_no_connection() -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         async with pool_to(deaf.getsockname()[1], read_timeout_s=0.1) as pool:
