@@ -32,6 +32,8 @@ from schema.values import value
 STAGE: Final = "publish"
 """The publisher's name in the figures of batches."""
 _RETRY_BASE_S: Final = 0.1
+_LOOK_S: Final = 0.5
+"""How often one that waits for its turn looks whether it still may."""
 _RETRY_MAX_S: Final = 0.5
 _STARVED_AFTER_TIMEOUTS: Final = 6
 
@@ -107,6 +109,8 @@ class Publisher:
         self._watch = BusWatch(bus, policy.bus_check_interval_s)
         self._waited_s = -inf
         """When a call last waited for its turn, while EventBridge took events."""
+        self._ends_s = inf
+        """When no event may wait any more."""
         self._batcher: Batcher[_Outgoing, _Ended | None] = Batcher(
             self._put,
             BatchLimits(
@@ -147,6 +151,10 @@ class Publisher:
         trace: TracebackType | None,
     ) -> bool | None:
         return await self._stack.__aexit__(error_type, error, trace)
+
+    def hurry(self, within_s: float) -> None:
+        """Have each event published or lost within so long: the program is about to end."""
+        self._ends_s = self._now() + within_s
 
     async def publish(self, analytics_events: Sequence[AnalyticsEvent]) -> None:
         """Publish events; returns when each is accepted or lost, and raises nothing."""
@@ -210,10 +218,11 @@ class Publisher:
         while True:
             now_s = self._now()
             deadline_s = max(since_s, self._waited_s) + self._policy.timeout_s
+            deadline_s = min(deadline_s, self._ends_s)
             wait_s = self._pace.wait_s(now_s, is_repeat=False)
             if wait_s == 0.0 or now_s >= deadline_s:
                 return deadline_s
-            await anyio.sleep(min(wait_s, deadline_s - now_s))
+            await anyio.sleep(min(wait_s, deadline_s - now_s, _LOOK_S))
             now_s = self._now()
             if self._pace.is_worth_waiting(now_s):
                 self._waited_s = now_s
@@ -298,7 +307,7 @@ class Publisher:
         self._pace.repeats_waiting += 1
         try:
             while wait_s > 0.0:
-                if self._now() + wait_s >= deadline_s:
+                if self._now() + wait_s >= min(deadline_s, self._ends_s):
                     return False
                 await anyio.sleep(wait_s)
                 now_s = self._now()

@@ -58,6 +58,8 @@ within milliseconds, so what takes a second is lost, or waits behind what is los
 MARK_PATIENCE_S: Final = 0.5
 """For the step to QUEUED, without which a click is accepted, too (domain §5)."""
 
+_PUBLISH_WITHIN_S: Final = 2.5
+"""What events may take when all else is done; then they are lost, and counted and kept as such."""
 _GROUP: Final = 100
 """Clicks that go through their steps together: those that came in one turn of the event loop."""
 _GROUPS: Final = 1_024
@@ -178,6 +180,8 @@ class AwsGateway:
             ):
                 await stack.enter_async_context(batcher)
             yield
+            if self._publisher is not None:
+                self._publisher.hurry(_PUBLISH_WITHIN_S)
 
     async def load_event(self, event_id: str) -> EventConfig | None:
         """Read an event's configuration; None where there is no such event."""

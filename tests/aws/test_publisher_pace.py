@@ -211,3 +211,20 @@ async def test_a_caller_that_is_cancelled_takes_nothing_from_the_others_of_its_c
 
     assert [len(call) for call in calls(aws)] == [2, 2]
     assert counted == Counted(2)
+
+
+@virtual_time
+async def test_at_the_end_of_the_program_what_waits_for_its_turn_is_lost_and_counted() -> None:
+    aws, counted = Aws(Limits(put_events_per_s=1)), Counted()
+    async with Publisher(aws.bus, POLICY, random=Random(0), observer=counted) as publisher:
+        async with anyio.create_task_group() as callers:
+            for number in range(1_000):
+                callers.start_soon(publisher.publish, [event(number)])
+            await anyio.sleep(30)
+            publisher.hurry(2)
+            hurried_s = anyio.current_time()
+        took_s = anyio.current_time() - hurried_s
+
+    assert took_s < 2 + 0.5
+    assert 0 < counted.published_events < 1_000
+    assert counted.published_events + sum(counted.lost_events.values()) == 1_000
