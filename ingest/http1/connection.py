@@ -279,12 +279,12 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is None or self._is_closing:
             return
         self._is_closing = True
+        self._expect_within(self._bounds.unread_timeout_s if self._client_is_deaf else LINGER_S)
         if self._client_is_done or self._is_draining:
             self._transport.close()
             return
         self._transport.write_eof()
         self._transport.resume_reading()
-        self._expect_within(self._bounds.unread_timeout_s if self._client_is_deaf else LINGER_S)
 
     def _abort(self) -> None:
         if self._transport is not None:

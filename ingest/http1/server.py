@@ -117,6 +117,8 @@ class HttpServer:
     def opened(self, connection: Connection) -> None:
         """A connection is there."""
         self._connections.add(connection)
+        if self.is_stopping:
+            connection.drain()  # it was accepted just before
 
     def closed(self, connection: Connection) -> None:
         """It is gone, and nothing of it is under way."""
