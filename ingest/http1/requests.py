@@ -1,6 +1,7 @@
 """Bytes to requests: what of HTTP/1.1 is taken, and what is refused. Does no I/O."""
 
 from collections import deque
+from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -109,7 +110,9 @@ class RequestReader:
         self._place = _BETWEEN
         if self.refusal is not None:
             return
-        if self._has_body:
+        # The parser looks for no body behind a wish for another protocol.
+        upgrades = self._parser.should_upgrade()
+        if self._has_body or (upgrades and _announce_body(self._headers)):
             self.refusal = Refusal.BODY
             return
         scope = self._scope()
@@ -118,7 +121,7 @@ class RequestReader:
             return
         # Whoever asks for another protocol is answered in this one (RFC 9110 §7.8); the bytes after
         # that may be meant as either, so none of them is read as a request.
-        follows = self._parser.should_keep_alive() and not self._parser.should_upgrade()
+        follows = self._parser.should_keep_alive() and not upgrades
         self.requests.append(Request(scope, follows and self._version == "1.1"))
 
     def _scope(self) -> Scope | None:
@@ -133,6 +136,8 @@ class RequestReader:
             path = target.path.decode("ascii")
         except (httptools.HttpParserInvalidURLError, AttributeError, UnicodeDecodeError):
             return None
+        if b"#" in self._url:
+            return None  # RFC 9112 §3.2
         return {
             "type": "http",
             "asgi": _ASGI,
@@ -146,3 +151,10 @@ class RequestReader:
             "headers": self._headers,
             **self._peers,
         }
+
+
+def _announce_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0"))
+        for name, value in headers
+    )
