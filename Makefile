@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test simulate simulate-mutants lint format bench bench-full lock clean
+.PHONY: help setup demo up test simulate simulate-mutants attack lint format bench bench-full lock clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ simulate: $(READY)  ## ten thousand random runs of the pipeline on a model of AW
 
 simulate-mutants: $(READY)  ## prove that the simulation can fail: each mutation of the product on 200 seeds
 	@$(BIN)/python -m tests.simulation.mutants $(ARGS)
+
+attack: $(READY)  ## attack an ingest while others use it: what held (ARGS="--url http://127.0.0.1:8080")
+	@$(BIN)/python -m tests.security $(ARGS)
 
 lint: $(READY)  ## format check, lint, types, import contract, templates
 	$(BIN)/ruff format --check .
