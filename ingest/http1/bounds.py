@@ -7,10 +7,11 @@ from typing import Final, Protocol, Self
 from config.settings import IngestSettings
 from ingest.problems import Problem
 
-SOCKET_BUFFER_BYTES: Final = 65_536
+SOCKET_BUFFER_BYTES: Final = 16_384
 """What the kernel may keep of a connection in each direction; by itself it keeps megabytes."""
-WRITE_BUFFER_BYTES: Final = 16_384
-"""Beyond so many unsent bytes a connection's next request waits."""
+WRITE_BUFFER_BYTES: Final = 2_048
+"""Beyond so many unsent bytes a connection's next request waits: more than a click's answer has,
+and less than the answers that a flood would ask for."""
 LINGER_S: Final = 2.0
 """How long a closing connection's client may take to read the last answer (RFC 9112 §9.6)."""
 
