@@ -6,15 +6,8 @@ from statistics import median
 from typing import Final
 
 from bench.environment import cores
-from bench.ingest_run import (
-    CONNECTIONS,
-    OURS,
-    PLAIN,
-    SERVICES,
-    Measurement,
-    Service,
-    measure,
-)
+from bench.ingest_run import CONNECTIONS, Measurement, measure
+from bench.ingest_services import OURS, PLAIN, SERVICES, Service
 from bench.report import Section, Table, spread
 from bench.stub_process import running_stub
 from config.settings import IngestSettings
@@ -45,7 +38,7 @@ def section(*, full: bool) -> Section:
                 for _ in range(FULL_RUNS if full else 1)
                 for latency_ms in LATENCIES_MS
                 for service in SERVICES
-            ]
+            ],
         )
 
 
@@ -71,11 +64,15 @@ def section_of(measurements: Sequence[Measurement]) -> Section:
                 "*calls* (AWS calls): per request; *p50* and *p99*: of the answers, as the "
                 "clients see them; *busy*: the service's share of its core; *stub* and *load*: the "
                 "stand-in's and the clients' share of theirs. Every answer was 202, every "
-                "request was stored and marked QUEUED, every message sent, once."
+                "request was stored and marked QUEUED, every message sent, once. No token comes "
+                f"twice; *x plain* compares services that check {PLAIN.algorithm} tokens."
             ),
             *(f"- **{service.name}**: {service.about}." for service in SERVICES),
         ],
-        tables=[*tables, _lone_table(results)],
+        tables=[
+            *tables,
+            _lone_table(results),
+        ],
         closing=[
             *_targets(results),
             *_where_ours_is_worse(results),
@@ -93,7 +90,9 @@ def _of(results: Results, service: Service, latency_ms: float) -> list[Measureme
 
 
 def _ratios(results: Results, service: Service, latency_ms: float) -> list[float]:
-    """How many times the plain handler's requests per core, run by run."""
+    """How many times the plain handler's requests per core, run by run, where tokens are alike."""
+    if service.algorithm != PLAIN.algorithm:
+        return []
     return [
         mine.per_core / plain.per_core
         for mine, plain in zip(

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from statistics import quantiles
 from time import perf_counter, process_time
 from typing import Any, Final, cast
@@ -20,10 +20,9 @@ import httptools
 import orjson
 import uvloop
 
-from ingest import tokens
+from bench.click_tokens import Signer
 
 _ROUND_TIMEOUT_S: Final = 120.0
-_TOKENS_HOLD_S: Final = 3_600.0
 
 
 class Round:
@@ -95,31 +94,34 @@ class Connection(asyncio.Protocol):
 class Generator:
     """Makes rounds of clicks, each click by a user who never clicked before."""
 
-    def __init__(self, port: int, event_id: str, secret: str) -> None:
+    def __init__(self, port: int, event_id: str, signer: Signer) -> None:
         self._port = port
-        self._secret = secret
-        head = f"POST /events/{event_id}/participations HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+        self._signer = signer
+        host = f"HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+        head = f"POST /events/{event_id}/participations {host}"
         self._head = f"{head}Content-Length: 0\r\nAuthorization: Bearer "
         self._users = 0
         self._connections: list[Connection] = []
 
     async def prepare(self, connections: int, requests: int) -> list[bytes]:
-        """Open connections, and sign the clicks' tokens."""
-        loop = asyncio.get_running_loop()
-        while len(self._connections) < connections:
-            _, made = await loop.create_connection(Connection, "127.0.0.1", self._port)
-            self._connections.append(made)
+        """Sign the clicks' tokens, and open connections."""
         users = range(self._users, self._users + requests)
         self._users += requests
-        return list(self._clicks(users))
+        clicks = [
+            f"{self._head}{self._signer.token(f'user-{user:07d}')}\r\n\r\n".encode()
+            for user in users
+        ]
+        # Not before: a connection that asks for nothing does not last as long as signing may take.
+        while len(self._connections) < connections:
+            await self._open()
+        return clicks
 
-    def _clicks(self, users: range) -> Iterator[bytes]:
-        now_s = time.time()
-        for user in users:
-            token = tokens.issue(
-                self._secret, f"user-{user:07d}", now_s=now_s, expires_in_s=_TOKENS_HOLD_S
-            )
-            yield f"{self._head}{token}\r\n\r\n".encode()
+    async def _open(self) -> Connection:
+        _, made = await asyncio.get_running_loop().create_connection(
+            Connection, "127.0.0.1", self._port
+        )
+        self._connections.append(made)
+        return made
 
     async def run(self, connections: int, clicks: Sequence[bytes]) -> dict[str, Any]:
         """Make a round; its figures. Raises ConnectionError or TimeoutError."""
@@ -154,7 +156,7 @@ async def serve(generator: Generator) -> None:
 
 
 def main() -> None:
-    """Read the arguments and serve; the tokens' secret is JWT_SECRET in the environment."""
+    """Read the arguments and serve; the environment has what `Signer` needs."""
     parser = argparse.ArgumentParser(prog="python -m bench.ingest_load", description=__doc__)
     parser.add_argument("--port", type=int, required=True, help="the service's port on 127.0.0.1")
     parser.add_argument("--event", required=True, help="the event to participate in")
@@ -163,7 +165,8 @@ def main() -> None:
     if arguments.core is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {arguments.core})
     gc.disable()  # nothing that is made here outlives the process or is cyclic
-    uvloop.run(serve(Generator(arguments.port, arguments.event, os.environ["JWT_SECRET"])))
+    signer = Signer(os.environ, time.time())
+    uvloop.run(serve(Generator(arguments.port, arguments.event, signer)))
 
 
 if __name__ == "__main__":

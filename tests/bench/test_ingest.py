@@ -7,7 +7,16 @@ import pytest
 
 from bench import ingest
 from bench.environment import BenchError, Cores
-from bench.ingest_run import OURS, OURS_ON_AIOBOTO3, PLAIN, SERVICES, Measurement, Service, measure
+from bench.ingest_run import Measurement, measure
+from bench.ingest_services import (
+    OURS,
+    OURS_ES256,
+    OURS_ON_AIOBOTO3,
+    OURS_RS256,
+    PLAIN,
+    SERVICES,
+    Service,
+)
 from bench.stub_process import Stub
 
 ANYWHERE = Cores(None, None)
@@ -96,6 +105,12 @@ def test_ratios_are_taken_run_by_run() -> None:
     ours, plain = section.tables[0].rows
     assert (ours[0], ours[2]) == ("ours", "6.00 (6.00–7.00)")  # noqa: RUF001 - a range
     assert (plain[0], plain[2]) == ("plain", "1.00")
+
+
+def test_services_with_other_tokens_than_the_plain_handlers_have_no_ratio_to_it() -> None:
+    services = (OURS, OURS_RS256, OURS_ES256, OURS_ON_AIOBOTO3, PLAIN)
+    section = ingest.section_of([measured(service, 1.0, 5) for service in services])
+    assert [row[2] for row in section.tables[0].rows] == ["1.00", "", "", "1.00", "1.00"]
 
 
 def test_the_targets_say_which_are_missed() -> None:
