@@ -5,7 +5,9 @@ from dataclasses import asdict
 from statistics import median
 from typing import Final
 
+from bench import ingest_idle
 from bench.environment import cores
+from bench.ingest_idle import IdleMemory
 from bench.ingest_run import CONNECTIONS, Measurement, measure
 from bench.ingest_services import OURS, PLAIN, SERVICES, Service
 from bench.report import Section, Table, spread
@@ -29,7 +31,7 @@ Value = Callable[[Measurement], float]
 
 
 def section(*, full: bool) -> Section:
-    """Measure each service at each latency, in turns."""
+    """Measure each service at each latency, in turns; then idle connections."""
     chosen = cores()
     with running_stub(chosen.other) as stub:
         return section_of(
@@ -39,10 +41,16 @@ def section(*, full: bool) -> Section:
                 for latency_ms in LATENCIES_MS
                 for service in SERVICES
             ],
+            ingest_idle.measure(
+                OURS,
+                ingest_idle.FULL_CONNECTIONS if full else ingest_idle.SHORT_CONNECTIONS,
+                stub,
+                chosen,
+            ),
         )
 
 
-def section_of(measurements: Sequence[Measurement]) -> Section:
+def section_of(measurements: Sequence[Measurement], idle: IdleMemory | None = None) -> Section:
     """The tables, and what they say."""
     results = {
         (service.name, latency_ms): [
@@ -67,11 +75,16 @@ def section_of(measurements: Sequence[Measurement]) -> Section:
                 "request was stored and marked QUEUED, every message sent, once. No token comes "
                 f"twice; *x plain* compares services that check {PLAIN.algorithm} tokens."
             ),
+            (
+                "*Idle connections*: each was asked for `/healthz` once and then left open; memory "
+                "is the process's, without what the kernel keeps for its sockets."
+            ),
             *(f"- **{service.name}**: {service.about}." for service in SERVICES),
         ],
         tables=[
             *tables,
             _lone_table(results),
+            *([] if idle is None else [ingest_idle.table(idle)]),
         ],
         closing=[
             *_targets(results),

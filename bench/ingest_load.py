@@ -2,12 +2,14 @@
 
 It reads rounds from standard input, one JSON line each; it answers "ready" when the tokens are
 signed and the connections are open, waits for a line, clicks, and writes the round's figures.
+A line with `hold` asks for so many connections that are open and idle; it is answered "ready".
 """
 
 import argparse
 import asyncio
 import gc
 import os
+import resource
 import sys
 import time
 from collections import Counter
@@ -23,6 +25,8 @@ import uvloop
 from bench.click_tokens import Signer
 
 _ROUND_TIMEOUT_S: Final = 120.0
+_OTHER_FILES: Final = 64
+"""What the process has open besides connections, and some room."""
 
 
 class Round:
@@ -100,6 +104,7 @@ class Generator:
         host = f"HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
         head = f"POST /events/{event_id}/participations {host}"
         self._head = f"{head}Content-Length: 0\r\nAuthorization: Bearer "
+        self._health = f"GET /healthz {host}\r\n".encode()
         self._users = 0
         self._connections: list[Connection] = []
 
@@ -115,6 +120,19 @@ class Generator:
         while len(self._connections) < connections:
             await self._open()
         return clicks
+
+    async def hold(self, connections: int) -> None:
+        """Open connections until there are so many; each new one asks once, and is idle then.
+
+        Raises ConnectionError or TimeoutError.
+        """
+        _allow_files(connections + _OTHER_FILES)
+        async with asyncio.timeout(_ROUND_TIMEOUT_S):
+            while len(self._connections) < connections:
+                connection = await self._open()
+                over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                connection.begin(Round([self._health], over))
+                await over
 
     async def _open(self) -> Connection:
         _, made = await asyncio.get_running_loop().create_connection(
@@ -143,11 +161,22 @@ class Generator:
         }
 
 
+def _allow_files(needed: int) -> None:
+    """Let the process open so many files, which must not be more than the hard limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
 async def serve(generator: Generator) -> None:
     """Make the rounds that standard input asks for, until it ends."""
     # Reading blocks the loop, which has nothing else to do between rounds.
     while line := sys.stdin.readline():
         wanted = orjson.loads(line)
+        if "hold" in wanted:
+            await generator.hold(wanted["hold"])
+            print("ready", flush=True)
+            continue
         clicks = await generator.prepare(wanted["connections"], wanted["requests"])
         print("ready", flush=True)
         sys.stdin.readline()

@@ -62,6 +62,11 @@ class Clients:
             )
         return Round(figures["wallS"], figures["cpuS"], figures["p50Ms"], figures["p99Ms"])
 
+    def hold(self, connections: int) -> None:
+        """Have so many open connections, each of which was used and is idle."""
+        self._send(orjson.dumps({"hold": connections}).decode())
+        self._answer()
+
     def _send(self, line: str) -> None:
         try:
             self._commands.write(line + "\n")
