@@ -5,7 +5,7 @@ from dataclasses import asdict
 from statistics import median
 from typing import Final
 
-from bench import ingest_idle
+from bench import go, ingest_idle
 from bench.environment import cores
 from bench.ingest_idle import IdleMemory
 from bench.ingest_run import CONNECTIONS, Measurement, measure
@@ -80,11 +80,13 @@ def section_of(measurements: Sequence[Measurement], idle: IdleMemory | None = No
                 "is the process's, without what the kernel keeps for its sockets."
             ),
             *(f"- **{service.name}**: {service.about}." for service in SERVICES),
+            go.INGEST,
         ],
         tables=[
             *tables,
             _lone_table(results),
             *([] if idle is None else [ingest_idle.table(idle)]),
+            go.INGEST_TABLE,
         ],
         closing=[
             *_targets(results),

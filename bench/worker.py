@@ -6,6 +6,7 @@ from itertools import groupby
 from statistics import median
 from typing import Final
 
+from bench import go
 from bench.contestants import (
     CELERY,
     LOAFER,
@@ -170,6 +171,7 @@ def section(measurements: Sequence[Measurement]) -> Section:
                 "aioboto3 for programs that are not ours."
             ),
             *(f"- **{c.name}**: {c.about}." for c in (*PIPELINES, *NO_OPS)),
+            go.WORKER,
         ],
         tables=[table for table in tables if table.rows],
         closing=[*_targets(results), *_where_ours_is_worse(results)],

@@ -113,6 +113,12 @@ def test_services_with_other_tokens_than_the_plain_handlers_have_no_ratio_to_it(
     assert [row[2] for row in section.tables[0].rows] == ["1.00", "", "", "1.00", "1.00"]
 
 
+def test_the_results_name_what_go_took_and_what_it_leaves_out() -> None:
+    section = ingest.section_of([])
+    assert [row[1] for row in section.tables[-1].rows[1:]] == ["2,078", "11,692 (quiet: 13,324)"]
+    assert "no part of the project" in section.text[-1]
+
+
 def test_the_targets_say_which_are_missed() -> None:
     good = ingest.section_of([measured(OURS, 1.0, 12), measured(PLAIN, 5.0, 3)]).closing
     assert [line[:5] for line in good[1:4]] == ["- Met", "- Met", "- Met"]

@@ -40,7 +40,7 @@ def test_the_results_show_memory_by_connection_and_why_there_are_fewer() -> None
         before_bytes=50 * 2**20,
         with_bytes=50 * 2**20 + 5_000_000,
     )
-    table = ingest.section_of([], found).tables[-1]
+    table = ingest.section_of([], found).tables[-2]
     assert table.title == "Idle connections"
     assert table.rows == [["ours", "1,001", "50.0", "54.8", "5.0"]]
     fewer = ingest_idle.table(replace(found, wanted=2_000))

@@ -80,6 +80,12 @@ def test_the_results_say_where_ours_is_worse() -> None:
     assert rows[0][2] == "10.00"
 
 
+def test_the_results_name_what_go_took_and_what_it_leaves_out() -> None:
+    text = worker.section([measured(OURS, 1.0, 70)]).text[-1]
+    assert "single calls: 7.9 and 8.4" in text
+    assert "no part of the project" in text
+
+
 def test_the_results_say_which_targets_are_met() -> None:
     found = [measured(OURS, 1.0, 70), measured(NAIVE, 10.0, 10), measured(FLOOR, 0.5, 2)]
 
