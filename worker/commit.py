@@ -147,7 +147,7 @@ def _without_writes(plan: Plan, reading: Reading) -> BatchResult:
         [
             *(Undecided(candidate, reason) for candidate, reason in plan.blocked),
             *(
-                Undecided(candidate, "another message on the request came first", Retry.IMMEDIATELY)
+                Undecided(candidate, "another message on the request came first", Retry.WHEN_FREE)
                 for candidate in plan.deferred
             ),
         ],

@@ -130,7 +130,7 @@ class Seller:
             if request_id in found:
                 reason = "another message on the request came first"
                 candidate = waiting.seeker.candidate
-                waiting.outcome = Undecided(candidate, reason, Retry.IMMEDIATELY)
+                waiting.outcome = Undecided(candidate, reason, Retry.WHEN_FREE)
                 continue
             found.add(request_id)
             yield waiting
