@@ -497,6 +497,20 @@ async def test_a_second_message_on_the_same_request_takes_no_second_seat() -> No
 
 
 @virtual_time
+async def test_a_second_message_on_a_request_is_not_blamed_for_the_first_one_s_waiting() -> None:
+    scene = Scene(seats=5)
+    (item,) = scene.stored(1)
+    first, second = scene.candidates([item]) + scene.candidates([item])
+    scene.wire.faults[SEATS] = iter([cancelled("None", "ThrottlingError")] * (MAX_ROUNDS + 3))
+
+    found = await scene.decide([first, second])
+
+    assert found.undecided == ()
+    assert len(found.decided) == 2
+    assert len(scene.wire.calls_of(SEATS)) == MAX_ROUNDS + 4
+
+
+@virtual_time
 async def test_a_message_without_a_request_is_defective_for_each_delivery() -> None:
     scene = Scene()
     unknown = scene.requests.request()
