@@ -2,12 +2,23 @@
 
 import socket
 from contextlib import ExitStack
+from time import monotonic
 
 import pytest
 
 from aws.queue import Queue
 from aws.sdk import open_client
-from tests.faults.actions import SERVER_ERROR, THROTTLE, Action, FailEntries, Fault, Hang, Refuse
+from tests.faults.actions import (
+    SERVER_ERROR,
+    THROTTLE,
+    Action,
+    FailEntries,
+    Fault,
+    Hang,
+    Plan,
+    Refuse,
+    Target,
+)
 from tests.faults.proxy import FaultProxy
 from tests.worker.support import World, figure, request
 
@@ -56,6 +67,46 @@ async def test_a_failing_bus_changes_neither_results_nor_acknowledgements(
     assert total == failures == figure(registry, "worker_lost_events_kept_total")
     assert published == REQUESTS - failures == len(await world.published())
     assert await _lost_events(world) == failures
+
+
+class CallsASecond:
+    """A quota: calls beyond so many a second are throttled."""
+
+    def __init__(self, calls: int) -> None:
+        self._calls = calls
+        self._room = float(calls)
+        self._seen_s = monotonic()
+
+    def plan(self, target: Target) -> Plan | None:
+        now_s = monotonic()
+        self._room = min(self._calls, self._room + (now_s - self._seen_s) * self._calls)
+        self._seen_s = now_s
+        if self._room < 1:
+            return THROTTLE.plan(target)
+        self._room -= 1
+        return None
+
+
+async def test_beyond_its_quota_nothing_is_lost_and_the_messages_wait(
+    world: World, proxy: FaultProxy
+) -> None:
+    count = 600
+    await world.create_event("E1", capacity=SEATS)
+    await world.enqueue([request("E1", f"user-{n}") for n in range(count)])
+    began_s = monotonic()
+
+    proxy.add(Fault("PutEvents", CallsASecond(20)))
+    async with world.worker(endpoint_url=proxy.endpoint_url, max_in_flight=200) as parts:
+        await world.until_decided("E1", count, timeout_s=120)
+        await world.until_empty(timeout_s=60)
+        took_s = monotonic() - began_s
+
+    registry = parts.metrics.registry
+    assert figure(registry, "worker_publish_events_total") == count
+    assert len(await world.published()) == count
+    assert await _lost_events(world) == 0
+    # Sixty full calls at least, of which the first twenty may come together.
+    assert took_s > (count / 10 - 20) / 20
 
 
 async def test_a_closed_port_instead_of_eventbridge_costs_the_events_and_nothing_else(
