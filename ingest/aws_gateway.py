@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from random import Random
 from typing import Final, TypeVar
 
@@ -10,15 +9,15 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from aws.errors import AwsError, Fatal, Rejected, Transient
+from aws.errors import Rejected
 from aws.publisher import Publisher
 from aws.queue import OutgoingMessage, Queue
-from aws.table import EventState, Table, is_condition_failed, is_duplicate
+from aws.table import Table
 from config import limits
 from ingest.breaker import Breaker, BreakerObserver
+from ingest.calls import PageQuery, TableCalls, reporting
 from ingest.gateway import (
     Advance,
-    CorruptItem,
     Failure,
     Insertion,
     Position,
@@ -35,7 +34,6 @@ from runtime.batcher import (
     FlushObserver,
     OverloadedError,
 )
-from schema.attributes import ItemError
 from schema.events import ParticipationRequested
 from schema.items import EventConfig, RequestItem
 from schema.message import ParticipationMessage, message_of
@@ -74,15 +72,6 @@ R = TypeVar("R")
 log = structlog.get_logger("ingest")
 
 
-@dataclass(frozen=True, slots=True)
-class _Query:
-    """One page that somebody asks for."""
-
-    user_id: str
-    limit: int
-    after: Position | None
-
-
 class AwsGateway:
     """Table, queue and bus, each operation coalesced with those of other callers.
 
@@ -103,7 +92,7 @@ class AwsGateway:
         flushes: FlushObserver | None = None,
         retries: RetryPolicy | None = None,
     ) -> None:
-        self._table = table
+        calls = TableCalls(table)
         self._publisher = publisher
         self._clock_ms = clock_ms
         statements = limits.DYNAMODB_BATCH_STATEMENTS
@@ -124,7 +113,7 @@ class AwsGateway:
         ) -> Batcher[T, R]:
             is_query = stage == QUERY
             return Batcher(
-                _reporting(stage, breakers[stage], send),
+                reporting(stage, breakers[stage], send),
                 BatchLimits(
                     max_items=max_items,
                     max_bytes=max_bytes,
@@ -138,7 +127,7 @@ class AwsGateway:
                 observer=None if is_query else flushes,
             )
 
-        self._inserts: Batcher[RequestItem, bool] = batcher(INSERT, self._insert, statements)
+        self._inserts: Batcher[RequestItem, bool] = batcher(INSERT, calls.insert, statements)
         self._sends: Batcher[OutgoingMessage, str] = batcher(
             SEND,
             queue.send,
@@ -147,14 +136,14 @@ class AwsGateway:
             lambda message: message.size,
         )
         self._updates: Batcher[tuple[RequestItem, int], bool] = batcher(
-            UPDATE, self._update, statements
+            UPDATE, calls.mark_queued, statements
         )
-        self._loads: Batcher[str, RequestItem | None] = batcher(LOAD, self._load_requests, keys)
+        self._loads: Batcher[str, RequestItem | None] = batcher(LOAD, calls.load_requests, keys)
         # An event's configuration is read together with its capacity: two keys each.
         self._events: Batcher[str, EventConfig | None] = batcher(
-            EVENT, self._load_events, keys // 2
+            EVENT, calls.load_events, keys // 2
         )
-        self._queries: Batcher[_Query, RequestPage] = batcher(QUERY, self._query, 1)
+        self._queries: Batcher[PageQuery, RequestPage] = batcher(QUERY, calls.query, 1)
         self._clicks: Batcher[RequestItem, Advance] = Batcher(
             self._advance,
             BatchLimits(max_items=_GROUP, linger_s=linger_s, concurrency=_GROUPS, eager=True),
@@ -225,7 +214,7 @@ class AwsGateway:
     async def user_requests(self, user_id: str, limit: int, after: Position | None) -> RequestPage:
         """One page of a user's requests by one index query, newest first (g1 §7.2)."""
         page, _ = await self._retries[QUERY].run(
-            self._queries.submit, _Query(user_id, limit, after)
+            self._queries.submit, PageQuery(user_id, limit, after)
         )
         return page
 
@@ -282,70 +271,3 @@ class AwsGateway:
         failed = sum(isinstance(result, Exception) for result in results)
         self._retries[step].succeeded(len(items) - failed)
         return since_s, results
-
-    async def _insert(self, requests: Sequence[RequestItem]) -> list[bool | Exception]:
-        return [_met(error, is_duplicate) for error in await self._table.insert(requests)]
-
-    async def _update(self, received: Sequence[tuple[RequestItem, int]]) -> list[bool | Exception]:
-        errors = await self._table.mark_queued(received)
-        return [_met(error, is_condition_failed) for error in errors]
-
-    async def _load_requests(
-        self, request_ids: Sequence[str]
-    ) -> list[RequestItem | Exception | None]:
-        loaded = await self._table.load(request_ids)
-        return [
-            CorruptItem(loaded.unreadable[request_id])
-            if request_id in loaded.unreadable
-            else loaded.requests.get(request_id)
-            for request_id in request_ids
-        ]
-
-    async def _load_events(self, event_ids: Sequence[str]) -> list[EventConfig | Exception | None]:
-        loaded = await self._table.load((), event_ids)
-        nothing = EventState()
-        states = [loaded.events.get(event_id, nothing) for event_id in event_ids]
-        return [CorruptItem(state.defect) if state.defect else state.config for state in states]
-
-    async def _query(self, queries: Sequence[_Query]) -> list[RequestPage | Exception]:
-        (query,) = queries
-        after = query.after
-        start = None if after is None else (after.queued_at_ms, after.request_id)
-        try:
-            page = await self._table.user_requests(query.user_id, query.limit, start)
-        except ItemError as error:
-            return [CorruptItem(str(error))]
-        last = page.last
-        if last is None or last.queued_at_ms is None:
-            return [RequestPage(page.requests)]
-        return [RequestPage(page.requests, Position(last.queued_at_ms, last.request_id))]
-
-
-def _met(error: Exception | None, is_condition: Callable[[Exception], bool]) -> bool | Exception:
-    """Whether a write's condition was met; any other error stays one."""
-    if error is None:
-        return True
-    return False if is_condition(error) else error
-
-
-def _reporting(
-    stage: str,
-    breaker: Breaker,
-    send: Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]],
-) -> Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]]:
-    """Have each call go through the breaker, and one that fails, as a whole or for some entries,
-    logged by one warning.
-    """
-
-    async def sent(batch: Sequence[T]) -> Sequence[R | Exception]:
-        try:
-            results = await breaker.call(send, batch)
-        except AwsError as error:
-            log.warning("call_failed", stage=stage, items=len(batch), error=str(error))
-            raise
-        failed = [result for result in results if isinstance(result, Transient | Fatal)]
-        if failed:
-            log.warning("entries_failed", stage=stage, items=len(failed), error=str(failed[0]))
-        return results
-
-    return sent

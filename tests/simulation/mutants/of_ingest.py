@@ -52,7 +52,7 @@ ACCEPT: Final = (
     replaced(
         "away-is-a-success",
         "What is not tried because its service is away counts as done.",
-        "ingest.aws_gateway",
+        "ingest.calls",
         (
             """\
             results = await breaker.call(send, batch)
