@@ -8,9 +8,9 @@ from typing import Any, Final, Literal
 import anyio
 import orjson
 import structlog
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config import logs
+from ingest.asgi import ASGIApp, Message, Receive, Scope, Send
 from ingest.http1.exchange import ClientGoneError
 from ingest.metrics import IngestMetrics
 from ingest.problems import Problem, internal_error, unavailable
@@ -133,18 +133,18 @@ class AccessLayer:
         try:
             await self._app(scope, receive, note_status)
         except Problem as problem:
-            await problem.response()(scope, receive, note_status)
+            await problem.answer()(scope, receive, note_status)
         except anyio.get_cancelled_exc_class():
             # The drain's deadline: the request is given up. The task ends here either way, and
             # the caller learns that the same click, made again, continues.
             with anyio.CancelScope(shield=True):
                 if not access.status:
                     stopping = unavailable("the service is stopping", _RETRY_AFTER_STOP_S)
-                    await stopping.response()(scope, receive, note_status)
+                    await stopping.answer()(scope, receive, note_status)
         except Exception:
             log.exception("request_failed", route=access.route, request_id=access.request_id)
             if not access.status:
-                await internal_error().response()(scope, receive, note_status)
+                await internal_error().answer()(scope, receive, note_status)
         finally:
             self._in_flight -= 1
             seconds = self._stopwatch_s() - began_s

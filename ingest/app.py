@@ -4,17 +4,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 
-import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.responses import Response
-from starlette.types import ASGIApp
 
 from config.settings import IngestSettings
 from ingest import openapi
 from ingest.access import AccessLayer, LineWriter, line_writer
+from ingest.asgi import Answer, ASGIApp
 from ingest.endpoints import Endpoints
 from ingest.gateway import Gateway
-from ingest.http import JSON, Call, Endpoint, Handler, Routes
+from ingest.http import Call, Endpoint, Handler, Routes
 from ingest.metrics import IngestMetrics
 from ingest.problems import Problem
 from ingest.tokens import Authenticator
@@ -59,18 +57,18 @@ def create_app(
 def _operations(metrics: IngestMetrics, health: Health) -> Mapping[str, Handler]:
     """What operators and their machines ask."""
 
-    async def describe(_call: Call) -> Response:
-        return Response(openapi.text(), media_type=JSON)
+    async def describe(_call: Call) -> Answer:
+        return Answer(openapi.text())
 
-    async def healthz(_call: Call) -> Response:
-        return Response(b'{"status":"ok"}', media_type=JSON)
+    async def healthz(_call: Call) -> Answer:
+        return Answer(b'{"status":"ok"}')
 
-    async def readyz(_call: Call) -> Response:
+    async def readyz(_call: Call) -> Answer:
         if health.not_ready is not None:
             raise Problem(503, "not-ready", "The service is not ready", health.not_ready)
-        return Response(orjson.dumps({"status": "ready"}), media_type=JSON)
+        return Answer(b'{"status":"ready"}')
 
-    async def show_metrics(_call: Call) -> Response:
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    async def show_metrics(_call: Call) -> Answer:
+        return Answer(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     return {"openapi": describe, "healthz": healthz, "readyz": readyz, "metrics": show_metrics}

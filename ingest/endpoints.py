@@ -5,15 +5,14 @@ from functools import partial
 from random import Random
 from typing import Final
 
-from starlette.types import ASGIApp
-
 from config.settings import IngestSettings
 from ingest.accept import Acceptor, Refused
+from ingest.asgi import ASGIApp
 from ingest.authentication import cursor_key
 from ingest.cursors import Cursors, InvalidCursor
 from ingest.event_cache import EventCache
 from ingest.gateway import Gateway, Position, Unavailable
-from ingest.http import Call, Handler, JsonAnswer
+from ingest.http import Call, Handler, json_answer
 from ingest.problems import (
     Problem,
     bad_request,
@@ -120,7 +119,7 @@ class Endpoints:
             raise self._unavailable(
                 "the request could not be queued; ask again", acceptance.request_id
             )
-        return JsonAnswer(
+        return json_answer(
             {"requestId": acceptance.request_id, "isDuplicate": acceptance.is_duplicate}, 202
         )
 
@@ -133,7 +132,7 @@ class Endpoints:
         if request is None or request.user_id != identity.user_id:
             raise not_found("request")
         call.access.request_id = request.request_id
-        return JsonAnswer(_shown(request))
+        return json_answer(_shown(request))
 
     async def _list_requests(self, call: Call, identity: Identity) -> ASGIApp:
         """List the caller's requests, newest first."""
@@ -147,7 +146,7 @@ class Endpoints:
                 raise bad_request(str(error)) from error
         page = await self._gateway.user_requests(identity.user_id, limit, after)
         following = page.next
-        return JsonAnswer(
+        return json_answer(
             {
                 "items": [_shown(request) for request in page.requests],
                 "nextCursor": None

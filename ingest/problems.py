@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
-from starlette.responses import Response
+
+from ingest.asgi import Answer
 
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:participation:problem:"
@@ -33,11 +34,11 @@ class Problem(Exception):
         self.kind = kind
         self.title = title
         self.detail = detail
-        self.headers = headers
+        self.headers = headers or {}
         self.extra = extra
 
-    def response(self) -> Response:
-        """The problem as an HTTP response."""
+    def answer(self) -> Answer:
+        """The problem as an answer."""
         document: dict[str, Any] = {
             "type": TYPE_PREFIX + self.kind,
             "title": self.title,
@@ -46,9 +47,10 @@ class Problem(Exception):
         if self.detail is not None:
             document["detail"] = self.detail
         document.update(self.extra or {})
-        return Response(
-            orjson.dumps(document), self.status, headers=self.headers, media_type=MEDIA_TYPE
+        more = tuple(
+            (name.lower().encode(), value.encode()) for name, value in self.headers.items()
         )
+        return Answer(orjson.dumps(document), self.status, media_type=MEDIA_TYPE, more=more)
 
 
 def unauthorized(detail: str, *, token_given: bool) -> Problem:

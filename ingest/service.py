@@ -10,7 +10,6 @@ from typing import Final
 
 import anyio
 import structlog
-from starlette.types import ASGIApp
 
 from aws import checks, publisher
 from aws.bus import Bus
@@ -23,6 +22,7 @@ from aws.queue import Queue
 from aws.table import Table
 from config.settings import IngestSettings
 from ingest.app import Health, create_app
+from ingest.asgi import ASGIApp
 from ingest.aws_gateway import (
     CALLS_PER_STAGE,
     PATIENCE_S,

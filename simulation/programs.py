@@ -8,9 +8,9 @@ from typing import Final
 import anyio
 import orjson
 from prometheus_client import CollectorRegistry
-from starlette.types import ASGIApp, Message, Scope
 
 from ingest.app import Health
+from ingest.asgi import ASGIApp, Message, Scope
 from ingest.metrics import IngestMetrics
 from ingest.service import CLOSING_S, open_service
 from ingest.tokens import Identity

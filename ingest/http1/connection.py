@@ -13,7 +13,7 @@ from ingest.http1.requests import RequestReader
 
 _END_OF_HEAD: Final = b"\r\n\r\n"
 _NOWHERE: Final = ("", 0)
-_REFUSED: Final = {reason: problem.response() for reason, problem in PROBLEMS.items()}
+_REFUSED: Final = {reason: problem.answer() for reason, problem in PROBLEMS.items()}
 
 
 class Server(Protocol):
@@ -262,16 +262,15 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is None or self._is_closing:
             return
         self._server.refused(reason)
-        response = _REFUSED[reason]
-        body = bytes(response.body)
+        answer = _REFUSED[reason]
         head = encode_head(
-            response.status_code,
-            response.raw_headers,
+            answer.status,
+            answer.headers,
             date=self._server.date,
-            length=len(body),
+            length=len(answer.body),
             keep_alive=False,
         )
-        self._transport.write(head + body)
+        self._transport.write(head + answer.body)
         self._finish()
 
     def _finish(self) -> None:

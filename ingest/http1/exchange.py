@@ -6,7 +6,8 @@ from typing import Final, Protocol
 
 import anyio
 import structlog
-from starlette.types import ASGIApp, Message, Scope
+
+from ingest.asgi import ASGIApp, Message, Scope
 
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus

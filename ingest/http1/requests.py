@@ -6,8 +6,8 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 import httptools
-from starlette.types import Scope
 
+from ingest.asgi import Scope
 from ingest.http1.bounds import Refusal
 from schema.values import value
 

@@ -8,8 +8,8 @@ from typing import Final
 
 import anyio
 import structlog
-from starlette.types import ASGIApp
 
+from ingest.asgi import ASGIApp
 from ingest.http1.bounds import SOCKET_BUFFER_BYTES, Bounds, Observer
 from ingest.http1.connection import Connection
 from ingest.http1.exchange import Exchange

@@ -12,10 +12,10 @@ from typing import Any, Final
 import anyio
 import orjson
 from prometheus_client import CollectorRegistry
-from starlette.types import ASGIApp, Message
 
 from aws.client import CallObserver, Client, ClientOptions
 from ingest.app import Health
+from ingest.asgi import ASGIApp, Message
 from ingest.metrics import IngestMetrics
 from ingest.service import Service, open_service
 from ingest.tokens import Identity

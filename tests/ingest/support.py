@@ -11,12 +11,12 @@ from typing import Any, Final
 import anyio
 import httpx
 from prometheus_client import CollectorRegistry
-from starlette.types import ASGIApp
 
 from config.settings import IngestSettings
 from ingest import tokens
 from ingest.access import Access
 from ingest.app import Health, create_app
+from ingest.asgi import ASGIApp
 from ingest.gateway import (
     Advance,
     Failure,

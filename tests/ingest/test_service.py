@@ -10,11 +10,11 @@ import anyio
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry
-from starlette.types import ASGIApp
 from structlog.testing import capture_logs
 
 from aws.errors import AwsError, Fatal, Transient
 from ingest.app import Health
+from ingest.asgi import ASGIApp
 from ingest.aws_gateway import PATIENCE_S
 from ingest.metrics import IngestMetrics
 from ingest.service import Service, open_service

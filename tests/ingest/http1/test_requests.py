@@ -10,8 +10,8 @@ import h11
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from starlette.types import Scope
 
+from ingest.asgi import Scope
 from ingest.http1.bounds import Refusal
 from ingest.http1.requests import RequestReader
 from tests.ingest.http1.wire import BOUNDS, cut, get, opened

@@ -7,8 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
 from typing import Any, Final
 
-from starlette.types import Receive, Scope, Send
-
+from ingest.asgi import Receive, Scope, Send
 from ingest.http1.bounds import Bounds
 from ingest.http1.connection import Connection
 from ingest.http1.exchange import ClientGoneError
