@@ -5,6 +5,8 @@ some of them bring about ("Swarm Testing", Groce et al. 2012).
 """
 
 from collections.abc import Callable
+from dataclasses import replace
+from math import inf
 from random import Random
 from typing import Final
 
@@ -27,6 +29,8 @@ from simulation.scenario import (
     Stop,
 )
 
+_UNITS_OF_A_SEAT: Final = 8
+"""Write units of a seat in a transaction, index and all, rounded up."""
 NAME: Final = "random"
 _FAULTS_END_S: Final = 15.0
 """Faults begin and end within this time; clicks come in its first seconds."""
@@ -47,7 +51,7 @@ def draw(seed: int) -> Scenario:
     nodes += [f"ingest-{n + 1}" for n in range(ingests)]
     share = random.choice((0.1, 0.4, 0.4))
     chosen = [draw_some for draw_some in _FAULTS if _happens(random, share)]
-    return Scenario(
+    scenario = Scenario(
         name=NAME,
         seed=seed,
         events=_events(random, rate * seconds),
@@ -70,6 +74,15 @@ def draw(seed: int) -> Scenario:
         unordered=_happens(random, 0.5),
         settles_in_s=600.0,
     )
+    return replace(scenario, worker_settings=_within(scenario.limits, scenario.worker_settings))
+
+
+def _within(limits: Limits, settings: Settings) -> Settings:
+    """Batches whose transaction fits into a second's throughput: no other ever succeeds."""
+    bounds = (limits.partition_write_units, limits.table_write_units, limits.index_write_units)
+    least = min((bound for bound in bounds if bound is not None), default=inf)
+    most = max(1, int(min(least / _UNITS_OF_A_SEAT, 99)))
+    return {**settings, "batch_max_messages": min(int(settings["batch_max_messages"]), most)}
 
 
 def _events(random: Random, clicks: float) -> tuple[EventPlan, ...]:

@@ -277,12 +277,21 @@ class _Run:
         for _ in range(_MOST_REDRIVES):
             if not self._checks.messages.dead_letters or self._now_s() >= deadline_s:
                 return
+            await self._until_dead_letters_are_free()
             at_ms = self._cloud.account.clock.epoch_ms()
             selection = Selection(reason=dead_letters.RETRIES_EXHAUSTED, sent_before_ms=at_ms)
             done = await dead_letters.redrive(main, dlq, selection, at_ms)
             self._redriven += done.moved
             await anyio.sleep(_LOOK_EVERY_S)
             await self._until_quiet()
+
+    async def _until_dead_letters_are_free(self) -> None:
+        """Let the leases end of those whose holder was killed: an operator would look again."""
+        until_s = self._now_s() + self._settings.visibility_timeout_s + _LOOK_EVERY_S
+        while True:
+            if not self._cloud.queue(DEAD_LETTER_QUEUE).in_flight or self._now_s() >= until_s:
+                return
+            await anyio.sleep(_LOOK_EVERY_S)
 
     async def _drain(self) -> None:
         """Stop every node: each must end in time."""
