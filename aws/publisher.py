@@ -111,6 +111,8 @@ class Publisher:
         """When a call last waited for its turn, while EventBridge took events."""
         self._ends_s = inf
         """When no event may wait any more."""
+        self._timeouts: set[asyncio.Timeout] = set()
+        """Those of the calls under way."""
         self._batcher: Batcher[_Outgoing, _Ended | None] = Batcher(
             self._put,
             BatchLimits(
@@ -155,6 +157,8 @@ class Publisher:
     def hurry(self, within_s: float) -> None:
         """Have each event published or lost within so long: the program is about to end."""
         self._ends_s = self._now() + within_s
+        for timeout in self._timeouts:
+            timeout.reschedule(min(timeout.when() or self._ends_s, self._ends_s))
 
     async def publish(self, analytics_events: Sequence[AnalyticsEvent]) -> None:
         """Publish events; returns when each is accepted or lost, and raises nothing."""
@@ -234,6 +238,7 @@ class Publisher:
         if self._watch.bus_is_missing:
             return [LossReason.BUS_MISSING] * len(batch)
         called_s = self._now()
+        deadline_s = min(deadline_s, self._ends_s)
         if called_s >= deadline_s:
             waits = self._pace.wait_s(called_s, is_repeat=False) > 0
             return [LossReason.THROTTLED if waits else LossReason.TIMEOUT] * len(batch)
@@ -242,11 +247,14 @@ class Publisher:
         # asyncio's timeout, because anyio's scope costs three times as much on each call. An answer
         # in the very turn of the loop in which the deadline passes is too late.
         try:
-            async with asyncio.timeout_at(deadline_s):
+            async with asyncio.timeout_at(deadline_s) as timeout:
+                self._timeouts.add(timeout)
                 try:
                     errors = await self._bus.put([item.entry for item in batch])
                 except Exception as error:  # noqa: BLE001 - the swallow policy
                     errors = [error] * len(batch)
+                finally:
+                    self._timeouts.discard(timeout)
         except TimeoutError:
             errors = [LossReason.TIMEOUT] * len(batch)
         if not any(errors):

@@ -1,6 +1,7 @@
 """Writes log lines from a thread of its own: whoever does not read them must not stop a program."""
 
 import os
+import select
 import threading
 import time
 from collections import deque
@@ -27,7 +28,9 @@ class LogWriter:
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._lost = 0
-        self._lock = threading.Lock()
+        self._is_writing = False
+        # The collector may run anywhere, and what it collects may log.
+        self._lock = threading.RLock()
         self._has_lines = threading.Event()
         threading.Thread(target=self._run, name="log-writer", daemon=True).start()
 
@@ -50,31 +53,39 @@ class LogWriter:
     def drain(self, timeout_s: float) -> bool:
         """Wait until everything is written, for so long at most; returns whether it is."""
         ends_s = time.monotonic() + timeout_s
-        while self._waiting_bytes and time.monotonic() < ends_s:
+        while self._has_work and time.monotonic() < ends_s:
             time.sleep(_LOOK_S)
-        return not self._waiting_bytes
+        return not self._has_work
+
+    @property
+    def _has_work(self) -> bool:
+        return self._is_writing or self._waiting_bytes > 0
 
     def _run(self) -> None:
         while True:
             self._has_lines.wait()
+            self._is_writing = True
             time.sleep(_GATHER_S)
             self._has_lines.clear()
             with self._lock:
-                data = b"".join(self._waiting)
-                self._waiting.clear()
-            self._write_out(data)
-            with self._lock:
-                lost, self._lost = self._lost, 0
-            if lost:
-                self._report_lost(lost)
+                lines, self._waiting = self._waiting, deque()
+            data = b"".join(lines)
+            unwritten = self._write_out(data)
             with self._lock:
                 self._waiting_bytes -= len(data)
+                lost, self._lost = self._lost + unwritten, 0
+            if lost and not unwritten:
+                self._report_lost(lost)
+            self._is_writing = False
 
-    def _write_out(self, data: bytes) -> None:
-        """Write, however long that takes; without a reader the lines are gone."""
+    def _write_out(self, data: bytes) -> int:
+        """Write, however long that takes; returns how many lines were lost for want of a reader."""
         rest = memoryview(data)
-        try:
-            while rest:
+        while rest:
+            try:
                 rest = rest[os.write(self._descriptor, rest) :]
-        except OSError:
-            return
+            except BlockingIOError:
+                select.select([], [self._descriptor], [])  # somebody made it non-blocking
+            except OSError:
+                return bytes(rest).count(b"\n")
+        return 0

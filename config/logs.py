@@ -21,7 +21,7 @@ _writer: LogWriter | None = None
 def write_in_background() -> None:
     """From the next `configure` on, write lines from a thread: for the long-running programs."""
     global _writer  # noqa: PLW0603 - as there is one standard error
-    if _writer is None:
+    if _writer is None and sys.stderr is not None:
         _writer = LogWriter(sys.stderr.fileno(), _report_lost)
         atexit.register(flush)
 

@@ -56,7 +56,7 @@ within milliseconds, so what takes a second is lost, or waits behind what is los
 MARK_PATIENCE_S: Final = 0.5
 """For the step to QUEUED, without which a click is accepted, too (domain §5)."""
 
-_PUBLISH_WITHIN_S: Final = 2.5
+_PUBLISH_WITHIN_S: Final = 1.5
 """What events may take when all else is done; then they are lost, and counted and kept as such."""
 _GROUP: Final = 100
 """Clicks that go through their steps together: those that came in one turn of the event loop."""
@@ -209,6 +209,12 @@ class AwsGateway:
         except Rejected as error:
             log.error("mark_rejected", request_id=request.request_id, error=str(error))  # noqa: TRY400 - the sentence says it all
             raise Unavailable(UPDATE, error.code) from error
+        except Unavailable:
+            raise
+        except Exception as error:
+            # Whatever it is, the message is on the queue: a click may not fail by it (domain §5).
+            log.exception("mark_failed", request_id=request.request_id)
+            raise Unavailable(UPDATE, type(error).__name__) from error
         return was_received
 
     async def user_requests(self, user_id: str, limit: int, after: Position | None) -> RequestPage:

@@ -23,6 +23,7 @@ _ALPHABET: Final = "AQgwEIMUYcko048sBCDFGHJKLNOPRSTVWXZabdefhijlmnpqrtuvxyz12356
 _LAST_CHARACTERS: Final = (_ALPHABET, "", _ALPHABET[:4], _ALPHABET[:16])
 """What a segment may end with, by how many characters it is longer than a multiple of four: where
 bits are left over, they are zero."""
+_MOST_BRACKETS: Final = 100
 _MOST_HEADERS: Final = 64
 """An issuer has one for each key; whoever makes up more has no key for them."""
 
@@ -70,8 +71,11 @@ class QuickTokens:
             return None
         if not verify(token[: segments.end(2)].encode(), signature):
             raise jwt.InvalidSignatureError("the signature is another")
+        payload = _decoded(segments[2]) or b""
+        if payload.count(b"[") + payload.count(b"{") > _MOST_BRACKETS:
+            return None  # Python's parser has its own limit of depth
         try:
-            claims = orjson.loads(_decoded(segments[2]) or b"")
+            claims = orjson.loads(payload)
         except orjson.JSONDecodeError:
             return None
         return claims if self._are_good(claims) else None

@@ -299,9 +299,9 @@ class Batcher(Generic[T, R]):
             if trigger is None:
                 if self._closing:
                     return
-                self._look()
                 free = self._loop.create_future()
                 self._free.append(free)
+                self._look()
                 await free
                 continue
             batch, count = self._take()

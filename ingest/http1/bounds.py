@@ -14,6 +14,9 @@ WRITE_BUFFER_BYTES: Final = 2_048
 and less than the answers that a flood would ask for."""
 LINGER_S: Final = 2.0
 """How long a closing connection's client may take to read the last answer (RFC 9112 §9.6)."""
+BRIEFLY_S: Final = 0.1
+"""The same for one connection too many; and how long a drain waits for a request that is on its
+way."""
 
 
 class Refusal:

@@ -7,11 +7,17 @@ and so is the time that it may take (`Bounds`).
 import asyncio
 from typing import Final, Protocol, cast
 
-from ingest.http1.bounds import LINGER_S, PROBLEMS, WRITE_BUFFER_BYTES, Bounds, Refusal
+from ingest.http1.bounds import (
+    BRIEFLY_S,
+    LINGER_S,
+    PROBLEMS,
+    WRITE_BUFFER_BYTES,
+    Bounds,
+    Refusal,
+)
 from ingest.http1.exchange import ClientGoneError, Exchange, encode_head
 from ingest.http1.requests import RequestReader
 
-_END_OF_HEAD: Final = b"\r\n\r\n"
 _NOWHERE: Final = ("", 0)
 _REFUSED: Final = {reason: problem.answer() for reason, problem in PROBLEMS.items()}
 
@@ -69,6 +75,7 @@ class Connection(asyncio.BufferedProtocol):
         """The client does not read what it is answered."""
         self._is_closing = False
         self._is_draining = False
+        self._linger_s = LINGER_S
         self._due_s: float | None = None
         self._timer_at_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -83,7 +90,7 @@ class Connection(asyncio.BufferedProtocol):
         peers = {"client": (client or _NOWHERE)[:2], "server": (server or _NOWHERE)[:2]}
         self._reader = RequestReader(self._bounds.head_bytes, peers)
         if self._server.is_full:
-            self._is_draining = True  # no wait for its client
+            self._linger_s = BRIEFLY_S
             self._refuse(Refusal.OVERLOAD)
             return
         self._server.opened(self)
@@ -113,8 +120,9 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """It has read."""
         self._client_is_deaf = False
-        self._expect_within(LINGER_S if self._is_closing else self._bounds.keep_alive_s)
-        self._go_on()
+        self._expect_within(self._linger_s if self._is_closing else self._bounds.keep_alive_s)
+        # Not from within the transport's own flush, which may have more to say.
+        self._loop.call_soon(self._go_on)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's interface
         """Forget all but a request that is being answered."""
@@ -162,12 +170,14 @@ class Connection(asyncio.BufferedProtocol):
     # What the server wants.
 
     def drain(self) -> None:
-        """Answer what is under way, and close."""
+        """Answer what is under way, or on its way, and close."""
         self._is_draining = True
-        if self._exchange is None:
+        if self._exchange is not None:
+            self._exchange.keep_alive = False
+        elif self._client_is_deaf or self._is_closing:
             self._finish()
         else:
-            self._exchange.keep_alive = False
+            self._expect_within(LINGER_S if self._reader.is_in_head else BRIEFLY_S)
 
     def give_up(self) -> None:
         """Cancel what is under way, to which the app still answers; else drop the connection."""
@@ -187,8 +197,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._unread += view[at:count]
                 self._pause_reading()
                 return
-            found = source.find(_END_OF_HEAD, at, count)
-            end = count if found < 0 else found + len(_END_OF_HEAD)
+            end = self._reader.end_of_piece(source, at, count)
             was_in_head = self._reader.is_in_head
             self._reader.feed(view[at:end])
             if self._reader.is_in_head and not was_in_head:
@@ -278,7 +287,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is None or self._is_closing:
             return
         self._is_closing = True
-        self._expect_within(self._bounds.unread_timeout_s if self._client_is_deaf else LINGER_S)
+        deaf = self._client_is_deaf
+        self._expect_within(self._bounds.unread_timeout_s if deaf else self._linger_s)
         if self._client_is_done or self._is_draining:
             self._transport.close()
             return

@@ -45,6 +45,7 @@ class Exchange:
     __slots__ = (
         "_gone",
         "_headers",
+        "_is_gone",
         "_line",
         "_parts",
         "_status",
@@ -63,6 +64,7 @@ class Exchange:
         self._parts: list[bytes] = []
         self._was_read = False
         self._gone: anyio.Event | None = None
+        self._is_gone = False
 
     async def run(self, app: ASGIApp) -> None:
         """Let the app answer; what it raises ends here."""
@@ -75,6 +77,7 @@ class Exchange:
 
     def client_gone(self) -> None:
         """The client has closed the connection."""
+        self._is_gone = True
         if self._gone is not None:
             self._gone.set()
 
@@ -83,8 +86,9 @@ class Exchange:
         if not self._was_read:
             self._was_read = True
             return {"type": "http.request", "body": b"", "more_body": False}
-        self._gone = anyio.Event()
-        await self._gone.wait()
+        if not self._is_gone:
+            self._gone = anyio.Event()
+            await self._gone.wait()
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:

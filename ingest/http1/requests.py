@@ -12,6 +12,7 @@ from ingest.http1.bounds import Refusal
 from schema.values import value
 
 _ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
+_END_OF_HEAD: Final = b"\r\n\r\n"
 _BETWEEN, _IN_HEAD, _IN_BODY = range(3)
 """Where in a request the next byte belongs."""
 
@@ -41,6 +42,8 @@ class RequestReader:
         self._parser: Any = httptools.HttpRequestParser(self)
         self._place = _BETWEEN
         self._head_bytes = 0
+        self._tail = b""
+        """The last bytes of an open head, in which its end may have begun."""
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._hosts = 0
@@ -56,12 +59,22 @@ class RequestReader:
         """Let go of the parser, which refers to the reader."""
         self._parser = None
 
+    def end_of_piece(self, source: bytes | bytearray, at: int, count: int) -> int:
+        """Up to where the bytes from `at` on may be fed: to the end of a head, if it is there."""
+        if self._tail:
+            split = (self._tail + bytes(source[at : min(at + 3, count)])).find(_END_OF_HEAD)
+            if split >= 0:
+                return at + split + len(_END_OF_HEAD) - len(self._tail)
+        found = source.find(_END_OF_HEAD, at, count)
+        return count if found < 0 else found + len(_END_OF_HEAD)
+
     def feed(self, piece: memoryview) -> None:
-        """Take in what came; a piece that ends where a head ends shows whether a body follows."""
+        """Take in a piece that `end_of_piece` ends: it shows whether a body follows a head."""
         self._head_bytes += len(piece)
         if self._head_bytes > self._max_head_bytes:
             self.refusal = Refusal.HEAD_TOO_LARGE
             return
+        tail = self._tail
         try:
             self._parser.feed_data(piece)
         except httptools.HttpParserUpgrade:
@@ -69,10 +82,13 @@ class RequestReader:
         except httptools.HttpParserError:
             self._refuse(Refusal.BAD_REQUEST)
             return
+        self._tail = b""
         if self._place == _IN_BODY:
             self._refuse(Refusal.BODY)
         elif self._place == _BETWEEN:
             self._head_bytes = 0
+        else:
+            self._tail = (tail + bytes(piece[-3:]))[-3:]
 
     def _refuse(self, reason: str) -> None:
         if self.refusal is None:

@@ -228,3 +228,20 @@ async def test_at_the_end_of_the_program_what_waits_for_its_turn_is_lost_and_cou
     assert took_s < 2 + 0.5
     assert 0 < counted.published_events < 1_000
     assert counted.published_events + sum(counted.lost_events.values()) == 1_000
+
+
+@virtual_time
+async def test_at_the_end_of_the_program_a_call_that_hangs_is_not_waited_for() -> None:
+    aws, counted = Aws(), Counted()
+    aws.wire.each_way_s[PUT] = 20
+    policy = replace(POLICY, timeout_s=30)
+    async with Publisher(aws.bus, policy, random=Random(0), observer=counted) as publisher:
+        async with anyio.create_task_group() as callers:
+            callers.start_soon(publisher.publish, [event(1)])
+            await anyio.sleep(1)
+            publisher.hurry(2)
+            hurried_s = anyio.current_time()
+        took_s = anyio.current_time() - hurried_s
+
+    assert took_s == pytest.approx(2, abs=0.01)
+    assert counted.lost_events == {"timeout": 1}

@@ -73,3 +73,37 @@ def test_without_a_reader_lines_are_gone_and_nothing_waits() -> None:
 
     assert writer.drain(5)
     os.close(writing)
+
+
+class Collected(bytes):
+    """A line during whose taking another is written, as the collector may bring about."""
+
+    def __len__(self) -> int:
+        if not self.has_written:
+            self.has_written = True
+            self.writer.write(b"inner\n")
+        return super().__len__()
+
+    writer: LogWriter
+    has_written = False
+
+
+def test_a_line_written_while_another_is_taken_waits_for_nobody(pipe: tuple[int, int]) -> None:
+    line = Collected(b"outer\n")
+    line.writer = LogWriter(pipe[1], lambda _lines: None)
+
+    line.writer.write(line)
+
+    assert line.writer.drain(5)
+    assert sorted(read(pipe[0], 12).splitlines()) == [b"inner", b"outer"]
+
+
+def test_a_stream_that_somebody_made_non_blocking_loses_nothing(pipe: tuple[int, int]) -> None:
+    os.set_blocking(pipe[1], False)
+    writer = LogWriter(pipe[1], lambda _lines: None)
+
+    for _ in range(200):  # three times what the pipe holds
+        writer.write(LINE)
+
+    assert read(pipe[0], 200 * len(LINE)) == 200 * LINE
+    assert writer.drain(5)

@@ -237,3 +237,18 @@ async def test_after_the_end_everything_is_unavailable_and_nothing_hangs(live: L
 
     with pytest.raises(Unavailable, match="send: ClosedError"):
         await gateway.send(ParticipationMessage("r", "e", "u"))
+
+
+async def test_whatever_fails_the_step_to_queued_is_no_more_than_unavailable(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_arguments: object) -> None:
+        raise KeyError("a defect")
+
+    monkeypatch.setattr("aws.statements.mark_statement", fails)
+    (request,) = received(1)
+    async with live.gateway() as gateway:
+        with capture_logs() as logs, pytest.raises(Unavailable, match="KeyError"):
+            await gateway.mark_queued(request, 5)
+
+    assert [line["event"] for line in logs] == ["mark_failed"]

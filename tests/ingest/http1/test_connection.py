@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ingest.http1.bounds import LINGER_S, Refusal
+from ingest.http1.bounds import BRIEFLY_S, LINGER_S, Refusal
 from tests.ingest.http1.wire import BOUNDS, get, opened, settled
 from tests.virtual_time import virtual_time
 
@@ -192,7 +192,7 @@ async def test_a_drain_closes_what_is_idle_and_answers_what_is_under_way() -> No
         await settled()
         for wire in (idle, busy):
             wire.connection.drain()
-        await settled()
+        await asyncio.sleep(BRIEFLY_S + A_BIT_S)
         assert (idle.is_lost, busy.is_lost) == (True, False)
         house.may_answer.set()
         await settled()
@@ -201,13 +201,23 @@ async def test_a_drain_closes_what_is_idle_and_answers_what_is_under_way() -> No
 
 
 @virtual_time
-async def test_what_was_accepted_when_the_drain_began_does_not_prolong_it() -> None:
+async def test_what_is_on_its_way_when_a_drain_begins_is_answered_and_the_last() -> None:
     async with opened() as house:
-        house.server.stop()
-        wire = house.connect()
-        wire.arrive(get("/"))
+        before, within = house.connect(), house.connect()
+        within.arrive(get("/")[:10])
         await settled()
-        assert (wire.statuses, wire.is_lost) == ([], True)
+        house.server.stop()
+        for wire in (before, within):
+            wire.connection.drain()
+        after = house.connect()
+        for wire in (before, after):
+            wire.arrive(get("/"))
+        await asyncio.sleep(BRIEFLY_S + A_BIT_S)
+        within.arrive(get("/")[10:] + get("/"))
+        await settled()
+        for wire in (before, within, after):
+            assert (wire.statuses, wire.is_lost) == ([200], True)
+            assert b"connection: close\r\n" in wire.heard
 
 
 @virtual_time
@@ -218,6 +228,7 @@ async def test_one_connection_too_many_is_503_and_the_others_go_on() -> None:
             wire.arrive(get("/"))
         await settled()
         assert [wire.statuses for wire in wires] == [[200]] * BOUNDS.connections + [[503]]
+        await asyncio.sleep(BRIEFLY_S + A_BIT_S)
         assert [wire.is_lost for wire in wires] == [False] * BOUNDS.connections + [True]
         wires[0].abort()
         await settled()
@@ -254,6 +265,20 @@ async def test_where_the_app_does_not_answer_the_connection_is_dropped(path: str
         await settled()
         assert (wire.heard, wire.is_lost) == (b"", True)
     assert len(house.asked) == 1
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+@virtual_time
+async def test_a_head_s_end_that_comes_in_two_pieces_ends_it(cut: int) -> None:
+    async with opened() as house:
+        wire = house.connect()
+        large = get("/", f"X: {'x' * 2_500}")
+        both = large + large[:-cut]
+        wire.arrive(large[:-cut], large[-cut:] + both)
+        await settled()
+        assert wire.statuses == [200, 200]
+        await asyncio.sleep(BOUNDS.head_timeout_s + A_BIT_S)
+        assert wire.statuses == [200, 200, 408]
 
 
 @virtual_time
