@@ -6,7 +6,11 @@ from typing import Any, Final
 
 from local.templates import Template
 
-UNSUPPORTED_TYPES: Final = ("AWS::Athena::NamedQuery", "AWS::ApplicationAutoScaling::")
+UNSUPPORTED_TYPES: Final = (
+    "AWS::ApplicationAutoScaling::",
+    "AWS::Athena::NamedQuery",
+    "AWS::WAFv2::WebACLAssociation",
+)
 """Beginnings of the resource types for which MiniStack 1.5.33 refuses the whole stack."""
 
 _SUBSTITUTED: Final = re.compile(r"\$\{([A-Za-z0-9]+)")

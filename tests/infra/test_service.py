@@ -1,7 +1,6 @@
 """`service.yaml` says what the programs' settings say, and takes what `pipeline.yaml` gives."""
 
 import re
-from fnmatch import fnmatchcase
 from importlib.resources import files
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ import yaml
 
 from config.settings import IngestSettings, WorkerSettings, load
 from local import templates
+from tests.infra.functions import is_true
 
 SERVICE = templates.load("service.yaml")
 PARAMETERS: dict[str, Any] = SERVICE["Parameters"]
@@ -142,12 +142,6 @@ def test_a_container_runs_the_image_as_it_is(program: str) -> None:
     compile(check, "health check", "exec")
 
 
-def test_the_load_balancer_asks_whether_ingest_is_ready() -> None:
-    target_group = RESOURCES["TargetGroup"]["Properties"]
-    assert target_group["HealthCheckPath"] == "/readyz"
-    assert target_group["Port"] == IngestSettings.model_fields["http_port"].default
-
-
 def test_what_an_operator_must_give_is_an_output_of_the_pipeline_or_a_place_to_run_in() -> None:
     without_default = {n for n, p in PARAMETERS.items() if "Default" not in p}
     assert without_default - THE_OPERATORS == without_default & PIPELINE_OUTPUTS.keys()
@@ -195,6 +189,50 @@ def test_the_worker_scales_on_waiting_messages_per_running_task() -> None:
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
+def test_an_event_raises_the_minimum_and_its_end_restores_it(program: str) -> None:
+    target = RESOURCES[f"{program}ScalableTarget"]["Properties"]
+    condition, actions, otherwise = target["ScheduledActions"]["Fn::If"]
+    assert (condition, otherwise) == ("HasSchedule", {"Ref": "AWS::NoValue"})
+    start, end = actions
+    assert {action["ScheduledActionName"] for action in actions} == {"start", "end"}
+    for action, parameter in ((start, "ScheduledStart"), (end, "ScheduledEnd")):
+        assert action["Schedule"] == {"Ref": parameter}
+        assert action["Timezone"] == {"Ref": "ScheduledTimezone"}
+        assert action["ScalableTargetAction"]["MaxCapacity"] == target["MaxCapacity"]
+    assert start["ScalableTargetAction"]["MinCapacity"] == {"Ref": f"{program}ScheduledMinTasks"}
+    assert end["ScalableTargetAction"]["MinCapacity"] == target["MinCapacity"]
+
+
+@pytest.mark.parametrize("parameter", ["ScheduledStart", "ScheduledEnd"])
+def test_a_schedule_is_one_time_or_recurring(parameter: str) -> None:
+    """AWS: Application Auto Scaling, PutScheduledAction."""
+    pattern = PARAMETERS[parameter]["AllowedPattern"]
+    for allowed in ("", "at(2026-01-04T08:30:00)", "cron(30 8 * * ? *)"):
+        assert re.fullmatch(pattern, allowed)
+    for refused in ("2026-01-04T08:30:00", "at(2026-01-04T08:30)", "at(2026-01-04T08:30:00+09:00)"):
+        assert not re.fullmatch(pattern, refused)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "is_whole"),
+    [
+        ("", "", True),
+        ("at(2026-01-04T08:30:00)", "at(2026-01-04T10:00:00)", True),
+        ("at(2026-01-04T08:30:00)", "", False),
+        ("", "at(2026-01-04T10:00:00)", False),
+    ],
+)
+def test_a_schedule_that_begins_ends(
+    start: str,
+    end: str,
+    is_whole: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    (assertion,) = SERVICE["Rules"]["WholeSchedule"]["Assertions"]
+    parameters = {"ScheduledStart": start, "ScheduledEnd": end}
+    assert is_true(assertion["Assert"], parameters) is is_whole
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_a_deployment_leaves_the_number_of_tasks_to_the_scaling(program: str) -> None:
     assert "DesiredCount" not in RESOURCES[f"{program}Service"]["Properties"]
 
@@ -213,94 +251,6 @@ def test_logs_that_cannot_leave_hold_up_nobody() -> None:
     for program in PROGRAMS:
         options = container(program)["LogConfiguration"]["Options"]
         assert options["mode"] == "non-blocking"
-
-
-def test_ingests_secret_comes_from_where_it_is_kept() -> None:
-    condition, given, otherwise = container("Ingest")["Secrets"]["Fn::If"]
-    assert condition == "HasJwtSecret"
-    assert given == [{"Name": "JWT_SECRET", "ValueFrom": {"Ref": "JwtSecretArn"}}]
-    assert otherwise == {"Ref": "AWS::NoValue"}
-
-
-@pytest.mark.parametrize(
-    "arn",
-    [
-        "arn:aws:secretsmanager:ap-northeast-2:123456789012:secret:jwt/prod-AbCdEf",
-        "arn:aws:ssm:ap-northeast-2:123456789012:parameter/jwt/prod",
-    ],
-)
-@pytest.mark.parametrize("json_key", ["", ":secret::", ":secret:AWSCURRENT:"])
-def test_ecs_may_read_the_secret_itself_whatever_part_of_it_is_asked_for(
-    arn: str, json_key: str
-) -> None:
-    kind = arn.split(":")[2]
-    given = arn + (json_key if kind == "secretsmanager" else "")
-    allowed = {
-        statement["Action"]: value(statement["Resource"], {"JwtSecretArn": given})
-        for statement in execution_policies()["HasJwtSecret"]
-    }
-    action = {"secretsmanager": "secretsmanager:GetSecretValue", "ssm": "ssm:GetParameters"}[kind]
-    assert allowed[action] == arn
-
-
-def test_ecs_may_use_the_key_that_the_secret_is_encrypted_with() -> None:
-    (statement,) = execution_policies()["HasJwtSecretKey"]
-    assert (statement["Action"], statement["Resource"]) == (
-        "kms:Decrypt",
-        {"Ref": "JwtSecretKeyArn"},
-    )
-    assert {"Condition": "HasJwtSecret"} in SERVICE["Conditions"]["HasJwtSecretKey"]["Fn::And"]
-
-
-def execution_policies() -> dict[str, list[dict[str, Any]]]:
-    """The statements of the execution role's own policies, by the condition that each needs."""
-    policies = [p["Fn::If"] for p in RESOURCES["ExecutionRole"]["Properties"]["Policies"]]
-    return {condition: policy["PolicyDocument"]["Statement"] for condition, policy, _ in policies}
-
-
-def value(of: Any, parameters: dict[str, str]) -> Any:
-    """What CloudFormation makes of a value that is built from strings alone."""
-    if isinstance(of, list):
-        return [value(part, parameters) for part in of]
-    if not isinstance(of, dict):
-        return of
-    ((function, argument),) = of.items()
-    if function == "Ref":
-        return parameters[argument]
-    if function == "Fn::Split":
-        delimiter, text = value(argument, parameters)
-        return text.split(delimiter)
-    if function == "Fn::Select":
-        index, parts = value(argument, parameters)
-        return parts[index]
-    assert function == "Fn::Sub"
-    text, names = (argument, {}) if isinstance(argument, str) else argument
-    filled = parameters | {name: value(part, parameters) for name, part in names.items()}
-    return re.sub(r"\$\{(\w+)\}", lambda match: filled[match[1]], text)
-
-
-def test_the_load_balancer_forwards_what_a_user_calls_and_nothing_else() -> None:
-    (condition,) = RESOURCES["IngestRoutes"]["Properties"]["Conditions"]
-    assert condition["Field"] == "path-pattern"
-    patterns = condition["PathPatternConfig"]["Values"]
-    assert len(patterns) <= 5  # AWS: condition values of a rule
-    paths = yaml.safe_load((files("ingest") / "openapi.json").read_text())["paths"]
-    for path, methods in paths.items():
-        is_a_users = any("security" in operation for operation in methods.values())
-        called = re.sub(r"\{\w+\}", "x", path)
-        assert any(fnmatchcase(called, pattern) for pattern in patterns) == is_a_users, path
-    (otherwise,) = RESOURCES["Listener"]["Properties"]["DefaultActions"]
-    assert otherwise["Type"] == "fixed-response"
-    assert otherwise["FixedResponseConfig"]["StatusCode"] == "404"
-    # A service can be made only behind a rule that forwards to its target group.
-    assert RESOURCES["IngestService"]["DependsOn"] == "IngestRoutes"
-
-
-def test_a_task_that_fails_quickly_draws_no_traffic() -> None:
-    attributes = RESOURCES["TargetGroup"]["Properties"]["TargetGroupAttributes"]
-    chosen = {attribute["Key"]: attribute["Value"] for attribute in attributes}
-    assert chosen["load_balancing.algorithm.type"] == "weighted_random"
-    assert chosen["load_balancing.algorithm.anomaly_mitigation"] == "on"
 
 
 def test_publish_failures_are_read_from_the_line_that_the_publisher_logs() -> None:

@@ -67,8 +67,14 @@ class Deployed:
 async def network(connection: Connection) -> dict[str, str]:
     async with open_client("ec2", connection) as ec2:
         subnets = (await ec2.call("DescribeSubnets"))["Subnets"]
+        tables = (await ec2.call("DescribeRouteTables"))["RouteTables"]
     ids = ",".join(subnet["SubnetId"] for subnet in subnets[:2])
-    return {"VpcId": subnets[0]["VpcId"], "TaskSubnetIds": ids, "LoadBalancerSubnetIds": ids}
+    return {
+        "VpcId": subnets[0]["VpcId"],
+        "TaskSubnetIds": ids,
+        "LoadBalancerSubnetIds": ids,
+        "DynamoDbRouteTableIds": tables[0]["RouteTableId"],
+    }
 
 
 @pytest.fixture
@@ -91,6 +97,7 @@ async def deployed(world: World, connection: Connection) -> AsyncIterator[Deploy
                     **await network(connection),
                     "ImageUri": "registry/participation-pipeline:1",
                     "JwtSecretArn": f"{SECRET_ARN}:key::",
+                    "AddressRateLimit": "3000",
                 },
             ),
             connection,
@@ -149,6 +156,23 @@ async def test_the_load_balancer_forwards_to_ingest_and_answers_the_rest_itself(
     groups = await deployed.ask("elbv2", "DescribeTargetGroups", TargetGroupArns=arns)
     (group,) = groups["TargetGroups"]
     assert (group["HealthCheckPath"], group["Port"], group["TargetType"]) == ("/readyz", 8080, "ip")
+
+
+async def test_a_web_acl_limits_what_one_address_sends(deployed: Deployed) -> None:
+    # The emulator associates it with nothing.
+    name, key, scope = (await deployed.physical_id("WebAcl")).split("|")
+    acl = (await deployed.ask("wafv2", "GetWebACL", Name=name, Id=key, Scope=scope))["WebACL"]
+    (rule,) = acl["Rules"]
+    assert int(rule["Statement"]["RateBasedStatement"]["Limit"]) == 3000
+
+
+async def test_the_tasks_route_table_has_a_gateway_endpoint_of_dynamodb(deployed: Deployed) -> None:
+    endpoint = await deployed.physical_id("DynamoDbEndpoint")
+    answer = await deployed.ask("ec2", "DescribeVpcEndpoints", VpcEndpointIds=[endpoint])
+    (made,) = answer["VpcEndpoints"]
+    assert made["VpcEndpointType"] == "Gateway"
+    assert made["ServiceName"].endswith(".dynamodb")
+    assert len(made["RouteTableIds"]) == 1
 
 
 @pytest.mark.parametrize(
