@@ -9,6 +9,7 @@ import pytest
 from local import templates
 from operations.templates import PIPELINE, SERVICE
 from tests.infra.operations import called_operations
+from tests.infra.runbooks import runbooks
 
 SQS, DYNAMODB, EVENTS, FIREHOSE = "AWS/SQS", "AWS/DynamoDB", "AWS/Events", "AWS/Firehose"
 ELB, ECS = "AWS/ApplicationELB", "ECS/ContainerInsights"
@@ -65,7 +66,7 @@ AWS: "Available CloudWatch metrics for Amazon SQS", "DynamoDB metrics and dimens
 Amazon EventBridge", "Monitor Amazon Data Firehose with CloudWatch metrics".
 """
 EVERY: Final = [(template, name) for template, alarms in ALARMS.items() for name in alarms]
-RUNBOOK: Final = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+ROOT: Final = Path(__file__).parents[2]
 
 
 RESOURCES: Final = {template: templates.load(template)["Resources"] for template in ALARMS}
@@ -119,9 +120,21 @@ def test_an_alarm_watches_these_metrics_and_notifies_the_operator(template: str,
 
 
 @pytest.mark.parametrize(("template", "name"), EVERY)
-def test_every_alarm_is_in_the_runbook(template: str, name: str) -> None:
-    shown = alarms(template)[name]["AlarmName"]["Fn::Sub"]
-    assert f"`{shown.removeprefix('${AWS::StackName}-')}`" in RUNBOOK
+def test_every_alarm_links_to_the_runbook_that_names_it(template: str, name: str) -> None:
+    found = alarms(template)[name]
+    address, _, anchor = found["AlarmDescription"]["Fn::Sub"].partition("#")
+    assert address.endswith(". Runbook: ${RunbookBaseUrl}")
+    shown = found["AlarmName"]["Fn::Sub"].removeprefix("${AWS::StackName}-")
+    assert f"`{shown}`" in runbooks()[anchor]
+
+
+def test_runbooks_are_where_an_operator_says_that_they_can_be_read() -> None:
+    for template in ALARMS:
+        parameter = templates.load(template)["Parameters"]["RunbookBaseUrl"]
+        assert (ROOT / parameter["Default"]).is_file()
+        url = "https://github.com/example/participation/blob/main/docs/operations.md"
+        assert re.fullmatch(parameter["AllowedPattern"], url)
+        assert not re.fullmatch(parameter["AllowedPattern"], f"{url}#alarms")
 
 
 @pytest.mark.parametrize(

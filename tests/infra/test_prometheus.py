@@ -20,6 +20,7 @@ from ingest.metrics import IngestMetrics
 from runtime.batch_metrics import BatchMetrics
 from runtime.health import LoopBeat
 from tests.infra.promql import Selector, selectors
+from tests.infra.runbooks import runbooks
 from tests.tools import missing
 from worker.metrics import WorkerMetrics
 
@@ -34,7 +35,6 @@ ALERTS: Final = {rule["alert"]: rule for rule in RULES if "alert" in rule}
 RECORDED: Final = {rule["record"] for rule in RULES if "record" in rule}
 TESTS: list[dict[str, Any]] = yaml.safe_load((PROMETHEUS / "rules_test.yaml").read_text())["tests"]
 DASHBOARD: dict[str, Any] = json.loads((INFRA / "grafana" / "dashboard.json").read_text())
-RUNBOOK: Final = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 NOT_OURS: Final = {"up", "ALERTS"}
 
 
@@ -152,10 +152,7 @@ def test_every_alert_is_tested_where_it_fires_and_where_it_does_not(alert: str) 
 def test_every_alert_has_a_runbook(alert: str) -> None:
     page, anchor = ALERTS[alert]["annotations"]["runbook_url"].split("#")
     assert page == "docs/operations.md"
-    headings = re.findall(r"^#+ (.*)$", RUNBOOK, re.MULTILINE)
-    assert anchor in {
-        re.sub(r"[^\w-]", "", heading.lower().replace(" ", "-")) for heading in headings
-    }
+    assert anchor in runbooks()
 
 
 def test_panels_have_ids_and_titles_of_their_own_and_do_not_overlap() -> None:
