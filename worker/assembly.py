@@ -47,7 +47,7 @@ async def assemble(
     The worker knows no other clock than `clock` (epoch milliseconds) and the event loop's, and
     leaves nothing to chance but by `random`.
     """
-    metrics = WorkerMetrics(CollectorRegistry())
+    metrics = WorkerMetrics(CollectorRegistry(), clock)
     polls = settings.pollers + settings.dlq_pollers
     wait_s = settings.receive_wait_s
 

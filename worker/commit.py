@@ -40,7 +40,7 @@ class Committer:
         self._table = parts.table
         self._clock = parts.clock
         self._worker_id = parts.worker_id
-        self._events = Events()
+        self._events = Events(parts.metrics.seats_left)
         self._sellers: WeakValueDictionary[str, Seller] = WeakValueDictionary()
 
     async def attempt(self, batch: Sequence[Candidate], started_at_ms: int) -> BatchResult:

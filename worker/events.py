@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from aws.table import EventState
+from worker.metrics import SeatsLeft
 
 _REMEMBERED_S: Final = 2.0
 """An operator's change to an event reaches every worker within this time. All items of an event
@@ -19,7 +20,8 @@ class Events:
     table's condition. What does not exist, or cannot be read, is not remembered.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seats_left: SeatsLeft) -> None:
+        self._seats_left = seats_left
         self._known: dict[str, tuple[EventState, float]] = {}
 
     def known(self, event_id: str) -> EventState | None:
@@ -42,6 +44,7 @@ class Events:
             if known is not None and (known.seats_left or 0) < state.capacity.remaining:
                 continue  # read before our own latest commit
             self._known[event_id] = state, until
+            self._seats_left.note(event_id, state.capacity.remaining)
 
     def left(self, event_id: str, seats: int) -> None:
         """Remember how many seats a commit left, or a condition's failure showed."""
@@ -50,6 +53,7 @@ class Events:
             until = asyncio.get_running_loop().time() + _REMEMBERED_S
             capacity = replace(state.capacity, remaining=seats)
             self._known[event_id] = replace(state, capacity=capacity), until
+            self._seats_left.note(event_id, seats)
 
     def forget(self, event_id: str) -> None:
         """Have an event read again."""

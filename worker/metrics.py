@@ -1,10 +1,13 @@
-"""The worker's Prometheus figures; every series exists with value 0 from the start."""
+"""The worker's Prometheus figures; all but the seats left exist with value 0 from the start."""
 
 from collections import Counter as Counts
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from aws import publisher
 from aws.losses import LossReason
@@ -16,6 +19,8 @@ from worker.results import Outcome
 MAIN_QUEUE: Final = "main"
 DEAD_LETTER_QUEUE: Final = "dlq"
 _DELAY_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
+_SHOWN_MS: Final = 60_000
+"""Several scrapes; what a worker knew of an event that it meets no more may be out of date."""
 _CORRECTION_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 300)
 
 
@@ -48,11 +53,42 @@ def queue_name(*, is_dlq: bool) -> str:
     return DEAD_LETTER_QUEUE if is_dlq else MAIN_QUEUE
 
 
-class WorkerMetrics:
-    """All figures of one worker, in a registry of its own."""
+class SeatsLeft(Collector):
+    """The seats left of each event that the worker has met within a minute.
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    Alone among the figures it has a label without a closed set of values: those are events with a
+    capacity item, which an operator has made, and never what a message claims.
+    """
+
+    def __init__(self, registry: CollectorRegistry, clock: Callable[[], int]) -> None:
+        self._known: dict[str, tuple[int, int]] = {}
+        self._clock = clock
+        registry.register(self)
+
+    def note(self, event_id: str, seats: int) -> None:
+        """Take what was read of an event, or what a commit left."""
+        self._known[event_id] = seats, self._clock()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """The figure, for a scrape, which comes from another thread."""
+        shown = GaugeMetricFamily(
+            "worker_seats_left", "Seats left, as the worker knows it.", labels=("event",)
+        )
+        now_ms = self._clock()
+        for event_id, (seats, noted_ms) in self._known.copy().items():
+            if now_ms - noted_ms < _SHOWN_MS:
+                shown.add_metric((event_id,), seats)
+            else:
+                self._known.pop(event_id, None)
+        yield shown
+
+
+class WorkerMetrics:
+    """All figures of one worker, in a registry of its own; `clock` gives epoch milliseconds."""
+
+    def __init__(self, registry: CollectorRegistry, clock: Callable[[], int]) -> None:
         self.registry = registry
+        self.seats_left = SeatsLeft(registry, clock)
         self.calls = CallMetrics(registry)
         self.batches = BatchMetrics(registry, "worker", tuple(Stage))
         received = self._counter("messages_received", "Deliveries received.", ("queue",))

@@ -17,6 +17,7 @@ from aws.metrics import CallMetrics
 from config.settings import IngestSettings, WorkerSettings
 from ingest.aws_gateway import STAGES
 from ingest.metrics import IngestMetrics
+from local import templates
 from runtime.batch_metrics import BatchMetrics
 from runtime.health import LoopBeat
 from tests.infra.promql import Selector, selectors
@@ -41,13 +42,14 @@ NOT_OURS: Final = {"up", "ALERTS"}
 def series() -> dict[str, list[dict[str, str]]]:
     """The names of all samples that the programs expose, with their label sets."""
     registries = [CollectorRegistry(), CollectorRegistry()]
-    worker = WorkerMetrics(registries[0])
+    worker = WorkerMetrics(registries[0], lambda: 0)
     IngestMetrics(registries[1])
     for registry in registries:
         LoopBeat(registry)
     BatchMetrics(registries[1], "ingest", (*STAGES, "publish"))
+    worker.seats_left.note("e1", 1)
     for calls in (worker.calls, CallMetrics(registries[1])):
-        # These alone come into being with the first call.
+        # These come into being with the first call, as seats left with the first event.
         calls.observe("sqs", "ReceiveMessage", 0.1, "InternalError")
         calls.throttled("dynamodb", "PutItem", Throttle("a", "table/T"))
     found: dict[str, list[dict[str, str]]] = {}
@@ -62,12 +64,22 @@ SERIES: Final = series()
 
 
 def panels() -> dict[str, list[str]]:
-    """The dashboard's panels by title, with their expressions."""
+    """The dashboard's panels of the programs' figures by title, with their expressions."""
     return {
         panel["title"]: [target["expr"] for target in panel["targets"]]
         for panel in DASHBOARD["panels"]
-        if panel["type"] != "row"
+        if panel["type"] != "row" and panel["datasource"]["type"] == "prometheus"
     }
+
+
+def cloudwatch_targets() -> list[dict[str, Any]]:
+    """What the dashboard asks CloudWatch for."""
+    return [
+        target
+        for panel in DASHBOARD["panels"]
+        if panel["type"] != "row" and panel["datasource"]["type"] == "cloudwatch"
+        for target in panel["targets"]
+    ]
 
 
 def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -122,6 +134,21 @@ def test_a_panel_asks_for_figures_that_exist(title: str) -> None:
         assert asked
         for selector in asked:
             assert_exists(selector)
+
+
+def test_the_dashboard_shows_each_queue_of_the_template_as_sqs_counts_it() -> None:
+    resources = templates.load("pipeline.yaml")["Resources"].values()
+    queues = {
+        resource["Properties"]["QueueName"]["Fn::Sub"].replace("${AWS::StackName}", "$stack")
+        for resource in resources
+        if resource["Type"] == "AWS::SQS::Queue"
+    }
+    shown = [t for t in cloudwatch_targets() if t["namespace"] == "AWS/SQS"]
+    waiting = [t for t in shown if t["metricName"] == "ApproximateNumberOfMessagesVisible"]
+    assert {t["dimensions"]["QueueName"] for t in waiting} == queues
+    assert {t["dimensions"]["QueueName"] for t in shown} == queues
+    variables = {variable["name"] for variable in DASHBOARD["templating"]["list"]}
+    assert variables >= {"stack", "cloudwatch", "region"}
 
 
 def test_every_figure_is_shown_on_the_dashboard() -> None:

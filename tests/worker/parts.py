@@ -96,6 +96,7 @@ def parts_of(
 ) -> Parts:
     """The parts of a worker on the model of AWS."""
     aws = aws or Aws()
+    clock = clock or Clock()
     return Parts(
         settings=settings_of(**settings),
         worker_id=worker_id,
@@ -103,8 +104,8 @@ def parts_of(
         dlq=aws.dlq,
         table=table or aws.table,
         bus=aws.bus,
-        metrics=WorkerMetrics(CollectorRegistry()),
-        clock=clock or Clock(),
+        metrics=WorkerMetrics(CollectorRegistry(), clock),
+        clock=clock,
         state=State(max_receive_count=max_receive_count),
         random=random or Random(worker_id),
     )

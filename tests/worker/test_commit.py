@@ -94,7 +94,7 @@ async def test_winners_share_one_transaction_and_everyone_is_decided() -> None:
         items[2].request_id: ("REJECTED", True),
     }
     assert scene.wire.asked == {LOAD: 1, TURN: 1, SEATS: 1, WRITE: 1}
-    assert scene.aws.seats_left("e1") == 0
+    assert scene.aws.seats_left("e1") == sample(scene.parts, "worker_seats_left", event="e1") == 0
     assert {d.item.request_id: d.item for d in outcomes.decided} == scene.aws.requests
 
 
@@ -106,6 +106,16 @@ async def test_after_the_sell_out_nothing_touches_the_capacity() -> None:
 
     assert scene.wire.asked == {LOAD: 1, WRITE: 2}
     assert scene.aws.statuses == {"REJECTED": 30}
+    assert sample(scene.parts, "worker_seats_left", event="e1") == 0
+
+
+@virtual_time
+async def test_the_seats_left_are_shown_as_the_table_has_them_after_each_batch() -> None:
+    scene = Scene(seats=5)
+    for left in (3, 1):
+        await scene.decide(scene.candidates(scene.stored(2)))
+        assert sample(scene.parts, "worker_seats_left", event="e1") == left
+        assert scene.aws.seats_left("e1") == left
 
 
 @virtual_time

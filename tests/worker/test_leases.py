@@ -31,7 +31,9 @@ class Scene:
     calls: list[tuple[float, list[str]]] = field(default_factory=list)
     changes: list[VisibilityChange] = field(default_factory=list)
     requests: Requests = field(default_factory=Requests)
-    metrics: WorkerMetrics = field(default_factory=lambda: WorkerMetrics(CollectorRegistry()))
+    metrics: WorkerMetrics = field(
+        default_factory=lambda: WorkerMetrics(CollectorRegistry(), lambda: 0)
+    )
     began_s: float = 0.0
 
     async def change_visibility(

@@ -27,7 +27,7 @@ UNLABELLED = (
 
 @pytest.fixture
 def metrics() -> WorkerMetrics:
-    return WorkerMetrics(CollectorRegistry())
+    return WorkerMetrics(CollectorRegistry(), lambda: 0)
 
 
 @pytest.mark.parametrize("name", UNLABELLED)
@@ -63,8 +63,22 @@ def test_outcomes_are_counted_by_queue(metrics: WorkerMetrics) -> None:
     assert value(name, {"queue": "dlq", "outcome": "rejected"}) == 1
 
 
+def test_an_event_that_a_worker_meets_no_more_is_no_longer_shown() -> None:
+    now_ms = [1_000_000]
+    metrics = WorkerMetrics(CollectorRegistry(), lambda: now_ms[0])
+    metrics.seats_left.note("sold", 0)
+    metrics.seats_left.note("selling", 7)
+    now_ms[0] += 59_000
+    metrics.seats_left.note("selling", 5)
+    value = metrics.registry.get_sample_value
+    name = "worker_seats_left"
+    assert [value(name, {"event": event}) for event in ("sold", "selling")] == [0, 5]
+    now_ms[0] += 2_000
+    assert [value(name, {"event": event}) for event in ("sold", "selling")] == [None, 5]
+
+
 def test_two_workers_in_a_process_count_apart(metrics: WorkerMetrics) -> None:
-    other = WorkerMetrics(CollectorRegistry())
+    other = WorkerMetrics(CollectorRegistry(), lambda: 0)
 
     metrics.published(5)
     metrics.lost(LossReason.TIMEOUT, 2)
