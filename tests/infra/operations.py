@@ -10,12 +10,12 @@ _CALLS: Final = frozenset({"call", "_call", "_batch"})
 """Methods whose first argument is an operation's name."""
 
 
-def called_operations(*packages: str) -> set[str]:
-    """The names of all operations that the modules of these packages call."""
+def called_operations(*places: str) -> set[str]:
+    """The names of all operations that these modules, or all modules of these packages, call."""
     return {
         operation
-        for package in packages
-        for path in sorted((_ROOT / package).rglob("*.py"))
+        for place in places
+        for path in sorted(_ROOT.glob(place if place.endswith(".py") else f"{place}/**/*.py"))
         for operation in _operations(ast.parse(path.read_text(encoding="utf-8")))
     }
 

@@ -10,10 +10,7 @@ from analytics import statements
 from config.settings import WorkerSettings
 from local import templates
 from operations import table_checks
-from operations.deployment import stack_name
 from operations.table_checks import PROTECTION
-from operations.templates import PIPELINE as TEMPLATE
-from operations.templates import SERVICE
 from schema import names
 from schema.events import DeliveryInfo, Failure, Meta, ParticipationProcessed, Timestamps
 from tests.infra.operations import called_operations
@@ -207,29 +204,6 @@ def test_table_and_indexes_are_warm_for_what_is_asked_and_nothing_else(
 
 def test_every_parameter_of_warm_throughput_is_checked_before_an_update() -> None:
     assert {name for name in PIPELINE["Parameters"] if "Warm" in name} == table_checks.WARM.keys()
-
-
-def test_operators_find_the_stacks_that_the_commands_ask_for() -> None:
-    (statement,) = [
-        statement
-        for statement in properties("OperatorPolicy")["PolicyDocument"]["Statement"]
-        if statement["Action"] == "cloudformation:DescribeStacks"
-    ]
-    found = [resource["Fn::Sub"].partition(":stack/")[2] for resource in statement["Resource"]]
-    wanted = {stack_name("${AWS::StackName}", template) for template in (TEMPLATE, SERVICE)}
-    assert {name.removesuffix("/*") for name in found} == wanted
-    assert all(name.endswith("/*") for name in found)
-
-
-def test_athena_may_look_up_the_default_database_that_it_asks_for_in_each_query() -> None:
-    """AWS: "Fine-grained access to databases and tables in the AWS Glue Data Catalog"."""
-    allowed = [
-        resource["Fn::Sub"].rpartition(":")[2]
-        for statement in properties("OperatorPolicy")["PolicyDocument"]["Statement"]
-        if statement["Action"] == "glue:GetDatabase"
-        for resource in statement["Resource"]
-    ]
-    assert allowed == ["catalog", "database/default"]
 
 
 @pytest.mark.parametrize("name", PIPELINE["Parameters"])
