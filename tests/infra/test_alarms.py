@@ -12,7 +12,7 @@ from tests.infra.operations import called_operations
 from tests.infra.runbooks import runbooks
 
 SQS, DYNAMODB, EVENTS, FIREHOSE = "AWS/SQS", "AWS/DynamoDB", "AWS/Events", "AWS/Firehose"
-ELB, ECS = "AWS/ApplicationELB", "ECS/ContainerInsights"
+ELB, ECS, WAF = "AWS/ApplicationELB", "ECS/ContainerInsights", "AWS/WAFV2"
 
 ALARMS: Final[dict[str, dict[str, set[tuple[str, str]]]]] = {
     PIPELINE: {
@@ -58,12 +58,14 @@ ALARMS: Final[dict[str, dict[str, set[tuple[str, str]]]]] = {
         },
         "NoWorkerAlarm": {(ECS, "RunningTaskCount")},
         "NoIngestAlarm": {(ELB, "HealthyHostCount")},
+        "AddressLimitedAlarm": {(WAF, "BlockedRequests")},
     },
 }
 """Each template's alarms with the metrics that they watch.
 
 AWS: "Available CloudWatch metrics for Amazon SQS", "DynamoDB metrics and dimensions", "Monitoring
-Amazon EventBridge", "Monitor Amazon Data Firehose with CloudWatch metrics".
+Amazon EventBridge", "Monitor Amazon Data Firehose with CloudWatch metrics", "AWS WAF metrics and
+dimensions".
 """
 EVERY: Final = [(template, name) for template, alarms in ALARMS.items() for name in alarms]
 ROOT: Final = Path(__file__).parents[2]
@@ -178,6 +180,17 @@ def test_a_rules_metrics_carry_the_bus_unless_it_is_the_default_one(name: str) -
             "RuleName": rule,
             "EventBusName": {"Ref": "EventBusName"},
         }
+
+
+def test_the_alarm_of_limited_addresses_watches_the_rule_that_limits_them() -> None:
+    acl = RESOURCES[SERVICE]["WebAcl"]
+    assert RESOURCES[SERVICE]["AddressLimitedAlarm"]["Condition"] == acl["Condition"]
+    (rule,) = acl["Properties"]["Rules"]
+    assert dimensions(alarm("AddressLimitedAlarm")) == {
+        "WebACL": acl["Properties"]["VisibilityConfig"]["MetricName"],
+        "Rule": rule["VisibilityConfig"]["MetricName"],
+        "Region": {"Ref": "AWS::Region"},
+    }
 
 
 def test_errors_of_the_table_are_added_up_over_all_that_the_programs_call() -> None:

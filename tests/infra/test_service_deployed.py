@@ -198,6 +198,7 @@ async def test_the_tasks_route_table_has_a_gateway_endpoint_of_dynamodb(deployed
                 "publish-failures": "PublishFailures",
                 "no-worker": "RunningTaskCount",
                 "no-ingest": "HealthyHostCount",
+                "address-limited": "BlockedRequests",
             },
         ),
     ],
