@@ -29,6 +29,11 @@ def event_key(event_id: str, sort_key: str) -> dict[str, AttributeValue]:
     return _key(keys.event_pk(event_id), sort_key)
 
 
+def listed_event_action(table: str, event_id: str) -> dict[str, Any]:
+    """An event's entry in the list of events, as an action of TransactWriteItems; repeatable."""
+    return {"Put": {"TableName": table, "Item": _key(keys.EVENT_LIST_PK, event_id)}}
+
+
 def update_action(table: str, change: Change) -> dict[str, Any]:
     """One request's step as an action of TransactWriteItems, on condition of the status read."""
     assignments = change.assignments()

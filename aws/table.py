@@ -254,12 +254,13 @@ class Table:
                 raise
 
     async def create_event(self, config: EventConfig, capacity: Capacity) -> bool:
-        """Create an event with its seats; False, and nothing changed, where it exists."""
+        """Create and list an event with its seats; False, and nothing changed, where it exists."""
         condition = f"attribute_not_exists({names.PARTITION_KEY})"
-        puts = [
+        puts: list[dict[str, Any]] = [
             {"Put": {"TableName": self.name, "Item": item, "ConditionExpression": condition}}
             for item in (config.to_item(), capacity.to_item())
         ]
+        puts.append(statements.listed_event_action(self.name, config.event_id))
         try:
             await self._client.call("TransactWriteItems", TransactItems=puts)
         except Rejected as error:

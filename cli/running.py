@@ -1,5 +1,6 @@
 """Runs a coroutine on uvloop, as every command does."""
 
+import os
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, Unpack
 
@@ -17,6 +18,17 @@ Ts = TypeVarTuple("Ts")
 def run_async(function: Callable[[Unpack[Ts]], Awaitable[T]], *arguments: *Ts) -> T:
     """Run to the end and return the result."""
     return anyio.run(function, *arguments, backend_options={"use_uvloop": True})
+
+
+def audited(settings: AwsSettings, event: str, **fields: object) -> None:
+    """Log what an operator changed; CloudTrail has who called AWS, this who typed it."""
+    import structlog
+
+    from config import logs
+
+    logs.configure("info", settings.log_format)
+    by = os.environ.get("USER") or f"uid {os.getuid()}"
+    structlog.get_logger("audit").info(event, by=by, **fields)
 
 
 def connection_of(settings: AwsSettings) -> "Connection":

@@ -8,6 +8,8 @@ from uuid import UUID
 REQUEST_SORT_KEY: Final = "META"
 CONFIG_SORT_KEY: Final = "CONFIG"
 CAPACITY_SORT_KEY: Final = "CAPACITY"
+EVENT_LIST_PK: Final = "EVENTS"
+"""Partition key of the list of events: one item each, whose sort key is the event's id."""
 
 MAX_TIME_MS: Final = 9_999_999_999_999
 """The latest time that has 13 digits (in the year 2286)."""

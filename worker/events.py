@@ -16,8 +16,9 @@ lie in one partition, which bears 3,000 reads a second (AWS: partition throughpu
 class Events:
     """Events as they were read last, or as this worker's own commits left them.
 
-    Seats only fall, so what is remembered as sold out is; anything else is tried against the
-    table's condition. What does not exist, or cannot be read, is not remembered.
+    Sold out is remembered only as the table said it, so that seats which an operator adds are seen
+    in time; anything else is tried against the table's condition. What does not exist, or cannot
+    be read, is not remembered.
     """
 
     def __init__(self, seats_left: SeatsLeft) -> None:
@@ -54,6 +55,11 @@ class Events:
             capacity = replace(state.capacity, remaining=seats)
             self._known[event_id] = replace(state, capacity=capacity), until
             self._seats_left.note(event_id, seats)
+
+    def sold_out(self, event_id: str) -> None:
+        """A commit took the last seat that was known of: an operator may have added some since."""
+        self._seats_left.note(event_id, 0)
+        self.forget(event_id)
 
     def forget(self, event_id: str) -> None:
         """Have an event read again."""

@@ -99,7 +99,7 @@ class Seller:
                 waiting.outcome = Undecided(waiting.seeker.candidate, event.defect)
             return
         if not event.seats_left:
-            # The last seat is taken now, for certain.
+            # So the table said within the last two seconds.
             everybody = list(self._next(len(self._waiting)))
             self._plan(everybody, event)
             return
@@ -192,8 +192,10 @@ class Seller:
         self._outage.answered("seats")
         if mark is None:
             self._turn.passed()
-        if event is not None:
+        if left:
             self._events.left(self._event_id, left)
+        else:
+            self._events.sold_out(self._event_id)
 
     async def _cancelled(self, chunk: Sequence[_Waiting], error: SeatsCancelled) -> None:
         """Leave out who was in the way; the others wait on, and need not be read again."""

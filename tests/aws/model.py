@@ -10,6 +10,7 @@ from typing import Any, Final
 import orjson
 
 from aws.bus import Bus
+from aws.event_changes import EventChanges
 from aws.queue import Queue
 from aws.table import Table
 from schema import keys
@@ -67,6 +68,7 @@ class Aws(Observer):
         self.wire = Wire(self.cloud)
         self._account.entry_fault = self.wire.entry_fault
         self.table = Table(self._client("dynamodb"), TABLE_NAME, Random(0))
+        self.event_changes = EventChanges(self._client("dynamodb"), TABLE_NAME, Random(0))
         self.straight = Table(ModelClient("dynamodb", direct(self.cloud)), TABLE_NAME, Random(0))
         """The table, past all faults."""
         self.queue = Queue(self._client("sqs"), queue_url(QUEUE))

@@ -1,6 +1,6 @@
-"""`participation events`: creating an event once, and seeing how it stands, and who won."""
+"""`participation events`: creating an event once, changing it, and seeing how it stands."""
 
-from functools import partial
+import json
 from random import Random
 
 import anyio
@@ -9,11 +9,11 @@ import pytest
 from aws.client import Connection
 from aws.sdk import open_client
 from aws.table import Table
-from schema.items import EventConfig, RequestItem
-from schema.states import Status
+from schema.items import EventConfig
 from tests.cli.conftest import Command
 
-NINE = "2026-01-04T09:00:00+0900"
+NINE = "2099-01-04T09:00+09:00"
+NINE_MS = 4_071_168_000_000
 
 
 async def stored_config(connection: Connection, table_name: str, event_id: str) -> EventConfig:
@@ -21,23 +21,6 @@ async def stored_config(connection: Connection, table_name: str, event_id: str) 
         state = (await Table(client, table_name, Random(0)).load([], [event_id])).events[event_id]
     assert state.config is not None
     return state.config
-
-
-async def store(connection: Connection, table_name: str, *requests: RequestItem) -> None:
-    async with open_client("dynamodb", connection) as client:
-        assert not any(await Table(client, table_name, Random(0)).insert(requests))
-
-
-def request(user: str, status: Status, finished_at_ms: int) -> RequestItem:
-    return RequestItem(
-        request_id=f"r-{user}",
-        event_id="e1",
-        user_id=user,
-        event_type="FIRST_COME",
-        status=status,
-        queued_at_ms=1_704_290_000_000,
-        finished_at_ms=finished_at_ms,
-    )
 
 
 def test_an_event_is_created_once_and_shown_with_its_seats(
@@ -52,26 +35,8 @@ def test_an_event_is_created_once_and_shown_with_its_seats(
     assert shown.code == 0
     assert shown.out.splitlines() == [
         "event      e1 (FIRST_COME)",
-        "seats      5 of 5 left",
-    ]
-
-
-def test_winners_are_listed_in_the_order_of_their_decisions(
-    command: Command, deployed: dict[str, str], connection: Connection
-) -> None:
-    requests = [
-        request("u1", Status.SUCCEEDED, 1_704_290_000_002),
-        request("u2", Status.REJECTED, 1_704_290_000_001),
-        request("u3", Status.SUCCEEDED, 1_704_290_000_001),
-    ]
-    anyio.run(partial(store, connection, deployed["TABLE_NAME"], *requests))
-
-    listed = command("events", "winners", "e1", **deployed)
-
-    assert listed.code == 0
-    assert listed.out.splitlines() == [
-        "2024-01-03T13:53:20.001Z\tu3\tr-u3",
-        "2024-01-03T13:53:20.002Z\tu1\tr-u1",
+        "phase      OPEN",
+        "seats      5 of 5 left, 0.0% taken",
     ]
 
 
@@ -85,7 +50,7 @@ def test_type_and_opening_times_are_stored(
         "--capacity=0",
         "--type=LOTTERY",
         f"--opens-at={NINE}",
-        "--closes-at=2026-01-04T09:00:01+0900",
+        "--closes-at=2099-01-04T09:00:01+0900",
         **deployed,
     )
 
@@ -94,14 +59,15 @@ def test_type_and_opening_times_are_stored(
     assert stored == EventConfig(
         event_id="e2",
         event_type="LOTTERY",
-        opens_at_ms=1_767_484_800_000,
-        closes_at_ms=1_767_484_801_000,
+        opens_at_ms=NINE_MS,
+        closes_at_ms=NINE_MS + 1_000,
     )
     shown = command("events", "show", "e2", **deployed)
     assert shown.out.splitlines() == [
         "event      e2 (LOTTERY)",
-        "opens      2026-01-04T00:00:00.000Z",
-        "closes     2026-01-04T00:00:01.000Z",
+        "phase      UPCOMING",
+        "opens      2099-01-04T00:00:00.000Z",
+        "closes     2099-01-04T00:00:01.000Z",
         "seats      0 of 0 left",
     ]
 
@@ -122,7 +88,10 @@ def test_an_event_that_does_not_exist_is_reported(
         ["e1", "--capacity=1", "--type=AUCTION"],
         ["x" * 513, "--capacity=1"],
         ["e1", "--capacity=1", f"--opens-at={NINE}", f"--closes-at={NINE}"],
-        ["e1", "--capacity=1", "--opens-at=2026-01-04T09:00:00"],
+        ["e1", "--capacity=1", "--opens-at=2099-01-04T09:00:00"],
+        ["e1", "--capacity=1", "--opens-at=tomorrow"],
+        ["e1", "--capacity=1", "--opens-at=1969-01-04T09:00Z"],
+        ["e1", "--capacity=1", "--closes-at=2020-01-04T09:00Z"],
     ],
 )
 def test_what_makes_no_event_is_refused_before_aws_is_called(
@@ -142,3 +111,150 @@ def test_a_missing_table_is_reported_in_one_sentence(
     assert shown.code == 1
     assert shown.err.startswith("participation: dynamodb.")
     assert shown.err.count("\n") == 1
+
+
+def test_events_are_listed_by_id_with_their_seats_and_times(
+    command: Command, deployed: dict[str, str]
+) -> None:
+    assert json.loads(command("events", "list", "--json", **deployed).out) == []
+    command("events", "create", "e2", "--capacity=0", f"--opens-at={NINE}", **deployed)
+    command("events", "create", "e1", "--capacity=5", **deployed)
+
+    listed = command("events", "list", **deployed)
+    first, second = json.loads(command("events", "list", "--json", **deployed).out)
+
+    assert [line.split() for line in listed.out.splitlines()] == [
+        ["EVENT", "TYPE", "PHASE", "LEFT", "SEATS", "OPENS", "CLOSES"],
+        ["e1", "FIRST_COME", "OPEN", "5", "5", "-", "-"],
+        ["e2", "FIRST_COME", "UPCOMING", "0", "0", "2099-01-04T00:00:00.000Z", "-"],
+    ]
+    assert first == {
+        "eventId": "e1",
+        "eventType": "FIRST_COME",
+        "phase": "OPEN",
+        "opensAt": None,
+        "closesAt": None,
+        "capacityTotal": 5,
+        "capacityRemaining": 5,
+        "takenShare": 0.0,
+        "defect": None,
+    }
+    assert first == json.loads(command("events", "show", "e1", "--json", **deployed).out)
+    assert (second["opensAt"], second["takenShare"]) == (NINE_MS, None)
+
+
+def test_a_closed_event_takes_no_click_until_it_is_opened(
+    command: Command, deployed: dict[str, str], connection: Connection
+) -> None:
+    command("events", "create", "e1", "--capacity=5", f"--closes-at={NINE}", **deployed)
+
+    closed = command("events", "close", "e1", **deployed)
+    assert closed.code == 0
+    assert closed.out.endswith("(was 2099-01-04T00:00:00.000Z)\n")
+    assert '"event":"event_closed"' in closed.err
+    assert phase(command, deployed) == "CLOSED"
+    again = command("events", "close", "e1", **deployed)
+    assert (again.code, again.err) == (0, "")
+
+    opened = command("events", "open", "e1", f"--closes-at={NINE}", **deployed)
+    assert opened.code == 0
+    assert phase(command, deployed) == "OPEN"
+    stored = anyio.run(stored_config, connection, deployed["TABLE_NAME"], "e1")
+    assert stored == EventConfig(event_id="e1", event_type="FIRST_COME", closes_at_ms=NINE_MS)
+
+
+def test_an_event_that_has_not_opened_yet_can_be_closed_and_opened(
+    command: Command, deployed: dict[str, str]
+) -> None:
+    command("events", "create", "e1", "--capacity=5", f"--opens-at={NINE}", **deployed)
+
+    command("events", "close", "e1", **deployed)
+    assert phase(command, deployed) == "CLOSED"
+    command("events", "open", "e1", **deployed)
+    assert phase(command, deployed) == "OPEN"
+
+
+def test_a_rescheduled_event_keeps_the_time_that_is_not_given(
+    command: Command, deployed: dict[str, str], connection: Connection
+) -> None:
+    command("events", "create", "e1", "--capacity=5", f"--opens-at={NINE}", **deployed)
+
+    moved = command("events", "reschedule", "e1", "--closes-at=2099-01-04T09:01+09:00", **deployed)
+    refused = command("events", "reschedule", "e1", "--opens-at=2099-01-05T09:00Z", **deployed)
+
+    assert moved.code == 0
+    assert (refused.code, refused.err) == (
+        1,
+        "participation: the event 'e1' would close before it opens\n",
+    )
+    stored = anyio.run(stored_config, connection, deployed["TABLE_NAME"], "e1")
+    assert (stored.opens_at_ms, stored.closes_at_ms) == (NINE_MS, NINE_MS + 60_000)
+
+
+def test_seats_are_added_to_what_is_left_and_to_the_total(
+    command: Command, deployed: dict[str, str]
+) -> None:
+    command("events", "create", "e1", "--capacity=5", **deployed)
+
+    added = command("events", "add-seats", "e1", "3", **deployed)
+
+    assert (added.code, added.out) == (0, "added 3 seats to 'e1': 8 of 8 left\n")
+    assert '"event":"seats_added"' in added.err
+    shown = json.loads(command("events", "show", "e1", "--json", **deployed).out)
+    assert (shown["capacityTotal"], shown["capacityRemaining"]) == (8, 8)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["close"], ["open"], ["reschedule", f"--opens-at={NINE}"], ["add-seats", "3"]],
+    ids=lambda arguments: arguments[0],
+)
+def test_an_event_that_does_not_exist_cannot_be_changed(
+    command: Command, deployed: dict[str, str], arguments: list[str]
+) -> None:
+    refused = command("events", arguments[0], "nothing", *arguments[1:], **deployed)
+
+    assert (refused.code, refused.err) == (1, "participation: there is no event 'nothing'\n")
+    assert json.loads(command("events", "list", "--json", **deployed).out) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["reschedule", "e1"],
+        ["reschedule", "e1", "--closes-at=2020-01-04T09:00Z"],
+        ["open", "e1", "--closes-at=2020-01-04T09:00Z"],
+        ["add-seats", "e1", "0"],
+    ],
+)
+def test_a_change_that_makes_no_sense_is_refused_before_aws_is_called(
+    command: Command, arguments: list[str]
+) -> None:
+    refused = command("events", *arguments)
+
+    assert refused.code == 2
+    assert "Traceback" not in refused.err
+
+
+def test_an_event_of_an_earlier_version_is_listed_once_it_is_changed(
+    command: Command, deployed: dict[str, str], connection: Connection
+) -> None:
+    command("events", "create", "e1", "--capacity=5", **deployed)
+    anyio.run(unlist, connection, deployed["TABLE_NAME"], "e1")
+    assert json.loads(command("events", "list", "--json", **deployed).out) == []
+
+    command("events", "add-seats", "e1", "1", **deployed)
+
+    (listed,) = json.loads(command("events", "list", "--json", **deployed).out)
+    assert listed["eventId"] == "e1"
+
+
+def phase(command: Command, deployed: dict[str, str]) -> object:
+    return json.loads(command("events", "show", "e1", "--json", **deployed).out)["phase"]
+
+
+async def unlist(connection: Connection, table_name: str, event_id: str) -> None:
+    """Leave the event as an earlier version left it."""
+    async with open_client("dynamodb", connection) as client:
+        key = {"PK": {"S": "EVENTS"}, "SK": {"S": event_id}}
+        await client.call("DeleteItem", TableName=table_name, Key=key)

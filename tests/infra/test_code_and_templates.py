@@ -11,11 +11,18 @@ from local import templates
 from tests.infra.test_pipeline import ACTIONS
 
 ROOT: Final = Path(__file__).parents[2]
-ADAPTERS: Final = {"Queue": "aws/queue.py", "Table": "aws/table.py", "Bus": "aws/bus.py"}
+ADAPTERS: Final = {
+    "Queue": "aws/queue.py",
+    "Table": "aws/table.py",
+    "Bus": "aws/bus.py",
+    "EventChanges": "aws/event_changes.py",
+}
 
 ONE_OF_SEVERAL: Final = {
     "take_seats": {"dynamodb:UpdateItem"},
     "create_event": {"dynamodb:PutItem"},
+    "add_seats": {"dynamodb:PutItem", "dynamodb:UpdateItem"},
+    "set_times": {"dynamodb:PutItem", "dynamodb:UpdateItem"},
     "write": {"dynamodb:PartiQLUpdate"},
     "insert": {"dynamodb:PartiQLInsert"},
 }
@@ -29,6 +36,7 @@ PROGRAMS: Final = {
     "IngestPolicy": [*sorted((ROOT / "ingest").glob("*.py")), ROOT / "aws/publisher.py"],
 }
 """The modules that a program consists of, beside the adapters; redriving is the operators'."""
+COMMANDS: Final = [p for of in ("operations", "cli") for p in sorted((ROOT / of).glob("*.py"))]
 
 
 def methods() -> dict[str, set[str]]:
@@ -65,7 +73,7 @@ def _operations(functions: dict[str, ast.AsyncFunctionDef], method: str) -> Iter
 
 def adapter_attributes(path: Path) -> set[str]:
     """The names that a module asks of something that is called a queue, a table or a bus."""
-    names = ("queue", "dlq", "main", "table", "bus", "target", "subject")
+    names = ("queue", "dlq", "main", "table", "bus", "target", "subject", "changes")
     return {
         node.attr
         for node in ast.walk(ast.parse(path.read_text()))
@@ -95,6 +103,15 @@ def test_a_programs_policy_allows_exactly_what_the_program_calls(policy: str) ->
     used = {m for path in PROGRAMS[policy] for m in adapter_attributes(path)} & actions.keys()
     needed = set[str]().union(*(actions[method] for method in used))
     assert needed == allowed(policy).keys(), sorted(used)
+
+
+def test_the_operators_policy_allows_what_the_commands_do_with_table_and_queues() -> None:
+    actions = methods()
+    used = {m for path in COMMANDS for m in adapter_attributes(path)} & actions.keys()
+    assert {"add_seats", "create_event", "ids", "delete"} <= used
+    needed = set[str]().union(*(actions[method] for method in used))
+    of_adapters = set[str]().union(*actions.values())
+    assert needed == allowed("OperatorPolicy").keys() & of_adapters, sorted(used)
 
 
 def test_the_worker_sends_to_the_queues_of_dead_letters_and_lost_events_alone() -> None:

@@ -93,7 +93,8 @@ async def test_winners_share_one_transaction_and_everyone_is_decided() -> None:
         items[1].request_id: ("SUCCEEDED", True),
         items[2].request_id: ("REJECTED", True),
     }
-    assert scene.wire.asked == {LOAD: 1, TURN: 1, SEATS: 1, WRITE: 1}
+    # Read again before anybody is turned away: seats may have been added.
+    assert scene.wire.asked == {LOAD: 2, TURN: 1, SEATS: 1, WRITE: 1}
     assert scene.aws.seats_left("e1") == sample(scene.parts, "worker_seats_left", event="e1") == 0
     assert {d.item.request_id: d.item for d in outcomes.decided} == scene.aws.requests
 
@@ -273,6 +274,26 @@ async def test_who_finds_the_seats_gone_at_its_turn_is_turned_away() -> None:
     # Load and write, 0.2 s each: whoever takes the turn sees what is left.
     assert anyio.current_time() - began_s == pytest.approx(0.4)
     assert scene.wire.asked[SEATS] == 0
+
+
+@virtual_time
+async def test_seats_added_while_it_sells_go_to_those_who_wait() -> None:
+    """Nobody is turned away by how many seats there were when the sale began."""
+    scene = Scene(seats=2)
+    items = scene.stored(4)
+    scene.wire.each_way_s = {SEATS: 0.1}
+
+    async def add() -> None:
+        await anyio.sleep(0.05)
+        await scene.aws.event_changes.add_seats("e1", 1)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(add)
+        outcomes = await scene.decide(scene.candidates(items))
+
+    statuses = [status for status, _ in results(outcomes).values()]
+    assert sorted(statuses) == ["REJECTED", "SUCCEEDED", "SUCCEEDED", "SUCCEEDED"]
+    assert scene.aws.seats_left("e1") == 0
 
 
 @virtual_time

@@ -1,0 +1,51 @@
+"""How commands write and read what people and programs exchange with them: times, JSON, errors."""
+
+import sys
+from datetime import UTC, datetime
+from typing import Annotated, NoReturn
+
+import orjson
+import typer
+
+from schema.keys import MAX_TIME_MS
+
+AsJson = Annotated[bool, typer.Option("--json", help="JSON with stable keys; times in epoch ms")]
+
+
+def write_json(document: object) -> None:
+    """Write one JSON document."""
+    sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
+
+
+def write_table(rows: list[tuple[str, ...]]) -> None:
+    """Write rows in aligned columns, the first of them being the heading."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        sys.stdout.write("  ".join(cells).rstrip() + "\n")
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """End with one sentence on standard error."""
+    sys.stderr.write(f"participation: {message}\n")
+    sys.exit(code)
+
+
+def iso(at_ms: int) -> str:
+    """A moment as text, in UTC and milliseconds."""
+    moment = datetime.fromtimestamp(at_ms / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def moment_ms(text: str) -> int:
+    """Read a moment as typed, in epoch milliseconds; raises BadParameter."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a time such as 2026-01-04T09:00+09:00") from None
+    if moment.tzinfo is None:
+        raise typer.BadParameter(f"{text!r} has no time zone, as 2026-01-04T09:00+09:00 has")
+    at_ms = int(moment.timestamp() * 1000)
+    if not 0 < at_ms <= MAX_TIME_MS:
+        raise typer.BadParameter(f"{text!r} is not a time between 1970 and 2286")
+    return at_ms
