@@ -6,7 +6,19 @@ from typing import Final
 import typer
 
 from aws.errors import AwsError
-from cli import config, deploy, dlq, events, ingest, lake, local, simulate, winners, worker
+from cli import (
+    config,
+    deploy,
+    dlq,
+    events,
+    ingest,
+    lake,
+    local,
+    requests,
+    simulate,
+    winners,
+    worker,
+)
 from config.settings import SettingsError
 
 _LOCAL_EXTRA: Final = frozenset({"duckdb", "jinja2", "jsonschema", "pytz", "sqlglot"})
@@ -32,6 +44,7 @@ app.command("teardown")(deploy.teardown)
 events.app.command("winners")(winners.winners)
 app.add_typer(local.app, name="local")
 app.add_typer(events.app, name="events")
+app.add_typer(requests.app, name="requests")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(lake.app, name="lake")
 

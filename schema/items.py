@@ -68,6 +68,10 @@ class RequestItem:
             item[attribute] = {"S": key}
         return item
 
+    def fields(self) -> dict[str, str | int | bool | None]:
+        """Every attribute by its stored name, None where it is absent; no keys."""
+        return dict(zip(_STORED_NAMES, _values(self), strict=True))
+
     def _index_keys(self) -> dict[str, str]:
         """GSI1 from the QUEUED transition on, GSI2 with a decision that won (domain §3).
 
