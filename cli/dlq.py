@@ -1,4 +1,4 @@
-"""`participation dlq`: look at the dead-letter queue, and bring messages back."""
+"""`participation dlq`: look at the dead-letter queue, bring messages back, and delete them."""
 
 import sys
 from collections import Counter
@@ -8,88 +8,263 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.running import connection_of, run_async
+from cli.output import AsJson, duration_s, fail, write_json, write_table
+from cli.running import audited, connection_of, log_to_stderr, run_shielded
 from config.settings import CommonSettings, load
 
 if TYPE_CHECKING:
     from aws.queue import Queue
+    from operations.dead_letters import DeadLetter, Deleted, Selection
+    from operations.redrive import Redriven
 
 app = typer.Typer(help="The dead-letter queue.", no_args_is_help=True)
+
+_SHOWN_CHARACTERS = 100
+_INTERRUPTED = 130
 
 Reason = Annotated[
     str | None,
     typer.Option(help="only this reasonCode; RETRIES_EXHAUSTED: those that SQS itself moved"),
 ]
+Event = Annotated[str | None, typer.Option("--event", help="only requests of this event")]
+OlderThan = Annotated[
+    int | None,
+    typer.Option(parser=duration_s, metavar="AGE", help="only what is older, such as 90s, 15m, 2h"),
+]
+Limit = Annotated[int | None, typer.Option(min=1, help="maximum number of messages")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="only count")]
 
 
 @app.command("list")
 def list_messages(
     reason: Reason = None,
-    limit: Annotated[int, typer.Option(min=1, help="messages to show")] = 100,
+    event: Event = None,
+    older_than: OlderThan = None,
+    limit: Limit = 100,
+    as_json: AsJson = False,
 ) -> None:
-    """Show the DLQ's messages; they are hidden from others while it looks."""
-    run_async(_list, load(CommonSettings), reason, limit)
+    """Show the DLQ's messages; they are hidden from others while it looks.
+
+    A look counts as a receive. The age counts from the first queueing where SQS moved the message,
+    else from the quarantine.
+    """
+    settings = load(CommonSettings)
+    now_ms = time_ns() // 1_000_000
+    letters = _looked(settings, _selection(now_ms, reason, event, older_than, limit))
+    if as_json:
+        write_json([_document(letter, now_ms) for letter in letters])
+        return
+    rows = [_row(letter, now_ms) for letter in letters]
+    write_table([("MESSAGE", "REASON", "AGE", "RECEIVES", "EVENT", "BODY"), *rows])
+    sys.stderr.write(f"{len(letters)} message(s)\n")
 
 
 @app.command()
 def redrive(
     reason: Reason = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="maximum number of messages to move")
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only count")] = False,
+    event: Event = None,
+    older_than: OlderThan = None,
+    limit: Limit = None,
+    rate: Annotated[int, typer.Option(min=1, help="messages a second, at most")] = 100,
+    move_all: Annotated[
+        bool, typer.Option("--all", help="quarantined messages, too: most only come back")
+    ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Move messages back to the main queue, marked `redrivenAt`; exit code 1 if some stayed.
 
-    Killed halfway it loses nothing: run it again.
+    Quarantined messages stay, unless --reason names them. Killed halfway it loses nothing:
+    run it again.
     """
-    sys.exit(run_async(_redrive, load(CommonSettings), reason, limit, dry_run))
+    settings = load(CommonSettings)
+    now_ms = time_ns() // 1_000_000
+    selection = _selection(now_ms, reason, event, older_than, limit, with_quarantined=move_all)
+    if dry_run:
+        _show(Counter(one.reason for one in _looked(settings, selection)), "would be moved")
+        return
+    try:
+        done = run_shielded(_redrive, settings, selection, now_ms, rate)
+    except KeyboardInterrupt:
+        fail("interrupted: what was not moved is still in the DLQ; run it again", _INTERRUPTED)
+    sys.exit(1 if done.failed else 0)
 
 
-async def _list(settings: CommonSettings, reason: str | None, limit: int) -> None:
-    from operations import dead_letters
-    from operations.dead_letters import Selection
+@app.command()
+def delete(
+    message_ids: Annotated[list[str] | None, typer.Argument(help="ids that `list` shows")] = None,
+    reason: Reason = None,
+    event: Event = None,
+    older_than: OlderThan = None,
+    limit: Limit = None,
+    every: Annotated[bool, typer.Option("--all", help="the whole DLQ")] = False,
+    dry_run: DryRun = False,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+) -> None:
+    """Delete messages for good, after it has counted them and asked; exit code 1 if some stayed.
 
-    async with _queues(settings) as (_, dlq):
-        letters = await dead_letters.look(dlq, Selection(reason=reason, limit=limit))
-    for letter in letters:
-        sys.stdout.write(f"{letter.message_id}  {letter.reason:<20}  {letter.beginning}\n")
-    sys.stderr.write(f"{len(letters)} message(s)\n")
+    Only what was counted is deleted, whatever enters the DLQ meanwhile.
+    """
+    if not (message_ids or reason or event or older_than or every):
+        raise typer.BadParameter("give ids, --reason, --event, --older-than or --all")
+    settings = load(CommonSettings)
+    now_ms = time_ns() // 1_000_000
+    selection = _selection(now_ms, reason, event, older_than, limit)
+    found = _looked(settings, selection, frozenset(message_ids or ()))
+    _show(Counter(letter.reason for letter in found), "would be deleted")
+    missing = len(set(message_ids or ()) - {letter.message_id for letter in found})
+    if missing:
+        sys.stderr.write(f"{missing} of the ids are not to be seen in the DLQ\n")
+    if dry_run:
+        return
+    if found and not yes:
+        typer.confirm("delete them for good?", abort=True, err=True)
+    try:
+        done = run_shielded(_delete, settings, frozenset(one.message_id for one in found))
+    except KeyboardInterrupt:
+        fail("interrupted: what was not deleted is still in the DLQ", _INTERRUPTED)
+    sys.exit(1 if missing or done.by_reason.total() < len(found) else 0)
 
 
 async def _redrive(
-    settings: CommonSettings, reason: str | None, limit: int | None, dry_run: bool
-) -> int:
+    settings: CommonSettings, selection: "Selection", now_ms: int, rate: int
+) -> "Redriven":
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from operations import redrive
+    from operations.redrive import Redriven
+
+    done = Redriven()
+    try:
+        async with _queues(settings) as (main, dlq):
+            total = (await dlq.describe()).approximate_messages
+            with Progress(console=Console(stderr=True), transient=True) as progress:
+                task = progress.add_task("redrive", total=total)
+
+                def advanced(so_far: Redriven) -> None:
+                    nonlocal done
+                    done = so_far
+                    progress.update(task, completed=done.moved + done.failed + done.passed_over)
+
+                await redrive.redrive(main, dlq, selection, now_ms, advanced, per_second=rate)
+    finally:
+        # However it ends: what was moved stays moved.
+        _show(done.by_reason, f"moved, {done.failed} failed, {done.passed_over} left out")
+        audited(
+            settings,
+            "dead_letters_redriven",
+            reason=selection.reason,
+            event_id=selection.event_id,
+            sent_before_ms=selection.sent_before_ms,
+            with_quarantined=selection.with_quarantined,
+            moved=done.moved,
+            failed=done.failed,
+        )
+    return done
+
+
+async def _delete(settings: CommonSettings, message_ids: frozenset[str]) -> "Deleted":
     from rich.console import Console
     from rich.progress import Progress
 
     from operations import dead_letters
+    from operations.dead_letters import Deleted
+
+    done = Deleted()
+    try:
+        async with _queues(settings) as (_, dlq):
+            with Progress(console=Console(stderr=True), transient=True) as progress:
+                task = progress.add_task("delete", total=len(message_ids))
+
+                def advanced(so_far: Deleted) -> None:
+                    nonlocal done
+                    done = so_far
+                    progress.update(task, completed=done.by_reason.total() + done.failed)
+
+                if message_ids:
+                    await dead_letters.delete(dlq, message_ids, advanced)
+    finally:
+        count = done.by_reason.total()
+        sys.stdout.write(f"{count} message(s) deleted, {len(message_ids) - count} stayed\n")
+        audited(settings, "dead_letters_deleted", by_reason=done.by_reason, deleted=count)
+    return done
+
+
+def _looked(
+    settings: CommonSettings,
+    selection: "Selection",
+    message_ids: frozenset[str] = frozenset(),
+) -> "list[DeadLetter]":
+    """The messages that are meant; all of them where no id is given."""
+    from operations import dead_letters
+
+    async def look() -> "list[DeadLetter]":
+        async with _queues(settings) as (_, dlq):
+            return await dead_letters.look(dlq, selection)
+
+    try:
+        found = run_shielded(look)
+    except KeyboardInterrupt:
+        fail("interrupted: nothing was changed", _INTERRUPTED)
+    return [one for one in found if not message_ids or one.message_id in message_ids]
+
+
+def _selection(
+    now_ms: int,
+    reason: str | None,
+    event: str | None,
+    older_than_s: int | None,
+    limit: int | None,
+    *,
+    with_quarantined: bool = True,
+) -> "Selection":
     from operations.dead_letters import Selection
 
-    now_ms = time_ns() // 1_000_000
-    selection = Selection(reason=reason, limit=limit, sent_before_ms=now_ms)
-    async with _queues(settings) as (main, dlq):
-        if dry_run:
-            counts = Counter(letter.reason for letter in await dead_letters.look(dlq, selection))
-            _show(counts, f"{counts.total()} message(s) would be moved")
-            return 0
-        total = (await dlq.describe()).approximate_messages
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("redrive", total=total)
-            result = await dead_letters.redrive(
-                main, dlq, selection, now_ms, lambda count: progress.advance(task, count)
-            )
-    _show(result.by_reason, f"{result.moved} message(s) moved, {result.failed} stayed")
-    return 1 if result.failed else 0
+    return Selection(
+        reason=reason,
+        with_quarantined=with_quarantined,
+        event_id=event,
+        limit=limit,
+        sent_before_ms=now_ms - (older_than_s or 0) * 1000,
+    )
 
 
-def _show(counts: Counter[str], sentence: str) -> None:
+def _document(letter: "DeadLetter", now_ms: int) -> dict[str, str | int | None]:
+    """A dead letter as JSON."""
+    return {
+        "messageId": letter.message_id,
+        "reason": letter.reason,
+        "sentAt": letter.sent_at_ms,
+        "ageS": max(0, now_ms - letter.sent_at_ms) // 1000,
+        "receives": letter.receives,
+        "requestId": letter.request_id,
+        "eventId": letter.event_id,
+        "body": letter.body,
+    }
+
+
+def _row(letter: "DeadLetter", now_ms: int) -> tuple[str, ...]:
+    age_s = max(0, now_ms - letter.sent_at_ms) // 1000
+    hours, minutes = age_s // 3600, age_s % 3600 // 60
+    age = f"{hours} h {minutes} min" if hours else f"{minutes} min {age_s % 60} s"
+    event, body = _printable(letter.event_id or "-"), _printable(letter.body)
+    return letter.message_id, letter.reason, age, str(letter.receives), event, body
+
+
+def _printable(text: str) -> str:
+    """The beginning of a text on one line, without what would steer a terminal."""
+    shown = "".join(c if c.isprintable() else " " for c in text[:_SHOWN_CHARACTERS])
+    return shown + ("…" if len(text) > _SHOWN_CHARACTERS else "")
+
+
+def _show(counts: Counter[str], what: str) -> None:
     for reason, count in counts.most_common():
         sys.stdout.write(f"{reason:<24} {count}\n")
-    sys.stdout.write(f"{sentence}\n")
+    sys.stdout.write(f"{counts.total()} message(s) {what}\n")
 
 
 def _queues(settings: CommonSettings) -> "AbstractAsyncContextManager[tuple[Queue, Queue]]":
     from operations import dead_letters
 
+    log_to_stderr(settings)
     return dead_letters.queues(connection_of(settings), settings.queue_url, settings.dlq_url)

@@ -9,6 +9,9 @@ import typer
 
 from schema.keys import MAX_TIME_MS
 
+_DIGITS = 5
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
 AsJson = Annotated[bool, typer.Option("--json", help="JSON with stable keys; times in epoch ms")]
 
 
@@ -49,3 +52,13 @@ def moment_ms(text: str) -> int:
     if not 0 < at_ms <= MAX_TIME_MS:
         raise typer.BadParameter(f"{text!r} is not a time between 1970 and 2286")
     return at_ms
+
+
+def duration_s(text: str) -> int:
+    """Read a duration as typed, in seconds; raises BadParameter."""
+    number, unit = text[:-1], text[-1:]
+    if not (
+        number.isascii() and number.isdecimal() and len(number) <= _DIGITS and unit in _SECONDS
+    ):
+        raise typer.BadParameter(f"{text!r} is not a duration such as 90s, 15m, 2h or 1d")
+    return int(number) * _SECONDS[unit]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, Unpack
 import anyio
 
 from config.settings import AwsSettings
+from runtime.errors import unwrapped
 
 if TYPE_CHECKING:
     from aws.client import Connection
@@ -20,13 +21,38 @@ def run_async(function: Callable[[Unpack[Ts]], Awaitable[T]], *arguments: *Ts) -
     return anyio.run(function, *arguments, backend_options={"use_uvloop": True})
 
 
+def run_shielded(function: Callable[[Unpack[Ts]], Awaitable[T]], *arguments: *Ts) -> T:
+    """As `run_async`; Ctrl-C does not cut off what the function shields from cancellation.
+
+    The runner cancels its own task, which no shield keeps off; the function runs in another one.
+    """
+
+    results: list[T] = []
+
+    async def keep() -> None:
+        results.append(await function(*arguments))
+
+    async def run() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(keep)
+
+    with unwrapped():
+        run_async(run)
+    return results[0]
+
+
+def log_to_stderr(settings: AwsSettings) -> None:
+    """Keep log lines out of what a command writes for others to read."""
+    from config import logs
+
+    logs.configure("info", settings.log_format)
+
+
 def audited(settings: AwsSettings, event: str, **fields: object) -> None:
     """Log what an operator changed; CloudTrail has who called AWS, this who typed it."""
     import structlog
 
-    from config import logs
-
-    logs.configure("info", settings.log_format)
+    log_to_stderr(settings)
     by = os.environ.get("USER") or f"uid {os.getuid()}"
     structlog.get_logger("audit").info(event, by=by, **fields)
 

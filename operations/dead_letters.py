@@ -1,36 +1,29 @@
-"""Looks at the dead-letter queue, and brings its messages back to the main queue."""
+"""Looks at the dead-letter queue, and deletes from it what nobody can use."""
 
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
+import anyio
 import structlog
 
 from aws.client import Connection
-from aws.errors import Rejected
-from aws.queue import Delivery, OutgoingMessage, Queue, VisibilityChange
+from aws.errors import AwsError
+from aws.queue import Delivery, Queue, VisibilityChange
 from aws.sdk import open_client
-from config.limits import SQS_BATCH_BYTES, SQS_BATCH_ENTRIES, SQS_MESSAGE_ATTRIBUTES
-from schema import names
+from config.limits import SQS_BATCH_ENTRIES
+from schema import message, names
 
 RETRIES_EXHAUSTED: Final = "RETRIES_EXHAUSTED"
 """The reason of a message that SQS itself moved, after maxReceiveCount: it carries none."""
-_SHOWN_CHARACTERS: Final = 100
 _HOLD_S: Final = 120
 _LOOK_S: Final = 1
 """A short poll may come back empty from a queue that is not (AWS: "Short polling")."""
-_OURS: Final = frozenset(
-    {
-        names.REASON_CODE_ATTRIBUTE,
-        names.SOURCE_MESSAGE_ID_ATTRIBUTE,
-        names.ATTEMPT_ATTRIBUTE,
-        names.REDRIVEN_AT_ATTRIBUTE,
-    }
-)
+_SHOW_AGAIN_S: Final = 10.0
 
-log = structlog.get_logger("redrive")
+log = structlog.get_logger("dead_letters")
 
 
 def reason_of(delivery: Delivery) -> str:
@@ -43,15 +36,28 @@ class Selection:
     """Which messages are meant."""
 
     reason: str | None = None
-    """None: all."""
+    """None: all, as far as `with_quarantined` allows."""
+    with_quarantined: bool = True
+    """Whether those with other reasons than RETRIES_EXHAUSTED are meant without being named."""
+    event_id: str | None = None
     limit: int | None = None
     sent_before_ms: int | None = None
-    """Leaves out what enters the DLQ later, so that a message that fails again can't circle."""
+    """Leaves out what enters the DLQ later, so that a message that fails again can't circle.
+
+    SQS keeps the time of the first queueing when it moves a message itself.
+    """
 
     def takes(self, delivery: Delivery) -> bool:
         """Whether a message is meant."""
-        return (self.reason is None or reason_of(delivery) == self.reason) and (
-            self.sent_before_ms is None or delivery.sent_at_ms < self.sent_before_ms
+        reason = reason_of(delivery)
+        if self.reason is not None:
+            is_meant = reason == self.reason
+        else:
+            is_meant = self.with_quarantined or reason == RETRIES_EXHAUSTED
+        return (
+            is_meant
+            and (self.sent_before_ms is None or delivery.sent_at_ms < self.sent_before_ms)
+            and (self.event_id is None or message.decode(delivery.body).event_id == self.event_id)
         )
 
 
@@ -61,32 +67,75 @@ class DeadLetter:
 
     message_id: str
     reason: str
-    beginning: str
-    """The body's first characters, on one line."""
+    sent_at_ms: int
+    """When it was first queued, where SQS moved it; else when it was quarantined."""
+    receives: int
+    """How often it was received, in the main queue and by looks such as this one."""
+    request_id: str | None
+    event_id: str | None
+    body: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Redriven:
-    """What a redrive did."""
+class Deleted:
+    """What a deletion did."""
 
     by_reason: Counter[str] = field(default_factory=Counter)
-    """The messages moved."""
+    """The messages that are gone for good."""
     failed: int = 0
-    """Left in the DLQ because of an error; run the redrive again."""
-    twice: int = 0
-    """Sent, but not deleted from the DLQ: they may come twice, which the worker handles."""
+    """Found, and not deleted because of an error."""
 
-    @property
-    def moved(self) -> int:
-        """Messages that are in the main queue now."""
-        return self.by_reason.total()
-
-    def __add__(self, other: "Redriven") -> "Redriven":
-        return Redriven(
-            by_reason=self.by_reason + other.by_reason,
-            failed=self.failed + other.failed,
-            twice=self.twice + other.twice,
+    def __add__(self, other: "Deleted") -> "Deleted":
+        return Deleted(
+            by_reason=self.by_reason + other.by_reason, failed=self.failed + other.failed
         )
+
+
+class Browse:
+    """Goes through a queue, each message once, and hides them from others meanwhile."""
+
+    def __init__(self, queue: Queue, batch: int) -> None:
+        self._queue = queue
+        self._batch = batch
+        self._seen: set[str] = set()
+        self._held: dict[str, str] = {}
+        self._again = 0
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[Delivery]:
+        """The next messages; what was seen comes back after two minutes, and is left out."""
+        while True:
+            with anyio.CancelScope(shield=True):
+                # A poll that is cut off goes on at SQS, and hides messages from everybody.
+                received = await self._queue.receive(self._batch, _LOOK_S, _HOLD_S)
+                self._held.update((d.message_id, d.receipt_handle) for d in received)
+            fresh = [d for d in received if d.message_id not in self._seen]
+            if fresh:
+                self._again = 0
+                self._seen.update(d.message_id for d in fresh)
+                return fresh
+            self._again += len(received)
+            if not received or self._again > len(self._held):
+                raise StopAsyncIteration
+
+    def gone(self, deliveries: Iterable[Delivery]) -> None:
+        """Take note that messages were deleted."""
+        for delivery in deliveries:
+            self._held.pop(delivery.message_id, None)
+
+    async def show_again(self) -> None:
+        """Make what is left visible to others."""
+        handles = list(self._held.values())
+        for start in range(0, len(handles), SQS_BATCH_ENTRIES):
+            chunk = handles[start : start + SQS_BATCH_ENTRIES]
+            try:
+                await self._queue.change_visibility([VisibilityChange(h, 0) for h in chunk])
+            except AwsError as error:
+                # They are visible again once their visibility timeout is over.
+                log.warning("not_shown_again", messages=len(handles) - start, error=str(error))
+                return
 
 
 @asynccontextmanager
@@ -99,28 +148,18 @@ async def queues(
 
 
 @asynccontextmanager
-async def browse(dlq: Queue) -> AsyncIterator[AsyncIterator[list[Delivery]]]:
-    """Go through the DLQ, each message once; all of them are visible again at the end.
+async def browse(queue: Queue, batch: int = SQS_BATCH_ENTRIES) -> AsyncIterator[Browse]:
+    """Go through a queue, up to `batch` messages at a time; all are visible again at the end.
 
     SQS shows messages only by a receive: they are hidden from others for as long as
     the block lasts, two minutes at most.
     """
-    held: dict[str, str] = {}
-
-    async def batches() -> AsyncGenerator[list[Delivery], None]:
-        while True:
-            received = await dlq.receive(SQS_BATCH_ENTRIES, _LOOK_S, _HOLD_S)
-            fresh = [delivery for delivery in received if delivery.message_id not in held]
-            held.update((delivery.message_id, delivery.receipt_handle) for delivery in received)
-            if not fresh:
-                return
-            yield fresh
-
+    found = Browse(queue, batch)
     try:
-        async with aclosing(batches()) as found:
-            yield found
+        yield found
     finally:
-        await _show_again(dlq, list(held.values()))
+        with anyio.CancelScope(shield=True), anyio.move_on_after(_SHOW_AGAIN_S):
+            await found.show_again()
 
 
 async def look(dlq: Queue, selection: Selection) -> list[DeadLetter]:
@@ -134,92 +173,46 @@ async def look(dlq: Queue, selection: Selection) -> list[DeadLetter]:
     return found[: selection.limit]
 
 
-async def redrive(
-    main: Queue,
+async def delete(
     dlq: Queue,
-    selection: Selection,
-    at_ms: int,
-    advanced: Callable[[int], None] = lambda _count: None,
-) -> Redriven:
-    """Send the selected messages to the main queue, then delete them from the DLQ.
+    message_ids: Collection[str],
+    advanced: Callable[[Deleted], None] = lambda _done: None,
+) -> Deleted:
+    """Delete messages by their ids, for good; `advanced` learns of all that is done so far.
 
-    In this order nothing is lost if the process is killed in between; the message then exists
-    twice, and its request is still decided once. A second run continues where the first ended.
+    Cut off, it has deleted whole batches, and the rest is untouched.
     """
-    result = Redriven()
+    done = Deleted()
+    left = set(message_ids)
     async with browse(dlq) as batches:
         async for batch in batches:
-            chosen = [delivery for delivery in batch if selection.takes(delivery)]
-            if selection.limit is not None:
-                chosen = chosen[: selection.limit - result.moved]
-            result += await _move(main, dlq, chosen, at_ms)
-            advanced(len(batch))
-            if selection.limit is not None and result.moved >= selection.limit:
+            chosen = [delivery for delivery in batch if delivery.message_id in left]
+            if chosen:
+                with anyio.CancelScope(shield=True):
+                    errors = await dlq.delete([delivery.receipt_handle for delivery in chosen])
+                gone = [d for d, error in zip(chosen, errors, strict=True) if error is None]
+                for delivery, error in zip(chosen, errors, strict=True):
+                    if error is not None:
+                        log.warning("not_deleted", message_id=delivery.message_id, error=str(error))
+                batches.gone(gone)
+                done += Deleted(
+                    by_reason=Counter(map(reason_of, gone)), failed=len(chosen) - len(gone)
+                )
+                advanced(done)
+            left.difference_update(delivery.message_id for delivery in chosen)
+            if not left:
                 break
-    return result
-
-
-async def _move(main: Queue, dlq: Queue, chosen: Sequence[Delivery], at_ms: int) -> Redriven:
-    sent: list[Delivery] = []
-    for run in _that_fit_a_call([(delivery, _copy(delivery, at_ms)) for delivery in chosen]):
-        answers: Sequence[str | Exception]
-        try:
-            answers = await main.send([copy for _, copy in run])
-        except Rejected as refused:
-            answers = [refused] * len(run)
-        for (delivery, _), answer in zip(run, answers, strict=True):
-            if isinstance(answer, Exception):
-                log.warning("redrive_failed", message_id=delivery.message_id, error=str(answer))
-            else:
-                sent.append(delivery)
-    failed = len(chosen) - len(sent)
-    if not sent:
-        return Redriven(failed=failed)
-    errors = await dlq.delete([delivery.receipt_handle for delivery in sent])
-    for delivery, error in zip(sent, errors, strict=True):
-        if error is not None:
-            log.warning("redriven_not_deleted", message_id=delivery.message_id, error=str(error))
-    return Redriven(
-        by_reason=Counter(map(reason_of, sent)),
-        failed=failed,
-        twice=sum(error is not None for error in errors),
-    )
-
-
-def _that_fit_a_call(
-    copies: Sequence[tuple[Delivery, OutgoingMessage]],
-) -> list[list[tuple[Delivery, OutgoingMessage]]]:
-    """Cut into runs of at most a batch's bytes each."""
-    runs: list[list[tuple[Delivery, OutgoingMessage]]] = []
-    size = 0
-    for pair in copies:
-        if not runs or size + pair[1].size > SQS_BATCH_BYTES:
-            runs.append([])
-            size = 0
-        runs[-1].append(pair)
-        size += pair[1].size
-    return runs
+    return done
 
 
 def _described(delivery: Delivery) -> DeadLetter:
-    body = delivery.body.replace("\n", " ")
-    cut = "…" if len(body) > _SHOWN_CHARACTERS else ""
+    named = message.decode(delivery.body)
     return DeadLetter(
         message_id=delivery.message_id,
         reason=reason_of(delivery),
-        beginning=body[:_SHOWN_CHARACTERS] + cut,
+        sent_at_ms=delivery.sent_at_ms,
+        receives=delivery.attempt,
+        request_id=named.request_id,
+        event_id=named.event_id,
+        body=delivery.body,
     )
-
-
-def _copy(delivery: Delivery, at_ms: int) -> OutgoingMessage:
-    """The same body and the producer's attributes; the mark of the redrive replaces ours."""
-    attributes = {k: v for k, v in delivery.attributes.items() if k not in _OURS}
-    kept = dict(list(attributes.items())[: SQS_MESSAGE_ATTRIBUTES - 1])
-    return OutgoingMessage(delivery.body, kept | {names.REDRIVEN_AT_ATTRIBUTE: str(at_ms)})
-
-
-async def _show_again(dlq: Queue, held: Sequence[str]) -> None:
-    for start in range(0, len(held), SQS_BATCH_ENTRIES):
-        chunk = held[start : start + SQS_BATCH_ENTRIES]
-        # What was moved is gone, and its receipt with it: that error says nothing new.
-        await dlq.change_visibility([VisibilityChange(handle, 0) for handle in chunk])

@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 
 from aws.bus import Bus
 from aws.queue import Queue
-from operations import dead_letters, lost_events
+from operations import dead_letters, lost_events, redrive
 from operations.dead_letters import Selection
 from runtime.stop import ExitCode
 from simulation import loop as loops
@@ -280,7 +280,7 @@ class _Run:
             await self._until_dead_letters_are_free()
             at_ms = self._cloud.account.clock.epoch_ms()
             selection = Selection(reason=dead_letters.RETRIES_EXHAUSTED, sent_before_ms=at_ms)
-            done = await dead_letters.redrive(main, dlq, selection, at_ms)
+            done = await redrive.redrive(main, dlq, selection, at_ms)
             self._redriven += done.moved
             await anyio.sleep(_LOOK_EVERY_S)
             await self._until_quiet()

@@ -3,14 +3,20 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from random import Random
 
 import pytest
 
 from aws.client import Connection
+from aws.sdk import open_client
+from aws.table import Table
 from cli.main import main
 from config.settings import IngestSettings, WorkerSettings
 from local.emulator.stack import StackOutputs
+from schema.items import RequestItem
 from tests import programs
+from tests.faults.proxy import FaultProxy
+from tests.worker.support import World
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +62,18 @@ def command(
 def deployed(connection: Connection, stack: StackOutputs) -> dict[str, str]:
     """The variables that lead a command to a fresh stack of the embedded AWS."""
     return programs.variables(connection, stack)
+
+
+@pytest.fixture
+def through(world: World, proxy: FaultProxy) -> dict[str, str]:
+    """The variables that lead a command to a fresh stack by way of the proxy."""
+    return {
+        **programs.variables(world.connection, world.stack),
+        "AWS_ENDPOINT_URL": proxy.endpoint_url,
+    }
+
+
+async def store(connection: Connection, table_name: str, *requests: RequestItem) -> None:
+    """Write request items as they are."""
+    async with open_client("dynamodb", connection) as client:
+        assert not any(await Table(client, table_name, Random(0)).insert(requests))

@@ -12,11 +12,9 @@ LOOK = "look at the total by `participation events show` before you repeat this"
 
 
 async def test_an_interrupted_addition_of_seats_says_that_its_effect_is_unknown(
-    world: World, proxy: FaultProxy
+    world: World, proxy: FaultProxy, through: dict[str, str]
 ) -> None:
     await world.create_event("e1", capacity=5)
-    through = programs.variables(world.connection, world.stack)
-    through["AWS_ENDPOINT_URL"] = proxy.endpoint_url
 
     with proxy.hold(CHANGE, "arrived") as gate:
         async with programs.participation(
@@ -32,11 +30,9 @@ async def test_an_interrupted_addition_of_seats_says_that_its_effect_is_unknown(
 
 
 async def test_a_missing_permission_is_one_sentence_that_names_it(
-    world: World, proxy: FaultProxy
+    world: World, proxy: FaultProxy, through: dict[str, str]
 ) -> None:
     await world.create_event("e1", capacity=5)
-    through = programs.variables(world.connection, world.stack)
-    through["AWS_ENDPOINT_URL"] = proxy.endpoint_url
     sentence = "not authorized to perform: dynamodb:UpdateItem"
 
     with proxy.add(Fault(CHANGE, Answer(400, "AccessDeniedException", sentence))):

@@ -21,7 +21,18 @@ def test_help_names_every_command(command: Command) -> None:
     shown = command("--help")
 
     assert shown.code == 0
-    for name in ("worker", "ingest", "token", "demo", "config", "local", "requests", "dlq", "lake"):
+    for name in (
+        "worker",
+        "ingest",
+        "token",
+        "demo",
+        "config",
+        "local",
+        "events",
+        "requests",
+        "dlq",
+        "lake",
+    ):
         assert f" {name} " in shown.out
 
 

@@ -2,17 +2,15 @@
 
 import json
 from functools import partial
-from random import Random
 
 import anyio
 import pytest
 
 from aws.client import Connection
 from aws.sdk import open_client
-from aws.table import Table
 from schema.items import RequestItem
 from schema.states import Status
-from tests.cli.conftest import Command
+from tests.cli.conftest import Command, store
 
 AT_MS = 1_704_290_000_000
 
@@ -29,11 +27,6 @@ def request(number: int, user: str = "u1") -> RequestItem:
         finished_at_ms=AT_MS + 10,
         ttl_s=1_712_066_000,
     )
-
-
-async def store(connection: Connection, table_name: str, *requests: RequestItem) -> None:
-    async with open_client("dynamodb", connection) as client:
-        assert not any(await Table(client, table_name, Random(0)).insert(requests))
 
 
 @pytest.fixture

@@ -2,24 +2,16 @@
 
 import json
 from functools import partial
-from random import Random
 
 import anyio
 import pytest
 
 from aws.client import Connection
-from aws.sdk import open_client
-from aws.table import Table
 from schema.items import RequestItem
 from schema.states import Status
-from tests.cli.conftest import Command
+from tests.cli.conftest import Command, store
 
 AT_MS = 1_704_290_000_000
-
-
-async def store(connection: Connection, table_name: str, *requests: RequestItem) -> None:
-    async with open_client("dynamodb", connection) as client:
-        assert not any(await Table(client, table_name, Random(0)).insert(requests))
 
 
 def request(user: str, status: Status, finished_at_ms: int) -> RequestItem:

@@ -9,8 +9,8 @@ import pytest
 
 from aws.errors import Transient
 from aws.queue import OutgoingMessage
-from operations import dead_letters as redrive
-from operations.dead_letters import Selection
+from operations import redrive
+from operations.dead_letters import RETRIES_EXHAUSTED, Selection
 from schema import json_schemas
 from schema.names import REDRIVEN_AT_ATTRIBUTE
 from schema.states import Status
@@ -196,7 +196,7 @@ async def test_a_redrive_marks_the_messages_and_they_are_decided_as_dlq(world: W
     await anyio.sleep(0.01)
 
     at_ms = now_ms()
-    selection = Selection(reason=redrive.RETRIES_EXHAUSTED, sent_before_ms=at_ms)
+    selection = Selection(reason=RETRIES_EXHAUSTED, sent_before_ms=at_ms)
     result = await redrive.redrive(world.queue, world.dlq, selection, at_ms)
 
     assert (result.moved, result.failed, result.twice) == (25, 0, 0)
