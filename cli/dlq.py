@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from time import time_ns
 from typing import TYPE_CHECKING, Annotated
 
@@ -109,11 +110,12 @@ def delete(
     settings = load(CommonSettings)
     now_ms = time_ns() // 1_000_000
     selection = _selection(now_ms, reason, event, older_than, limit)
-    found = _looked(settings, selection, frozenset(message_ids or ()))
+    selection = replace(selection, message_ids=frozenset(message_ids or ()))
+    found = _looked(settings, selection)
     _show(Counter(letter.reason for letter in found), "would be deleted")
-    missing = len(set(message_ids or ()) - {letter.message_id for letter in found})
+    missing = len(set(selection.message_ids) - {letter.message_id for letter in found})
     if missing:
-        sys.stderr.write(f"{missing} of the ids are not to be seen in the DLQ\n")
+        sys.stderr.write(f"{missing} of the ids are not to be seen in the DLQ, or left out\n")
     if dry_run:
         return
     if found and not yes:
@@ -190,12 +192,8 @@ async def _delete(settings: CommonSettings, message_ids: frozenset[str]) -> "Del
     return done
 
 
-def _looked(
-    settings: CommonSettings,
-    selection: "Selection",
-    message_ids: frozenset[str] = frozenset(),
-) -> "list[DeadLetter]":
-    """The messages that are meant; all of them where no id is given."""
+def _looked(settings: CommonSettings, selection: "Selection") -> "list[DeadLetter]":
+    """The messages that are meant."""
     from operations import dead_letters
 
     async def look() -> "list[DeadLetter]":
@@ -203,10 +201,9 @@ def _looked(
             return await dead_letters.look(dlq, selection)
 
     try:
-        found = run_shielded(look)
+        return run_shielded(look)
     except KeyboardInterrupt:
         fail("interrupted: nothing was changed", _INTERRUPTED)
-    return [one for one in found if not message_ids or one.message_id in message_ids]
 
 
 def _selection(

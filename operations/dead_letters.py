@@ -33,8 +33,9 @@ def reason_of(delivery: Delivery) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which messages are meant."""
+    """Which messages are meant: those of which all that is given is true."""
 
+    message_ids: Collection[str] = ()
     reason: str | None = None
     """None: all, as far as `with_quarantined` allows."""
     with_quarantined: bool = True
@@ -56,6 +57,7 @@ class Selection:
             is_meant = self.with_quarantined or reason == RETRIES_EXHAUSTED
         return (
             is_meant
+            and (not self.message_ids or delivery.message_id in self.message_ids)
             and (self.sent_before_ms is None or delivery.sent_at_ms < self.sent_before_ms)
             and (self.event_id is None or message.decode(delivery.body).event_id == self.event_id)
         )

@@ -170,3 +170,16 @@ def test_what_is_no_age_is_refused_before_aws_is_called(command: Command, age: s
 
     assert refused.code == 2
     assert "Traceback" not in refused.err
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["redrive"], ["delete", "--all"]])
+def test_a_missing_queue_is_one_sentence(
+    command: Command, deployed: dict[str, str], arguments: list[str]
+) -> None:
+    missing = deployed | {"DLQ_URL": deployed["DLQ_URL"] + "-missing"}
+
+    refused = command("dlq", *arguments, **missing)
+
+    assert refused.code == 1
+    assert refused.err.splitlines()[-1].startswith("participation: sqs.")
+    assert "Traceback" not in refused.err

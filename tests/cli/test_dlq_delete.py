@@ -39,7 +39,7 @@ def test_messages_can_be_named_by_their_ids(
     _, line = command("dlq", "list", "--reason=FIELD_MISSING", **dead).out.splitlines()
     message_id = line.split()[0]
 
-    done = command("dlq", "delete", message_id, "no-such-id", "--yes", **dead)
+    done = command("dlq", "delete", message_id, "no-such-id", "--limit=1", "--yes", **dead)
 
     assert done.code == 1
     assert "1 of the ids are not to be seen in the DLQ" in done.err

@@ -297,6 +297,20 @@ async def test_seats_added_while_it_sells_go_to_those_who_wait() -> None:
 
 
 @virtual_time
+async def test_seats_added_after_the_sell_out_are_noticed_within_two_seconds() -> None:
+    scene = Scene(seats=1)
+    sold_out = await scene.decide(scene.candidates(scene.stored(2)))
+    await scene.aws.event_changes.add_seats("e1", 1)
+    await anyio.sleep(2)
+
+    later = await scene.decide(scene.candidates(scene.stored(2)))
+
+    for outcomes in (sold_out, later):
+        statuses = sorted(status for status, _ in results(outcomes).values())
+        assert statuses == ["REJECTED", "SUCCEEDED"]
+
+
+@virtual_time
 async def test_conflicts_wait_are_counted_and_need_nothing_read_again() -> None:
     scene = Scene()
     items = scene.stored(3)
