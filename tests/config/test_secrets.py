@@ -53,7 +53,8 @@ def test_a_secret_of_blanks_or_of_few_characters_is_refused(
 
 
 @pytest.mark.parametrize(
-    "secret", [SECRET, "correct horse battery staple, twice", token_urlsafe(24)]
+    "secret",
+    [SECRET, "correct horse battery staple, twice", pytest.param(token_urlsafe(24), id="random")],
 )
 def test_a_secret_of_enough_characters_is_taken_as_it_is(
     environment: pytest.MonkeyPatch, secret: str
