@@ -173,15 +173,21 @@ async def connected(target: Target) -> AsyncIterator[Client]:
 
 @asynccontextmanager
 async def crowd(
-    target: Target, size: int, *, receive_buffer: int | None = None
+    target: Target, size: int, *, receive_buffer: int | None = None, greeting: bytes = b""
 ) -> AsyncIterator[list[Client]]:
-    """Many connections for the length of the block."""
+    """Many connections for the length of the block; each says its greeting when it is open."""
     clients: list[Client] = []
+
+    async def open_one() -> Client:
+        client = await connect(target, receive_buffer=receive_buffer)
+        if greeting:
+            await client.send(greeting)
+        return client
+
     try:
         while len(clients) < size:
             batch = min(_BACKLOG_AT_A_TIME, size - len(clients))
-            opening = (connect(target, receive_buffer=receive_buffer) for _ in range(batch))
-            clients += await asyncio.gather(*opening)
+            clients += await asyncio.gather(*(open_one() for _ in range(batch)))
         yield clients
     finally:
         for client in clients:

@@ -93,8 +93,8 @@ async def silence(target: Target, seconds: float) -> Findings:
 async def idle(target: Target, seconds: float) -> Findings:
     """4,000 connections that are kept after an answer, and answered again."""
     size = min(4_000, target.connections // 5 * 4)
-    async with crowd(target, size) as clients:
-        first = await _each_asks(target, clients)
+    async with crowd(target, size, greeting=_HEALTH) as clients:
+        first = await _each_hears(target, clients)
         await asyncio.sleep(min(seconds, 2.0))
         again = await _each_asks(target, clients)
     found = counted(first + again)
@@ -105,10 +105,10 @@ async def idle(target: Target, seconds: float) -> Findings:
 async def overload(target: Target, seconds: float) -> Findings:
     """More connections than may be: the extra ones are 503, the others go on."""
     extra = 20
-    async with crowd(target, target.connections - 10) as clients:
-        before = await _each_asks(target, clients)
-        async with crowd(target, 10 + extra) as late:
-            found = await _each_asks(target, late)
+    async with crowd(target, target.connections - 10, greeting=_HEALTH) as clients:
+        before = await _each_hears(target, clients)
+        async with crowd(target, 10 + extra, greeting=_HEALTH) as late:
+            found = await _each_hears(target, late)
             after = await _each_asks(target, clients)
     faults = []
     if {*before, *after} != {"200"}:
@@ -177,9 +177,14 @@ async def _repeat(target: Target, client: Client, request: bytes, seconds: float
 
 async def _each_asks(target: Target, clients: list[Client]) -> list[str]:
     """The status that each gets for `/healthz`, or `none`."""
+    await asyncio.gather(*(client.send(_HEALTH) for client in clients))
+    return await _each_hears(target, clients)
+
+
+async def _each_hears(target: Target, clients: list[Client]) -> list[str]:
+    """The status of the next answer that each hears, or `none`."""
 
     async def one(client: Client) -> str:
-        await client.send(_HEALTH)
         answer = await client.answer(target.patience_s)
         return "none" if answer is None else str(answer.status)
 

@@ -94,11 +94,12 @@ SEATS: Final = (
     ),
     replaced(
         "sold-out-one-too-early",
-        "After a commit one seat fewer is remembered than is left.",
+        "An event whose last seat but one was sold is remembered as sold out.",
         "worker.seats",
+        ("        if left:\n", "        if left > 1:\n"),
         (
-            "event.seats_left - len(changes)",
-            "max(0, event.seats_left - len(changes) - 1)",
+            "self._events.sold_out(self._event_id)",
+            "self._events.left(self._event_id, 0)",
         ),
     ),
     replaced(
