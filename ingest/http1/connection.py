@@ -93,8 +93,8 @@ class Connection(asyncio.BufferedProtocol):
             self._linger_s = BRIEFLY_S
             self._refuse(Refusal.OVERLOAD)
             return
-        self._server.opened(self)
         self._expect_within(self._bounds.head_timeout_s)
+        self._server.opened(self)
 
     def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 - asyncio's interface
         """Where to read into; what comes is looked at before anybody else reads."""

@@ -267,6 +267,15 @@ async def test_where_the_app_does_not_answer_the_connection_is_dropped(path: str
     assert len(house.asked) == 1
 
 
+@virtual_time
+async def test_who_comes_when_a_drain_has_begun_and_says_nothing_does_not_prolong_it() -> None:
+    async with opened() as house:
+        house.server.stop()
+        late = house.connect()
+        await asyncio.sleep(BRIEFLY_S + A_BIT_S)
+        assert (late.heard, late.is_lost) == (b"", True)
+
+
 @pytest.mark.parametrize("cut", [1, 2, 3])
 @virtual_time
 async def test_a_head_s_end_that_comes_in_two_pieces_ends_it(cut: int) -> None:
