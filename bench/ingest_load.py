@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import gc
 import os
-import resource
 import sys
 import time
 from collections import Counter
@@ -23,6 +22,7 @@ import orjson
 import uvloop
 
 from bench.click_tokens import Signer
+from runtime import open_files
 
 _ROUND_TIMEOUT_S: Final = 120.0
 _OTHER_FILES: Final = 64
@@ -126,7 +126,7 @@ class Generator:
 
         Raises ConnectionError or TimeoutError.
         """
-        _allow_files(connections + _OTHER_FILES)
+        open_files.allow(connections + _OTHER_FILES)
         async with asyncio.timeout(_ROUND_TIMEOUT_S):
             while len(self._connections) < connections:
                 connection = await self._open()
@@ -159,13 +159,6 @@ class Generator:
             "p50Ms": cuts[49] * 1000,
             "p99Ms": cuts[98] * 1000,
         }
-
-
-def _allow_files(needed: int) -> None:
-    """Let the process open so many files, which must not be more than the hard limit."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 async def serve(generator: Generator) -> None:

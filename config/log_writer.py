@@ -70,16 +70,16 @@ class LogWriter:
             with self._lock:
                 lines, self._waiting = self._waiting, deque()
             data = b"".join(lines)
-            unwritten = self._write_out(data)
+            has_reader = self._write_out(data)
             with self._lock:
                 self._waiting_bytes -= len(data)
-                lost, self._lost = self._lost + unwritten, 0
-            if lost and not unwritten:
+                lost, self._lost = self._lost, 0
+            if lost and has_reader:
                 self._report_lost(lost)
             self._is_writing = False
 
-    def _write_out(self, data: bytes) -> int:
-        """Write, however long that takes; returns how many lines were lost for want of a reader."""
+    def _write_out(self, data: bytes) -> bool:
+        """Write, however long that takes; False where there is no reader any more."""
         rest = memoryview(data)
         while rest:
             try:
@@ -87,5 +87,5 @@ class LogWriter:
             except BlockingIOError:
                 select.select([], [self._descriptor], [])  # somebody made it non-blocking
             except OSError:
-                return bytes(rest).count(b"\n")
-        return 0
+                return False
+        return True

@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 import httpx
 
 from config.settings import IngestSettings
+from ingest.claims import ClaimRules
 from ingest.jwks import KeySet
-from ingest.tokens import Authenticator, ClaimRules, SecretVerifier, TokenAuthenticator, Verifier
+from ingest.tokens import Authenticator, SecretVerifier, TokenAuthenticator, Verifier
 
 
 @asynccontextmanager

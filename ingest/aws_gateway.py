@@ -27,13 +27,7 @@ from ingest.gateway import (
 )
 from ingest.metrics import SERVICES
 from ingest.retries import Retries, RetryPolicy
-from runtime.batcher import (
-    Batcher,
-    BatchLimits,
-    ClosedError,
-    FlushObserver,
-    OverloadedError,
-)
+from runtime.batcher import Batcher, BatchLimits, ClosedError, FlushObserver
 from schema.events import ParticipationRequested
 from schema.items import EventConfig, RequestItem
 from schema.message import ParticipationMessage, message_of
@@ -266,13 +260,13 @@ class AwsGateway:
         step: str,
         submit: Callable[[Sequence[T]], Awaitable[Sequence[R]]],
         items: Sequence[T],
-    ) -> tuple[float, Sequence[R | ClosedError | OverloadedError]]:
+    ) -> tuple[float, Sequence[R | ClosedError]]:
         """Submit a group's items of one step: when that began, and each one's result."""
         since_s = anyio.current_time()
-        results: Sequence[R | ClosedError | OverloadedError]
+        results: Sequence[R | ClosedError]
         try:
             results = await submit(items)
-        except (ClosedError, OverloadedError) as error:
+        except ClosedError as error:
             results = [error] * len(items)
         failed = sum(isinstance(result, Exception) for result in results)
         self._retries[step].succeeded(len(items) - failed)

@@ -17,8 +17,9 @@ import structlog
 from jwt.algorithms import Algorithm, ECAlgorithm, RSAAlgorithm
 
 from config.urls import masked
+from ingest.claims import ClaimRules, refusing
 from ingest.gateway import Unavailable
-from ingest.tokens import Checked, ClaimRules, refusing
+from ingest.tokens import Checked
 from runtime import backoff
 
 MAX_DOCUMENT_BYTES: Final = 1_048_576

@@ -7,17 +7,16 @@ accepted here, PyJWT would accept as well (docs/decisions/ingest-tokens.md).
 import re
 from binascii import a2b_base64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import jwt
 import orjson
 
+from ingest.claims import LAST_S, ClaimRules
+
 Verify = Callable[[bytes, bytes], bool]
 """Whether the second argument is the key's signature of the first."""
 
-LAST_S: Final = 253_402_300_799
-"""The end of the year 9999, beyond which no date library goes."""
 _SEGMENTS: Final = re.compile("([A-Za-z0-9_-]+)\\.([A-Za-z0-9_-]+)\\.([A-Za-z0-9_-]+)")
 _ALPHABET: Final = "AQgwEIMUYcko048sBCDFGHJKLNOPRSTVWXZabdefhijlmnpqrtuvxyz1235679-_"
 _LAST_CHARACTERS: Final = (_ALPHABET, "", _ALPHABET[:4], _ALPHABET[:16])
@@ -28,23 +27,14 @@ _MOST_HEADERS: Final = 64
 """An issuer has one for each key; whoever makes up more has no key for them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
-    """What a token must say besides who it is for."""
-
-    audience: str | None
-    issuer: str | None
-    leeway_s: float
-
-
 class QuickTokens:
     """The headers that were accepted, each with what verifies its signatures.
 
     `now_s` is the time in epoch seconds.
     """
 
-    def __init__(self, expected: Expected, now_s: Callable[[], float]) -> None:
-        self._expected = expected
+    def __init__(self, rules: ClaimRules, now_s: Callable[[], float]) -> None:
+        self._rules = rules
         self._now_s = now_s
         self._known: dict[str, Verify] = {}
 
@@ -83,13 +73,13 @@ class QuickTokens:
     def _are_good(self, claims: Any) -> bool:
         if type(claims) is not dict:
             return False
-        expected = self._expected
+        rules = self._rules
         now_s = self._now_s()
-        latest_s = now_s + expected.leeway_s
+        latest_s = now_s + rules.leeway_s
         expires_s = claims.get("exp")
         return (
             type(expires_s) is int
-            and now_s - expected.leeway_s < expires_s <= LAST_S
+            and now_s - rules.leeway_s < expires_s <= LAST_S
             and type(claims.get("sub")) is str
             and all(
                 type(claims[name]) is int and claims[name] <= latest_s
@@ -97,8 +87,8 @@ class QuickTokens:
                 if name in claims
             )
             and ("jti" not in claims or type(claims["jti"]) is str)
-            and (expected.issuer is None or claims.get("iss") == expected.issuer)
-            and (expected.audience is None or claims.get("aud") == expected.audience)
+            and (rules.issuer is None or claims.get("iss") == rules.issuer)
+            and (rules.audience is None or claims.get("aud") == rules.audience)
         )
 
 

@@ -1,6 +1,5 @@
 """The running service: its HTTP server, and the drain at the end."""
 
-import resource
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -24,7 +23,7 @@ from ingest.jwks import KeySetError
 from ingest.metrics import IngestMetrics
 from ingest.service import CLOSING_S, Service, open_service
 from ingest.tokens import Authenticator
-from runtime import program
+from runtime import open_files, program
 from runtime.errors import unwrapped
 from runtime.health import LoopBeat
 from runtime.program import StartError
@@ -127,7 +126,10 @@ class _Start:
 
 async def run(settings: IngestSettings, connection: Connection) -> ExitCode:
     """Serve until SIGTERM or SIGINT, and drain; returns the exit code."""
-    _allow_files(settings.max_connections + _OTHER_FILES)
+    needed = settings.max_connections + _OTHER_FILES
+    allowed = open_files.allow(needed)
+    if allowed < needed:
+        log.warning("few_files_allowed", allowed=allowed, needed=needed, see="MAX_CONNECTIONS")
     return await program.run(
         "ingest", lambda stop: serve(settings, connection=connection, stop=stop)
     )
@@ -177,16 +179,6 @@ def _listener(host: str, port: int) -> Iterator[socket.socket]:
         except OSError as error:
             raise StartError(f"HTTP_PORT={port} on {host}: {error.strerror}") from error
         yield listener
-
-
-def _allow_files(needed: int) -> None:
-    """Let the process open so many files, as far as it may."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-    if soft != resource.RLIM_INFINITY and soft < allowed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-    if allowed < needed:
-        log.warning("few_files_allowed", allowed=allowed, needed=needed, see="MAX_CONNECTIONS")
 
 
 def _url(listener: socket.socket) -> str:

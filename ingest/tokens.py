@@ -3,20 +3,17 @@
 import hashlib
 import hmac
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 import jwt
 
-from ingest.quick_tokens import LAST_S, Expected, QuickTokens, Verify
+from ingest.claims import ClaimRules
+from ingest.quick_tokens import QuickTokens, Verify
 from schema.message import MAX_ID_BYTES, is_possible_id
 from schema.values import value
 
 HS256: Final = "HS256"
-LEEWAY_S: Final = 10.0
-"""How far the clocks of a token's issuer and this host may be apart."""
 MAX_TOKEN_CHARS: Final = 8_192
 _REMEMBERED_TOKENS: Final = 20_000
 _REMEMBER_AT_MOST_S: Final = 60.0
@@ -53,7 +50,7 @@ class Verifier(Protocol):
         """Changes with the keys: what was remembered before no longer counts."""
         ...
 
-    async def check(self, token: str, rules: "ClaimRules") -> "Checked":
+    async def check(self, token: str, rules: ClaimRules) -> "Checked":
         """Check signature and claims; raises jwt.PyJWTError, and Unavailable as `identify`."""
         ...
 
@@ -64,49 +61,6 @@ class Checked:
 
     claims: Mapping[str, Any]
     verify: Verify
-
-
-@contextmanager
-def refusing() -> Iterator[None]:
-    """Make a jwt.PyJWTError of whatever else a hostile token makes the library raise."""
-    try:
-        yield
-    except jwt.PyJWTError:
-        raise
-    except Exception as error:
-        raise jwt.DecodeError(type(error).__name__) from error
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimRules:
-    """What a token must say besides who it is for."""
-
-    audience: str | None = None
-    issuer: str | None = None
-    leeway_s: float = LEEWAY_S
-
-    def decode(self, token: str, key: Any, algorithm: str) -> Mapping[str, Any]:
-        """Check a token against one key and the one algorithm that goes with it.
-
-        Raises jwt.PyJWTError. The expiry is then a time: a number (RFC 7519 §4.1.4).
-        """
-        with refusing():
-            claims: Mapping[str, Any] = jwt.decode(
-                token,
-                key,
-                algorithms=[algorithm],
-                audience=self.audience,
-                issuer=self.issuer,
-                leeway=self.leeway_s,
-                options={
-                    "require": ["exp", "sub"],
-                    "verify_aud": self.audience is not None,
-                    "verify_iss": self.issuer is not None,
-                },
-            )
-            if claims["exp"] > LAST_S:
-                raise jwt.DecodeError("exp is too far away")
-            return claims
 
 
 class SecretVerifier:
@@ -144,9 +98,7 @@ class TokenAuthenticator:
         self._rules = rules
         self._log_key = log_key
         self._now_s = now_s
-        self._quick = QuickTokens(
-            Expected(audience=rules.audience, issuer=rules.issuer, leeway_s=rules.leeway_s), now_s
-        )
+        self._quick = QuickTokens(rules, now_s)
         # Finding a plain dict's oldest entry takes longer the more were taken out before it.
         self._known: OrderedDict[bytes, tuple[Identity, float]] = OrderedDict()
         self._generation = verifier.generation

@@ -10,10 +10,10 @@ import anyio
 import structlog
 
 from aws.client import Connection
-from aws.errors import AwsError
-from aws.queue import Delivery, Queue, VisibilityChange
+from aws.queue import Delivery, Queue
 from aws.sdk import open_client
 from config.limits import SQS_BATCH_ENTRIES
+from operations.received import show_again
 from schema import message, names
 
 RETRIES_EXHAUSTED: Final = "RETRIES_EXHAUSTED"
@@ -129,15 +129,7 @@ class Browse:
 
     async def show_again(self) -> None:
         """Make what is left visible to others."""
-        handles = list(self._held.values())
-        for start in range(0, len(handles), SQS_BATCH_ENTRIES):
-            chunk = handles[start : start + SQS_BATCH_ENTRIES]
-            try:
-                await self._queue.change_visibility([VisibilityChange(h, 0) for h in chunk])
-            except AwsError as error:
-                # They are visible again once their visibility timeout is over.
-                log.warning("not_shown_again", messages=len(handles) - start, error=str(error))
-                return
+        await show_again(self._queue, self._held.values(), log)
 
 
 @asynccontextmanager

@@ -17,10 +17,11 @@ from aws.client import ClientOptions, Connection
 from aws.errors import AwsError, Transient
 from aws.lost_events import LostEventError
 from aws.pace import Pace
-from aws.queue import Delivery, Queue, VisibilityChange
+from aws.queue import Delivery, Queue
 from aws.sdk import open_client
 from config.limits import EVENTBRIDGE_BATCH_BYTES, SQS_BATCH_ENTRIES
 from operations import dead_letters
+from operations.received import show_again, that_fit_a_call
 from runtime import backoff
 from runtime.errors import leaves
 
@@ -180,7 +181,7 @@ class _Run:
             if isinstance(found, LostEventError):
                 log.warning("unreadable", message_id=delivery.message_id, error=str(found))
         accepted: list[Delivery] = []
-        for call in _that_fit_a_call(readable):
+        for call in that_fit_a_call(readable, EVENTBRIDGE_BATCH_BYTES):
             errors = await self._put([entry for _, entry in call])
             accepted += [d for (d, _), error in zip(call, errors, strict=True) if error is None]
             for (delivery, _), error in zip(call, errors, strict=True):
@@ -248,16 +249,7 @@ class _Run:
 
     async def show_again(self) -> None:
         """Make what is left visible to others."""
-        handles = list(self._held.values())
-        for start in range(0, len(handles), SQS_BATCH_ENTRIES):
-            chunk = handles[start : start + SQS_BATCH_ENTRIES]
-            try:
-                changes = [VisibilityChange(handle, 0) for handle in chunk]
-                await self._queue.change_visibility(changes)
-            except AwsError as error:
-                # They are visible again once their visibility timeout is over.
-                log.warning("not_shown_again", messages=len(chunk), error=str(error))
-                return
+        await show_again(self._queue, self._held.values(), log)
 
 
 def _read(delivery: Delivery) -> BusEntry | LostEventError:
@@ -265,18 +257,3 @@ def _read(delivery: Delivery) -> BusEntry | LostEventError:
         return lost_events.decode(delivery.body)
     except LostEventError as error:
         return error
-
-
-def _that_fit_a_call(
-    readable: Sequence[tuple[Delivery, BusEntry]],
-) -> list[list[tuple[Delivery, BusEntry]]]:
-    """Cut into runs of at most a call's bytes each."""
-    calls: list[list[tuple[Delivery, BusEntry]]] = []
-    size = 0
-    for pair in readable:
-        if not calls or size + pair[1].size > EVENTBRIDGE_BATCH_BYTES:
-            calls.append([])
-            size = 0
-        calls[-1].append(pair)
-        size += pair[1].size
-    return calls

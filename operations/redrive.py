@@ -12,6 +12,7 @@ from aws.errors import Rejected
 from aws.queue import Delivery, OutgoingMessage, Queue
 from config.limits import SQS_BATCH_BYTES, SQS_BATCH_ENTRIES, SQS_MESSAGE_ATTRIBUTES
 from operations.dead_letters import Selection, browse, reason_of
+from operations.received import that_fit_a_call
 from schema import names
 
 _OURS: Final = frozenset(
@@ -97,7 +98,8 @@ async def _move(
     gone: Callable[[Iterable[Delivery]], None],
 ) -> Redriven:
     sent: list[Delivery] = []
-    for run in _that_fit_a_call([(delivery, _copy(delivery, at_ms)) for delivery in chosen]):
+    copies = [(delivery, _copy(delivery, at_ms)) for delivery in chosen]
+    for run in that_fit_a_call(copies, SQS_BATCH_BYTES):
         answers: Sequence[str | Exception]
         try:
             answers = await main.send([copy for _, copy in run])
@@ -121,21 +123,6 @@ async def _move(
         failed=failed,
         twice=sum(error is not None for error in errors),
     )
-
-
-def _that_fit_a_call(
-    copies: Sequence[tuple[Delivery, OutgoingMessage]],
-) -> list[list[tuple[Delivery, OutgoingMessage]]]:
-    """Cut into runs of at most a batch's bytes each."""
-    runs: list[list[tuple[Delivery, OutgoingMessage]]] = []
-    size = 0
-    for pair in copies:
-        if not runs or size + pair[1].size > SQS_BATCH_BYTES:
-            runs.append([])
-            size = 0
-        runs[-1].append(pair)
-        size += pair[1].size
-    return runs
 
 
 def _copy(delivery: Delivery, at_ms: int) -> OutgoingMessage:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
 from config.settings import IngestSettings
-from ingest.problems import Problem
+from ingest.problems import Problem, bad_request, unavailable
 
 SOCKET_BUFFER_BYTES: Final = 16_384
 """What the kernel may keep of a connection in each direction; by itself it keeps megabytes."""
@@ -35,19 +35,11 @@ class Refusal:
 
 
 PROBLEMS: Final[Mapping[str, Problem]] = {
-    Refusal.BAD_REQUEST: Problem(
-        400, "bad-request", "The request is not valid", "it is not HTTP/1.1"
-    ),
+    Refusal.BAD_REQUEST: bad_request("it is not HTTP/1.1"),
     Refusal.BODY: Problem(400, "body-not-allowed", "The request must not have a body"),
     Refusal.HEAD_TOO_LARGE: Problem(431, "head-too-large", "The request's headers are too large"),
     Refusal.HEAD_TOO_SLOW: Problem(408, "head-too-slow", "The request did not arrive in time"),
-    Refusal.OVERLOAD: Problem(
-        503,
-        "unavailable",
-        "The service cannot answer now",
-        "too many connections are open",
-        headers={"Retry-After": "1"},
-    ),
+    Refusal.OVERLOAD: unavailable("too many connections are open", retry_after_s=1),
 }
 """What those who can still be answered are answered."""
 

@@ -164,8 +164,7 @@ class Connection(asyncio.BufferedProtocol):
         self._exchange = self._task = None
         if self._transport is None:
             self._server.closed(self)
-        else:
-            self._transport.abort()
+        self._abort()
 
     # What the server wants.
 
@@ -183,8 +182,8 @@ class Connection(asyncio.BufferedProtocol):
         """Cancel what is under way, to which the app still answers; else drop the connection."""
         if self._task is not None:
             self._task.cancel()
-        elif self._transport is not None:
-            self._transport.abort()
+        else:
+            self._abort()
 
     # How it goes on.
 

@@ -128,7 +128,7 @@ class RequestReader:
             return
         # The parser looks for no body behind a wish for another protocol.
         upgrades = self._parser.should_upgrade()
-        if self._has_body or (upgrades and _announce_body(self._headers)):
+        if self._has_body or (upgrades and _announces_body(self._headers)):
             self.refusal = Refusal.BODY
             return
         scope = self._scope()
@@ -169,7 +169,7 @@ class RequestReader:
         }
 
 
-def _announce_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+def _announces_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return any(
         name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0"))
         for name, value in headers

@@ -36,7 +36,6 @@ PROGRAMS: Final = {
     "IngestPolicy": [*sorted((ROOT / "ingest").glob("*.py")), ROOT / "aws/publisher.py"],
 }
 """The modules that a program consists of, beside the adapters; redriving is the operators'."""
-COMMANDS: Final = [p for of in ("operations", "cli") for p in sorted((ROOT / of).glob("*.py"))]
 
 
 def methods() -> dict[str, set[str]]:
@@ -103,15 +102,6 @@ def test_a_programs_policy_allows_exactly_what_the_program_calls(policy: str) ->
     used = {m for path in PROGRAMS[policy] for m in adapter_attributes(path)} & actions.keys()
     needed = set[str]().union(*(actions[method] for method in used))
     assert needed == allowed(policy).keys(), sorted(used)
-
-
-def test_the_operators_policy_allows_what_the_commands_do_with_table_and_queues() -> None:
-    actions = methods()
-    used = {m for path in COMMANDS for m in adapter_attributes(path)} & actions.keys()
-    assert {"add_seats", "create_event", "ids", "delete"} <= used
-    needed = set[str]().union(*(actions[method] for method in used))
-    of_adapters = set[str]().union(*actions.values())
-    assert needed == allowed("OperatorPolicy").keys() & of_adapters, sorted(used)
 
 
 def test_the_worker_sends_to_the_queues_of_dead_letters_and_lost_events_alone() -> None:

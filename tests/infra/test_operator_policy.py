@@ -20,6 +20,7 @@ COMMANDS: Final = [p for of in ("cli", "operations") for p in sorted((ROOT / of)
 def test_the_policy_allows_exactly_what_the_commands_call() -> None:
     actions = methods()
     used = {m for path in COMMANDS for m in adapter_attributes(path)} & actions.keys()
+    assert {"add_seats", "create_event", "ids", "delete"} <= used
     called = called_operations("analytics", "aws/objects.py", "aws/winners.py")
     needed = {"cloudformation:DescribeStacks"}.union(
         *(actions[method] for method in used), *(ACTIONS[operation] for operation in called)

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
+from ingest.claims import ClaimRules
 from ingest.jwks import KeySet, RefreshPolicy
-from ingest.tokens import ClaimRules
 
 URL = "https://issuer.example/jwks.json"
 RULES = ClaimRules()

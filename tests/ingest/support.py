@@ -17,6 +17,7 @@ from ingest import tokens
 from ingest.access import Access
 from ingest.app import Health, create_app
 from ingest.asgi import ASGIApp
+from ingest.claims import ClaimRules
 from ingest.gateway import (
     Advance,
     Failure,
@@ -27,7 +28,7 @@ from ingest.gateway import (
     Unavailable,
 )
 from ingest.metrics import IngestMetrics
-from ingest.tokens import ClaimRules, SecretVerifier, TokenAuthenticator
+from ingest.tokens import SecretVerifier, TokenAuthenticator
 from schema import keys
 from schema.events import ParticipationRequested
 from schema.items import EventConfig, RequestItem

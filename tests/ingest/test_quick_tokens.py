@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.quick_tokens import Expected, QuickTokens
-from ingest.tokens import Checked, ClaimRules, InvalidToken, SecretVerifier, TokenAuthenticator
+from ingest.claims import ClaimRules
+from ingest.quick_tokens import QuickTokens
+from ingest.tokens import Checked, InvalidToken, SecretVerifier, TokenAuthenticator
 from tests.ingest.forging import HS256, claims, forged, segment
 from tests.ingest.issuer import EC_KEY, NEXT_KEY, RSA_KEY, Issuer
 from tests.ingest.support import SECRET
@@ -64,10 +65,7 @@ rules = st.builds(
 
 def quick(expected: ClaimRules) -> QuickTokens:
     """A quick check that has seen a good token of each header that PyJWT accepts."""
-    made = QuickTokens(
-        Expected(audience=expected.audience, issuer=expected.issuer, leeway_s=expected.leeway_s),
-        time,
-    )
+    made = QuickTokens(expected, time)
     for header in HEADERS[:3]:
         made.learn(forged(header, {}, SECRET), SecretVerifier(SECRET)._verify)
     return made

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest import tokens
-from ingest.tokens import Checked, ClaimRules, InvalidToken, SecretVerifier, TokenAuthenticator
+from ingest.claims import ClaimRules
+from ingest.tokens import Checked, InvalidToken, SecretVerifier, TokenAuthenticator
 from tests.ingest.forging import HS256, claims, forged, segment
 from tests.ingest.support import SECRET, Service, authenticator, token
 from tests.virtual_time import run

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import json
-import resource
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ from typing import Final
 
 from config.settings import IngestSettings
 from local.emulator import ministack
+from runtime import open_files
 from tests.security import own
 from tests.security.attack import Result, run
 from tests.security.attacks import ALL, BY_NAME
@@ -75,7 +75,7 @@ def _arguments() -> argparse.Namespace:
 
 
 async def _attack(given: argparse.Namespace) -> list[Result]:
-    _allow_files(given.connections + _FILES)
+    open_files.allow(given.connections + _FILES)
     attacks = [BY_NAME[name] for name in given.names] or ALL
     out = sys.stderr if given.json else sys.stdout
     print(_line("attack", "others", "memory", "log", "verdict; sent; came back"), file=out)
@@ -120,12 +120,6 @@ def _row(result: Result) -> str:
 
 def _line(name: str, others: str, memory: str, log: str, text: str) -> str:
     return f"{name:<21} {others:>9} {memory:>9} {log:>9}  {text}"
-
-
-def _allow_files(needed: int) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < needed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(needed, hard), hard))
 
 
 if __name__ == "__main__":
