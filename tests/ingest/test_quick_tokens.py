@@ -130,6 +130,16 @@ def signature_of(segments: list[str]) -> bytes:
     return hmac.digest(SECRET.encode(), f"{segments[0]}.{segments[1]}".encode(), "sha256")
 
 
+def test_what_is_nested_deeper_than_pyjwt_s_parser_goes_is_left_to_it() -> None:
+    nested = "[" * 1_000 + "]" * 1_000
+    payload = f'{{"sub": "user-1", "exp": {int(time()) + 60}, "x": {nested}}}'
+    segments = [segment(HS256), segment(payload.encode())]
+
+    token = ".".join([*segments, segment(signature_of(segments))])
+
+    assert quick(ClaimRules()).claims(token) is None
+
+
 class Slow(SecretVerifier):
     """Counts what is left to PyJWT."""
 

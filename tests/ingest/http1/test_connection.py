@@ -256,6 +256,20 @@ async def test_a_request_whose_client_is_gone_is_finished_and_counts_as_a_connec
         assert house.server.connection_count == 0
 
 
+@virtual_time
+async def test_who_asks_only_later_whether_the_client_is_gone_hears_that_it_is() -> None:
+    async with opened() as house:
+        wire = house.connect()
+        wire.arrive(get("/slow-until-gone"))
+        await settled()
+        wire.abort()
+        await settled()
+        house.may_answer.set()
+        await settled()
+        assert house.disconnects == 1
+        assert house.server.connection_count == 0
+
+
 @pytest.mark.parametrize("path", ["/fails", "/nothing"])
 @virtual_time
 async def test_where_the_app_does_not_answer_the_connection_is_dropped(path: str) -> None:

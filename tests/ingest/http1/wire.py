@@ -171,6 +171,10 @@ class House:
         match scope["path"]:
             case "/slow":
                 await self.may_answer.wait()
+            case "/slow-until-gone":
+                await self.may_answer.wait()
+                await receive()
+                self.disconnects += 1
             case "/until-gone":
                 await receive()
                 self.disconnects += 1
