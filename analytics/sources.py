@@ -1,13 +1,14 @@
 """Opens the engine that a caller names, on the lake that a caller names."""
 
+import os
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
+from urllib.parse import urlsplit
 
 from analytics.athena_engine import AthenaEngine
 from analytics.athena_execution import Place
@@ -35,8 +36,11 @@ class Source:
 
     engine: EngineName
     lake_dir: Path | None = None
-    """The folder to read; with a bucket, the folder to mirror it into."""
+    """The folder that the embedded engine reads; nothing is ever written into it."""
     bucket: str | None = None
+    """The lake's bucket."""
+    fetches: bool = False
+    """Whether the embedded engine fetches the bucket's objects, and reads those alone."""
     database: str = "default"
     workgroup: str = "primary"
     output: str | None = None
@@ -53,26 +57,21 @@ class Source:
 
 @asynccontextmanager
 async def open_engine(
-    source: Source, parameters: Parameters | None, progress: Progress | None = None
+    source: Source, parameters: Parameters | None, report: Progress | None = None
 ) -> AsyncIterator[Engine]:
-    """Open the engine; the embedded one first fetches the days' objects where a bucket is named."""
+    """Open the engine; the embedded one reads a folder, or fetches the days' objects of a bucket.
+
+    `report` gets what was fetched, and from where. Raises LakeError.
+    """
     if source.engine is EngineName.ATHENA:
         async with open_athena(source) as athena:
             yield athena
         return
-    async with AsyncExitStack() as stack:
-        lake_dir = source.lake_dir
-        if lake_dir is None and source.bucket is None:
-            raise LakeError("no lake to read: give --lake-dir (LAKE_DIR) or --bucket (LAKE_BUCKET)")
-        if lake_dir is None:
-            lake_dir = Path(stack.enter_context(TemporaryDirectory(prefix="lake-objects-")))
-        if source.bucket is not None:
-            lake_dir.mkdir(parents=True, exist_ok=True)
-            await _fetch(source.connection(), source.bucket, lake_dir, parameters, progress)
-        # Only here: an image that asks Athena alone comes without the embedded engine.
-        from analytics.local_engine import LocalEngine  # noqa: PLC0415
+    # Only here: an image that asks Athena alone comes without the embedded engine.
+    from analytics.local_engine import LocalEngine  # noqa: PLC0415
 
-        yield await stack.enter_async_context(LocalEngine(lake_dir))
+    async with LocalEngine(await _folder(source, parameters, report)) as engine:
+        yield engine
 
 
 @asynccontextmanager
@@ -97,19 +96,51 @@ async def open_athena(source: Source) -> AsyncIterator[AthenaEngine]:
         )
 
 
-async def _fetch(
+async def _folder(source: Source, parameters: Parameters | None, report: Progress | None) -> Path:
+    """The folder to read: the one that is named, or the bucket's in the cache, brought up to date.
+
+    Evidence is either: a folder that somebody keeps, or what the bucket holds; never a mixture.
+    """
+    if source.fetches and source.bucket is not None:
+        if source.lake_dir is not None:
+            raise LakeError("give --lake-dir or --bucket: a folder is read, and never fetched into")
+        return await _fetched(source.connection(), source.bucket, parameters, report)
+    if source.lake_dir is not None:
+        return source.lake_dir
+    if source.bucket is not None:
+        raise LakeError(
+            f"no lake to read: give --bucket {source.bucket} to fetch that bucket (LAKE_BUCKET "
+            "alone fetches nothing), --lake-dir to read a folder, or --engine athena"
+        )
+    raise LakeError("no lake to read: give --lake-dir (LAKE_DIR), or --bucket to fetch one")
+
+
+async def _fetched(
     connection: Connection,
     bucket: str,
-    lake_dir: Path,
     parameters: Parameters | None,
-    progress: Progress | None,
-) -> None:
-    async with open_client("s3", connection, ClientOptions(read_timeout_s=_ANSWER_WITHIN_S)) as s3:
-        fetched = 0
-        for prefix in _prefixes(parameters):
-            fetched += await download_lake(s3, bucket, prefix, lake_dir)
-    if progress is not None:
-        progress(f"fetched {fetched} new object(s) from s3://{bucket}/{LAKE_ROOT}")
+    report: Progress | None,
+) -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    # A bucket of the embedded AWS may have the name of one on AWS.
+    place = urlsplit(connection.endpoint_url or "").netloc or "aws"
+    folder = cache / "participation" / "lake" / place / bucket
+    fetched = 0
+    try:
+        async with open_client(
+            "s3", connection, ClientOptions(read_timeout_s=_ANSWER_WITHIN_S)
+        ) as s3:
+            for prefix in _prefixes(parameters):
+                fetched += await download_lake(s3, bucket, prefix, folder)
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LakeError(
+            f"the cache {folder} cannot be written ({error.strerror}): set XDG_CACHE_HOME to a "
+            "folder that can"
+        ) from error
+    if report is not None:
+        report(f"{fetched} new object(s) of s3://{bucket}/{LAKE_ROOT} in {folder}")
+    return folder
 
 
 def _prefixes(parameters: Parameters | None) -> list[str]:

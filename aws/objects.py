@@ -1,11 +1,13 @@
 """Reads an S3 bucket: lists objects, and mirrors a part of the lake into a local folder."""
 
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 import anyio
+from anyio import to_thread
 
 from aws.client import Client
 from aws.errors import AwsError, Rejected
@@ -45,22 +47,19 @@ async def read_object(client: Client, bucket: str, key: str) -> bytes:
 async def download_lake(client: Client, bucket: str, prefix: str, directory: Path) -> int:
     """Mirror the objects below a prefix into a folder, each under its key; returns how many came.
 
-    Firehose never changes an object, so a file of the same size is left as it is. Raises AwsError.
+    Firehose never changes an object, so a file of the same size is left as it is. A file below the
+    prefix that the bucket does not hold is deleted. Raises AwsError, OSError.
     """
     limiter = anyio.CapacityLimiter(_DOWNLOADS)
-    missing = [
-        stored
-        async for stored in list_objects(client, bucket, prefix)
-        if not await _is_mirrored(stored, directory)
-    ]
-
-    failures: list[AwsError] = []
+    listed = [stored async for stored in list_objects(client, bucket, prefix)]
+    missing = [stored for stored in listed if not await _is_mirrored(stored, directory)]
+    failures: list[AwsError | OSError] = []
 
     async def download(key: str) -> None:
         async with limiter:
             try:
                 await _write(_path(directory, key), await read_object(client, bucket, key))
-            except AwsError as error:
+            except (AwsError, OSError) as error:
                 failures.append(error)
                 tasks.cancel_scope.cancel()
 
@@ -69,6 +68,9 @@ async def download_lake(client: Client, bucket: str, prefix: str, directory: Pat
             tasks.start_soon(download, stored.key)
     if failures:
         raise failures[0]
+    await to_thread.run_sync(
+        _delete_others, directory, prefix, frozenset(stored.key for stored in listed)
+    )
     return len(missing)
 
 
@@ -85,9 +87,16 @@ def _path(directory: Path, key: str) -> anyio.Path:
     return anyio.Path(directory, *parts)
 
 
+def _delete_others(directory: Path, prefix: str, keys: frozenset[str]) -> None:
+    for path in directory.rglob("*"):
+        key = path.relative_to(directory).as_posix()
+        if key.startswith(prefix) and key not in keys and path.is_file() and path.name[0] != ".":
+            path.unlink(missing_ok=True)
+
+
 async def _write(path: anyio.Path, content: bytes) -> None:
     await path.parent.mkdir(parents=True, exist_ok=True)
-    # A concurrent reader must never see half a file.
-    unfinished = path.with_name(f".{path.name}.unfinished")
+    # Whoever reads or mirrors here as well must never see half a file.
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     await unfinished.write_bytes(content)
     await unfinished.replace(path)

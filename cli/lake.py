@@ -217,7 +217,7 @@ def _ask(
 
     async def run() -> _Answer | None:
         with _progress() as progress:
-            async with open_engine(source, known, progress) as engine:
+            async with open_engine(source, known, _report) as engine:
                 if known is not None:
                     return await ask(engine, known, progress)
                 days = await ranges.whole_lake(engine)
@@ -231,6 +231,11 @@ def _progress() -> Iterator[Progress]:
     """Show a query's progress on a terminal only: a file gets nothing."""
     with messages.status("") as status:
         yield lambda line: status.update(Text(line, style="dim"))
+
+
+def _report(line: str) -> None:
+    """What an operator should know of the evidence, on a terminal and in a file alike."""
+    messages.print(line, markup=False, soft_wrap=True)
 
 
 def _print_notes(result: QueryResult) -> None:

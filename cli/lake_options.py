@@ -42,13 +42,19 @@ class Question:
 
 def _source(
     *,
+    context: typer.Context,
     engine: Annotated[EngineName, typer.Option(envvar="LAKE_ENGINE")] = EngineName.LOCAL,
     lake_dir: Annotated[
-        Path | None, typer.Option(envvar="LAKE_DIR", help="folder with events/dt=…/hour=…/")
+        Path | None,
+        typer.Option(
+            envvar="LAKE_DIR", metavar="FOLDER", help="local: read it; has events/dt=…/hour=…/"
+        ),
     ] = None,
     bucket: Annotated[
         str | None,
-        typer.Option(envvar="LAKE_BUCKET", help="the lake's bucket; local: fetch from it"),
+        typer.Option(
+            envvar="LAKE_BUCKET", metavar="NAME", help="the lake's bucket; local, typed: fetch it"
+        ),
     ] = None,
     database: Annotated[str, typer.Option(envvar="LAKE_DATABASE")] = "default",
     workgroup: Annotated[str, typer.Option(envvar="ATHENA_WORKGROUP")] = "primary",
@@ -62,10 +68,13 @@ def _source(
     region: Annotated[str | None, typer.Option(envvar="AWS_REGION")] = None,
     endpoint_url: Annotated[str | None, typer.Option(envvar="AWS_ENDPOINT_URL")] = None,
 ) -> Source:
+    # What the environment says stands back behind what is typed, and fetches nothing.
+    fetches = _is_typed(context, "bucket")
     return Source(
         engine=engine,
-        lake_dir=lake_dir,
+        lake_dir=None if fetches and not _is_typed(context, "lake_dir") else lake_dir,
         bucket=bucket,
+        fetches=fetches,
         database=database,
         workgroup=workgroup,
         output=output,
@@ -73,6 +82,11 @@ def _source(
         region=region,
         endpoint_url=endpoint_url,
     )
+
+
+def _is_typed(context: typer.Context, option: str) -> bool:
+    source = context.get_parameter_source(option)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _question(

@@ -90,6 +90,17 @@ async def test_a_second_mirror_fetches_only_what_is_new_or_was_cut_short(
     }
 
 
+async def test_a_mirror_does_not_keep_what_the_bucket_does_not_hold(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    await bucket.put("events/a", b"line\n")
+    (tmp_path / "events").mkdir()
+    for name in ("events/gone", "events/.hidden", "other"):
+        overwrite(tmp_path / name, b"x")
+    assert await download_lake(bucket.client, bucket.name, "events/", tmp_path) == 1
+    assert files_below(tmp_path).keys() == {"events/a", "events/.hidden", "other"}
+
+
 async def test_a_key_that_leaves_the_folder_is_refused(bucket: Bucket, tmp_path: Path) -> None:
     class Malicious:
         async def call(self, operation: str, /, **parameters: Any) -> dict[str, Any]:
