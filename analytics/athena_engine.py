@@ -65,6 +65,11 @@ class AthenaEngine:
         sql = statements.with_table(statement.sql, self._table)
         arguments = parameters.values(statement)
         execution = await self._athena.execute(name, sql, arguments, progress)
+        if strange := [c.name for c in execution.columns if c.name.lower() not in sql.lower()]:
+            raise LakeError(
+                f"Athena answered {name} with columns that it does not have "
+                f"({', '.join(strange)}): the embedded AWS's Athena holds no data"
+            )
         notes: tuple[str, ...] = ()
         if execution.scanned_bytes == 0 and name != "partitions":
             notes = await self._notes_on_nothing_read(parameters)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from random import Random
 from time import time
 from typing import Any
@@ -104,6 +105,23 @@ async def test_one_request_is_followed_from_the_click_into_the_lake(world: World
     assert len(athena.statements) == 2
     assert "participation_logs_projected" in athena.statements[0]
     assert any("smoke-" in argument for argument in athena.arguments[0])
+
+
+async def test_an_athena_that_answers_something_else_is_a_sentence(world: World) -> None:
+    lines: list[str] = []
+    stack = world.stack
+    async with (
+        firehose.standing_in(world.connection, stack.event_bus_name, buffer_interval_s=0.2),
+        ingest_of(world) as url,
+        world.worker(),
+        place_of(world, url) as place,
+        open_client("athena", world.connection) as athena,
+    ):
+        asks = AthenaPlace(database=stack.database, workgroup=stack.work_group)
+        with_athena = replace(place, athena=AthenaEngine(athena, asks, projected=True))
+        with pytest.raises(SmokeError, match="holds no data; --no-athena leaves this step out"):
+            await smoke.run(with_athena, token(), lines.append, QUICK)
+    assert len(lines) == 5
 
 
 async def test_without_a_worker_it_says_that_nobody_decides(world: World) -> None:
