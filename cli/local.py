@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from cli.output import command_name, fail
 from cli.running import run_async
 
 if TYPE_CHECKING:
@@ -38,7 +39,11 @@ def demo(
     ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="leave it up until Ctrl-C")] = False,
     out: Annotated[
-        Path | None, typer.Option(help="folder for logs, lake and report [var/demo-<time>]")
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="for logs, lake and report; default: var/demo-<time>, of which ten are kept",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="order of the clicks")] = 1,
 ) -> None:
@@ -70,6 +75,7 @@ def demo(
             typer.echo(orjson.dumps(findings.as_json()))
         else:
             page.show(Console(), findings)
+            typer.echo(page.what_next(findings, command_name()))
         if keep:
             typer.echo(invitation(stack, EVENT_ID), err=as_json)
 
@@ -80,7 +86,12 @@ def demo(
 
 @app.command()
 def up(
-    out: Annotated[Path | None, typer.Option(help="folder for the logs [var/up-<time>]")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="for the logs; default: var/up-<time>, of which ten are kept"
+        ),
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="show every log line")] = False,
 ) -> None:
     """Keep emulator, Firehose stand-in, worker and ingest running until Ctrl-C.
@@ -96,13 +107,16 @@ def up(
 
 
 def _folder(out: Path | None, kind: str) -> Path:
-    folder = out or Path("var") / f"{kind}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder.resolve()
+    if out is None:
+        from local import run_folders
+
+        return run_folders.new(Path("var"), kind, datetime.now(UTC))
+    out.mkdir(parents=True, exist_ok=True)
+    return out.resolve()
 
 
 def _run(main: Callable[[], Awaitable[T]]) -> T:
-    """Run; Ctrl-C ends quietly after the clean-up, a foreseen error in one sentence."""
+    """Run; Ctrl-C and a foreseen error end in one sentence, after the clean-up."""
     from local.errors import LocalError
     from runtime.errors import leaves
 
@@ -114,4 +128,6 @@ def _run(main: Callable[[], Awaitable[T]]) -> T:
     except* LocalError as group:
         for error in leaves(group):
             sys.stderr.write(f"participation: {error}\n")
-    sys.exit(_INTERRUPTED if interrupted else 1)
+    if interrupted:
+        fail("interrupted: everything that was started has been stopped", _INTERRUPTED)
+    sys.exit(1)

@@ -1,7 +1,9 @@
 """How commands write and read what people and programs exchange with them: times, JSON, errors."""
 
+import shutil
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import orjson
@@ -9,10 +11,21 @@ import typer
 
 from schema.keys import MAX_TIME_MS
 
+_NAME = "participation"
 _DIGITS = 5
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON with stable keys; times in epoch ms")]
+
+
+def command_name() -> str:
+    """How to call this command line again: as it was called, or by its name where that will do."""
+    typed = Path(sys.argv[0])
+    found = shutil.which(_NAME)
+    if typed.name != _NAME or (found is not None and Path(found).samefile(typed)):
+        return _NAME
+    here = Path.cwd()
+    return str(typed.relative_to(here) if typed.is_relative_to(here) else typed)
 
 
 def write_json(document: object) -> None:

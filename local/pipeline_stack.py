@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from local import programs
-from local.emulator import ministack, stack
+from local import programs, start_checks
+from local.emulator import environment, ministack, stack
 from local.emulator.ministack import Emulator
 from local.emulator.stack import StackOutputs
 from local.firehose import stand_in
@@ -41,31 +41,35 @@ async def running(
     report: Callable[[str], None] = lambda _step: None,
     listener: LineListener = lambda _name, _line: None,
 ) -> AsyncIterator[PipelineStack]:
-    """Run all of it until the block ends, its logs in `directory`; raises LocalError.
+    """Run all of it until the block ends, its logs in `directory`.
+
+    Raises LocalError, and SettingsError before anything is started.
 
     It ends from the front to the back: ingest answers what it accepted, the worker drains, the
     lake gets the last events.
     """
-    report("starting the embedded AWS (its first start installs it)")
+    secret = os.environ.get("JWT_SECRET") or secrets.token_urlsafe(48)
+    start_checks.check(secret)
+    first = "" if environment.is_built() else " (its first start installs it)"
+    report(f"starting the embedded AWS{first}")
     async with ministack.running(directory) as emulator:
         report("deploying infra/pipeline.yaml")
         outputs = await stack.deploy_pipeline(emulator.connection)
         async with stand_in.standing_in(
             emulator.connection, outputs.event_bus_name, buffer_interval_s=BUFFER_INTERVAL_S
         ) as delivery:
-            secret = os.environ.get("JWT_SECRET") or secrets.token_urlsafe(48)
-            environment = program_environment(emulator, outputs)
+            variables = program_environment(emulator, outputs)
             report("starting the worker and ingest")
             async with (
                 programs.running(
                     "worker",
-                    environment | _port("WORKER_HTTP_PORT"),
+                    variables | _port("WORKER_HTTP_PORT"),
                     directory / "worker.log",
                     listener,
                 ) as worker,
                 programs.running(
                     "ingest",
-                    environment | _port("INGEST_HTTP_PORT") | _hs256(secret),
+                    variables | _port("INGEST_HTTP_PORT") | _hs256(secret),
                     directory / "ingest.log",
                     listener,
                 ) as ingest,

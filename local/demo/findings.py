@@ -50,12 +50,21 @@ class Measured:
     ingest: Samples
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check: its key in JSON, what it compares, and whether it holds."""
+
+    key: str
+    text: str
+    holds: bool
+
+
 @dataclass(slots=True, kw_only=True)
 class Findings:
     """All figures of one demo; `as_json` is their public form."""
 
     figures: dict[str, Any]
-    checks: dict[str, bool]
+    checks: tuple[Check, ...]
     traffic_per_second: list[int]
     throughput_per_second: list[int]
     calls: list[tuple[str, str, int, float]]
@@ -67,17 +76,17 @@ class Findings:
     @property
     def passed(self) -> bool:
         """Whether every check holds."""
-        return all(self.checks.values())
+        return all(check.holds for check in self.checks)
 
     def as_json(self) -> dict[str, Any]:
         """Figures, checks and locations as one JSON object."""
         return {
-            **self.figures,
-            "traffic_per_second": self.traffic_per_second,
-            "throughput_per_second": self.throughput_per_second,
-            "checks": self.checks,
+            **{_camel_case(name): figure for name, figure in self.figures.items()},
+            "trafficPerSecond": self.traffic_per_second,
+            "throughputPerSecond": self.throughput_per_second,
+            "checks": {check.key: check.holds for check in self.checks},
             "passed": self.passed,
-            "lake_dir": self.lake_dir,
+            "lakeDir": self.lake_dir,
             "report": self.report,
         }
 
@@ -178,26 +187,53 @@ def _checks(
     table: TableState,
     lake_ids: set[str],
     files: list[str],
-) -> dict[str, bool]:
-    seats = min(table.capacity.total, len(burst.request_ids))
-    return {
-        "every click was accepted": figures["refused"] == 0,
-        "SUCCEEDED = capacity": figures["succeeded"] == seats,
-        "SUCCEEDED + REJECTED = distinct requests": (
-            figures["succeeded"] + figures["rejected"] == len(burst.request_ids)
+) -> tuple[Check, ...]:
+    seats, requests = table.capacity.total, len(burst.request_ids)
+    given, rejected = figures["succeeded"], figures["rejected"]
+    return (
+        Check("everyClickAccepted", "every click was accepted", figures["refused"] == 0),
+        Check(
+            "seatsGiven",
+            "SUCCEEDED = capacity"
+            if requests >= seats
+            else "SUCCEEDED = distinct requests, fewer than seats",
+            given == min(seats, requests),
         ),
-        "capacityRemaining = capacity - SUCCEEDED": (
-            table.capacity.remaining == table.capacity.total - figures["succeeded"]
+        Check(
+            "restRejected",
+            "SUCCEEDED + REJECTED = distinct requests",
+            given + rejected == requests,
         ),
-        "every accepted request is decided": table.final_ids == burst.request_ids,
-        "lake = table": lake_ids == table.final_ids,
-        "every line fits the JSON Schema": figures["lake_invalid_lines"] == 0,
-        "files lie at events/dt=…/hour=…/": bool(files)
-        and all(_LAKE_FILE.fullmatch(file) for file in files),
-        "negative delays = 0": figures["negative_delay"] == 0,
-        "missing timestamps = 0": figures["missing_timestamp"] == 0,
-        "publish failures = 0": figures["publish_failures"] == 0,
-    }
+        Check(
+            "seatsLeftAgree",
+            "capacityRemaining = capacity - SUCCEEDED",
+            table.capacity.remaining == seats - given,
+        ),
+        Check(
+            "everyRequestDecided",
+            "every accepted request is decided",
+            table.final_ids == burst.request_ids,
+        ),
+        Check("lakeEqualsTable", "lake = table", lake_ids == table.final_ids),
+        Check(
+            "linesFitSchema",
+            "every line fits the JSON Schema",
+            figures["lake_invalid_lines"] == 0,
+        ),
+        Check(
+            "filesInPartitions",
+            "files lie at events/dt=…/hour=…/",
+            bool(files) and all(_LAKE_FILE.fullmatch(file) for file in files),
+        ),
+        Check("noNegativeDelay", "negative delays = 0", figures["negative_delay"] == 0),
+        Check("noMissingTimestamp", "missing timestamps = 0", figures["missing_timestamp"] == 0),
+        Check("noPublishFailure", "publish failures = 0", figures["publish_failures"] == 0),
+    )
+
+
+def _camel_case(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
 
 
 def _read_lake(lake_dir: Path) -> tuple[Counter[str], int, list[str]]:

@@ -1,6 +1,8 @@
 """The demo's page on the terminal: the figures, a small chart, the checks."""
 
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from rich.console import Console, Group, RenderableType
@@ -37,6 +39,14 @@ def show(console: Console, findings: Findings) -> None:
             padding=(1, 2),
         )
     )
+
+
+def what_next(findings: Findings, participation: str) -> str:
+    """What to open and what to try now; `participation` is how to call the command line."""
+    return f"""
+open    {Path(findings.report).as_uri()}
+next    {participation} lake query p95_delay --lake-dir {shlex.quote(findings.lake_dir)}
+        {participation} local up     keeps the pipeline running, for clicks of your own"""
 
 
 def _figures(findings: Findings) -> RenderableType:
@@ -121,7 +131,7 @@ def _where_time_goes(findings: Findings) -> RenderableType:
 
 def _checks(findings: Findings) -> RenderableType:
     table = Table.grid(padding=(0, 1))
-    for name, holds in findings.checks.items():
-        mark = Text("pass", style="green") if holds else Text("FAIL", style="bold red")
-        table.add_row(mark, name)
+    for check in findings.checks:
+        mark = Text("pass", style="green") if check.holds else Text("FAIL", style="bold red")
+        table.add_row(mark, check.text)
     return table

@@ -41,7 +41,8 @@ class ConsoleProgress:
 
     def close(self) -> None:
         """Remove the bars."""
-        self._progress.stop()
+        if self._console.is_terminal:
+            self._progress.stop()
 
     def step(self, text: str) -> None:
         """Show that a step begins."""

@@ -31,9 +31,8 @@ async def ensure_python(parent: Path | None = None, lock_file: Traversable | Non
     second waits for the first; a build that was killed starts again. Raises LocalError.
     """
     parent = parent or Path(sys.prefix)
-    lock_file = lock_file or files("local.emulator") / "ministack.lock"
-    digest = hashlib.sha256(lock_file.read_bytes()).hexdigest()[:_HASH_DIGITS]
-    environment = parent / f"ministack-{digest}"
+    lock_file = lock_file or _lock_file()
+    environment = _folder(parent, lock_file)
     python = environment / "bin" / "python"
     if python.exists():
         return python
@@ -42,6 +41,20 @@ async def ensure_python(parent: Path | None = None, lock_file: Traversable | Non
             with as_file(lock_file) as requirements:
                 await _build(environment, requirements)
     return python
+
+
+def is_built() -> bool:
+    """Whether the environment is there already."""
+    return _folder(Path(sys.prefix), _lock_file()).exists()
+
+
+def _lock_file() -> Traversable:
+    return files("local.emulator") / "ministack.lock"
+
+
+def _folder(parent: Path, lock_file: Traversable) -> Path:
+    digest = hashlib.sha256(lock_file.read_bytes()).hexdigest()[:_HASH_DIGITS]
+    return parent / f"ministack-{digest}"
 
 
 @asynccontextmanager

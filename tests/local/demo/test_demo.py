@@ -6,7 +6,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from local.demo import burst
+from local.demo import burst, page
+from local.demo.findings import Findings
 from tests import programs
 
 REQUESTS, CAPACITY = 300, 120
@@ -25,20 +26,39 @@ async def test_the_demo_proves_the_main_job_on_real_sockets(tmp_path: Path) -> N
     assert ended.exit_code == 0, ended.output
     (line,) = [line for line in ended.output.splitlines() if line.startswith("{")]
     found = orjson.loads(line)
-    assert found["accepted"] == found["distinct_requests"] == REQUESTS
+    assert found["accepted"] == found["distinctRequests"] == REQUESTS
     assert found["duplicates"] == 30
     assert found["succeeded"] == CAPACITY
     assert found["succeeded"] + found["rejected"] == REQUESTS
-    assert found["capacity_remaining"] == 0
-    assert found["negative_delay"] == found["missing_timestamp"] == 0
-    assert found["lake_requests"] == found["table_final"] == REQUESTS
-    assert found["lake_events"] >= REQUESTS
-    assert found["publish_failures"] == 0
-    assert found["p95_queue_delay_ms"] <= found["p95_e2e_delay_ms"]
+    assert found["capacityRemaining"] == 0
+    assert found["negativeDelay"] == found["missingTimestamp"] == 0
+    assert found["lakeRequests"] == found["tableFinal"] == REQUESTS
+    assert found["lakeEvents"] >= REQUESTS
+    assert found["publishFailures"] == 0
+    assert found["p95QueueDelayMs"] <= found["p95E2eDelayMs"]
     assert found["passed"] is True
     assert all(found["checks"].values())
     _check_files(tmp_path / "lake")
     _check_page(Path(found["report"]))
+
+
+def test_the_end_names_what_to_open_and_what_to_try(tmp_path: Path) -> None:
+    lake, report = tmp_path / "my lake", tmp_path / "report" / "index.html"
+    found = Findings(
+        figures={},
+        checks=(),
+        traffic_per_second=[],
+        throughput_per_second=[],
+        calls=[],
+        lake_dir=str(lake),
+        report=str(report),
+    )
+
+    shown = page.what_next(found, "bin/participation")
+
+    assert f"open    {report.as_uri()}\n" in shown
+    assert f"bin/participation lake query p95_delay --lake-dir '{lake}'\n" in shown
+    assert "bin/participation local up" in shown
 
 
 def test_the_crowd_holds_every_user_once_and_the_duplicates_as_well() -> None:
