@@ -1,12 +1,13 @@
 """`participation simulate`: the whole pipeline on virtual time, with AWS's limits and faults."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from config import quotas
+from config.quotas import LimitError
 from simulation import catalog, saved
 from simulation.catalog import ScenarioError, Wishes
 
@@ -44,10 +45,12 @@ def simulate(
     seats: Annotated[int | None, typer.Option(min=0, help="seats of the event")] = None,
     region: Annotated[str | None, typer.Option(help="whose quotas apply")] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="worker tasks; default: one for each 2,000 clicks/s")
+        int | None,
+        typer.Option(min=1, help="worker tasks; default: as `participation plan` has it"),
     ] = None,
     ingests: Annotated[
-        int | None, typer.Option(min=1, help="ingest tasks; default: one for each 2,500 clicks/s")
+        int | None,
+        typer.Option(min=1, help="ingest tasks; default: as `participation plan` has it"),
     ] = None,
     limit: Annotated[
         list[str] | None,
@@ -71,11 +74,11 @@ def simulate(
             region=region,
             workers=workers,
             ingests=ingests,
-            limits=_limits(limit or ()),
+            limits=quotas.parsed(limit or ()),
         )
         output = Output(as_json=as_json, html=html, is_shrunk=not no_shrink, log_level=log_level)
         holds = _run(scenario, file, range(seed, seed + runs), jobs, wishes, output)
-    except ScenarioError as error:
+    except (ScenarioError, LimitError) as error:
         sys.stderr.write(f"participation: {error}\n")
         sys.exit(_WRONG)
     except KeyboardInterrupt:
@@ -99,17 +102,3 @@ def _run(
     if output.html is not None:
         raise ScenarioError("--html is about one run: give it without --runs")
     return many(name, seeds, wishes, jobs, output)
-
-
-def _limits(given: Sequence[str]) -> dict[str, float | None]:
-    limits: dict[str, float | None] = {}
-    for text in given:
-        name, is_there, value = text.partition("=")
-        try:
-            limits[name] = None if value == "none" else float(value)
-        except ValueError as error:
-            wrong = f"{value!r} is no number" if is_there else "its value is missing"
-            raise ScenarioError(
-                f"--limit {text}: {wrong}; write name=value or name=none"
-            ) from error
-    return limits

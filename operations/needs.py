@@ -31,3 +31,7 @@ class Needs:
     """Fargate vCPUs of both services, with room for the deployment that doubles none of them."""
     load_balancer_units: int
     """LCUs to reserve (MinimumLoadBalancerCapacity)."""
+    firehose_calls: int
+    """PutRecordBatch calls a second into the stream."""
+    winners_index_write_units: int
+    """Write units a second of GSI2, where winners alone are written."""

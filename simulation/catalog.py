@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from math import ceil
-from typing import Any, Final
+from typing import Final
 
+from config.quotas import Limits
+from operations import tasks
 from simulation import generator
-from simulation.aws.limits import Limits
 from simulation.scenario import (
     EventPlan,
     Fault,
@@ -23,17 +23,9 @@ from simulation.scenario import (
 )
 
 REGION: Final = "ap-northeast-2"
-_WORKER_PER_S: Final = 2_000
-"""Messages a second that a worker is given, and how many clicks an ingest task: a little less than
-what they do with AWS's latencies (docs/operations.md, "100,000 requests a second")."""
-_INGEST_PER_S: Final = 2_500
 _RUSH_RETRIES: Final = 1
 """Where a limit turns most people away, more tries only prolong what the first ones show."""
 _SETTLES_IN_S: Final = 600.0
-_EVERY: Final = "all"
-"""Stands for every limit, to switch them off."""
-_COUNTED: Final = "in_flight_messages"
-"""The limit that is a number of messages, and no rate."""
 _CLICKS_BEGIN_S: Final = 1.0
 _STOP_EVERY_S: Final = 32.0
 """A task that was stopped is back after 27 s at most: the next one follows then."""
@@ -74,9 +66,9 @@ def scenario(name: str, seed: int, wishes: Wishes) -> Scenario:
         raise ScenarioError(f"there is no scenario {name!r}; there are {', '.join(CATALOG)}")
     try:
         made = entry.make(seed, wishes)
+        return replace(made, limits=made.limits.replaced(wishes.limits))
     except ValueError as error:
         raise ScenarioError(str(error)) from error
-    return replace(made, limits=_replaced(made.limits, wishes.limits))
 
 
 def command(name: str, seed: int, wishes: Wishes) -> str:
@@ -89,21 +81,6 @@ def command(name: str, seed: int, wishes: Wishes) -> str:
     for limit, value in wishes.limits.items():
         options.append(f"--limit {limit}={'none' if value is None else repr(value)}")
     return f"participation simulate {name} {' '.join(options)}"
-
-
-def _replaced(limits: Limits, wished: Mapping[str, float | None]) -> Limits:
-    values: dict[str, Any] = {}
-    for name, value in wished.items():
-        if name == _EVERY and value is None:
-            values = dict.fromkeys(Limits.names())
-            continue
-        if name not in Limits.names():
-            known = ", ".join((*Limits.names(), f"{_EVERY}=none"))
-            raise ScenarioError(f"there is no limit {name!r}; there are {known}")
-        if value is not None and value <= 0:
-            raise ScenarioError(f"{name} must be more than 0; 'none' switches it off")
-        values[name] = round(value) if name == _COUNTED and value is not None else value
-    return replace(limits, **values)
 
 
 def _plain(
@@ -127,8 +104,8 @@ def _plain(
             EventPlan(event_id="event-1", seats=seats if wishes.seats is None else wishes.seats),
         ),
         load=Load(rate=rate, seconds=wishes.seconds or seconds, retries=retries),
-        workers=wishes.workers or max(least_nodes, ceil(rate / _WORKER_PER_S)),
-        ingests=wishes.ingests or max(least_nodes, ceil(rate / _INGEST_PER_S)),
+        workers=wishes.workers or max(least_nodes, tasks.workers(rate)),
+        ingests=wishes.ingests or max(least_nodes, tasks.ingests(rate)),
         limits=Limits.of(region),
         region=region,
         settles_in_s=_SETTLES_IN_S,

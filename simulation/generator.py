@@ -10,7 +10,7 @@ from math import inf
 from random import Random
 from typing import Final
 
-from simulation.aws.limits import NO_LIMITS, Limits
+from config.quotas import NO_LIMITS, Limits
 from simulation.scenario import (
     Defect,
     EventPlan,

@@ -13,6 +13,7 @@ from anyio.abc import TaskGroup
 
 from aws.client import CallObserver, Client, ClientOptions, Opener
 from aws.errors import AwsError
+from operations.tasks import CALL_S, MESSAGE_S
 from runtime.errors import leaves
 from runtime.program import StartError
 from runtime.stop import ExitCode, Stop
@@ -24,11 +25,6 @@ from simulation.scenario import Scenario, Service
 from simulation.trace import Trace
 from worker.parts import Parts
 
-CALL_S: Final = 60e-6
-"""Processor time of one call of AWS by the lean client (bench/RESULTS.md, "One call")."""
-MESSAGE_S: Final = 45e-6
-"""Processor time of one message in the worker without its calls: with 0.36 calls a message this
-makes the 15,000 messages a core-second of bench/RESULTS.md."""
 _RESTART_S: Final = 5.0
 """After this time a task that ended by itself is replaced, as ECS does."""
 

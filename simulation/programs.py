@@ -14,15 +14,12 @@ from ingest.asgi import ASGIApp, Message, Scope
 from ingest.metrics import IngestMetrics
 from ingest.service import CLOSING_S, open_service
 from ingest.tokens import Identity
+from operations.tasks import CLICK_S
 from runtime.stop import ExitCode
 from simulation.nodes import Life, Node, World
 from simulation.settings import ingest_settings, worker_settings
 from worker.assembly import assemble
 from worker.draining import run_until_drained
-
-CLICK_S: Final = 229e-6
-"""Processor time of one click in ingest without its calls, which makes the 241 µs of
-bench/RESULTS.md."""
 
 
 class WorkerNode(Node):

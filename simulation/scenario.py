@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, PlainSerializer
 
-from simulation.aws.limits import NO_LIMITS, Limits
+from config.quotas import NO_LIMITS, Limits
 
 Settings: TypeAlias = Mapping[str, str | int | float | bool]
 """A program's settings by field name; what is not named has its default."""

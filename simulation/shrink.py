@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from simulation.aws.limits import NO_LIMITS
+from config.quotas import NO_LIMITS
 from simulation.scenario import Latencies, Scenario, Settings
 from simulation.settings import ingest_settings, worker_settings
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final, TypeAlias
 
+from config.quotas import NO_LIMITS, Limits
 from simulation.aws.clock import Clock
 from simulation.aws.errors import ServiceError
-from simulation.aws.limits import NO_LIMITS, Limits
 from simulation.aws.observer import Observer
 
 ACCOUNT: Final = "000000000000"

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
+from operations.prices import MILLION
 from simulation.outcome import Figures
-from simulation.report.costs import MILLION, costs
+from simulation.report.costs import costs
 from simulation.scenario import Scenario, Skew
 
 _ARN_PARTS: Final = 5

@@ -13,12 +13,12 @@ from aws.bus import Bus
 from aws.event_changes import EventChanges
 from aws.queue import Queue
 from aws.table import Table
+from config.quotas import NO_LIMITS, Limits
 from schema import keys
 from schema.items import Capacity, EventConfig, RequestItem
 from schema.states import EventType, Status
 from simulation.aws.account import Account
 from simulation.aws.cloud import BUS_NAME, TABLE_NAME, Cloud, queue_url
-from simulation.aws.limits import NO_LIMITS, Limits
 from simulation.aws.observer import Observer
 from simulation.aws.sqs.messages import Message
 from simulation.checks.requests import RequestChecks

@@ -12,13 +12,13 @@ from aws.client import Client, Connection
 from aws.errors import Fatal, Rejected
 from aws.sdk import open_client
 from aws.table import SeatsCancelled, Table, is_condition_failed, is_duplicate
+from config.quotas import NO_LIMITS, Limits
 from local.emulator.stack import StackOutputs
 from schema.items import Capacity, Change, EventConfig, RequestItem
 from schema.states import Status
 from simulation.aws.account import Account
 from simulation.aws.clock import MachineClock
 from simulation.aws.cloud import TABLE_NAME, Cloud
-from simulation.aws.limits import NO_LIMITS, Limits
 from simulation.client import ModelClient, direct
 
 RECEIVED = RequestItem(

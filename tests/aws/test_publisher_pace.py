@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from aws.publisher import Publisher
-from simulation.aws.limits import Limits
+from config.quotas import Limits
 from simulation.scenario import Kind
 from tests.aws.model import Aws
 from tests.aws.test_publisher import BROKEN, POLICY, PUT, Counted, calls, event, publish

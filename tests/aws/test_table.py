@@ -12,11 +12,11 @@ from aws.client import CallObserver
 from aws.errors import Fatal, Rejected, Throttle, Transient
 from aws.metrics import CallMetrics
 from aws.table import SeatsCancelled, Table, is_condition_failed, is_duplicate
+from config.quotas import Limits
 from schema.items import Capacity, Change, EventConfig, RequestItem
 from schema.states import Status
 from simulation.aws.account import Account
 from simulation.aws.cloud import TABLE_NAME, Cloud
-from simulation.aws.limits import Limits
 from simulation.client import ModelClient, direct
 from tests.aws.model import Aws
 from tests.aws.scripted import ScriptedClient

@@ -14,10 +14,10 @@ from aws.errors import Fatal, Transient
 from aws.lost_events import encode
 from aws.queue import OutgoingMessage
 from config.limits import EVENTBRIDGE_BATCH_BYTES
+from config.quotas import Limits
 from operations import lost_events
 from operations.lost_events import Republished
 from schema import names
-from simulation.aws.limits import Limits
 from simulation.scenario import Kind
 from tests.aws.model import NOW_MS, Aws
 from tests.aws.test_publisher import BROKEN, CHECK, MISSING, PUT

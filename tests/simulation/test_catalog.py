@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from config.quotas import Limits
 from simulation import catalog, generator, saved
-from simulation.aws.limits import Limits
 from simulation.catalog import CATALOG, ScenarioError, Wishes
 from simulation.run import simulate
 from simulation.scenario import Outage, Service
@@ -36,7 +36,7 @@ def test_wishes_replace_what_a_scenario_has() -> None:
 def test_the_rate_decides_how_many_tasks_there_are() -> None:
     made = catalog.scenario("flash", 1, Wishes(rate=20_000))
 
-    assert (made.workers, made.ingests) == (10, 8)
+    assert (made.workers, made.ingests) == (7, 7)
 
 
 def test_a_limit_is_replaced_or_switched_off() -> None:
@@ -64,7 +64,7 @@ def test_the_command_of_a_scenario_makes_the_same_one_again() -> None:
         ("flesh", Wishes(), "no scenario 'flesh'; there are flash, outage"),
         ("flash", Wishes(region="moon-1"), "quotas of 'moon-1' are not known"),
         ("flash", Wishes(limits={"puts": 1}), "no limit 'puts'; there are partition_write_units"),
-        ("flash", Wishes(limits={"put_events_per_s": 0}), "must be more than 0"),
+        ("flash", Wishes(limits={"put_events_per_s": 0}), "must be a number above 0"),
         ("random", Wishes(rate=5), "the seed alone decides"),
     ],
 )

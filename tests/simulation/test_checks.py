@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import pytest
 
+from config.quotas import Limits
 from schema import events, keys, names
 from schema.items import Capacity, RequestItem
 from schema.message import ParticipationMessage
 from schema.states import Status
-from simulation.aws.limits import Limits
 from simulation.aws.sqs.messages import Message
 from simulation.checks.checks import Checks
 from simulation.checks.messages import OPERATOR

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from simulation.aws.limits import NO_LIMITS, Limits
+from config.quotas import NO_LIMITS, Limits
 from simulation.generator import draw
 from simulation.scenario import EventPlan, Kill, Latencies, Load, Pause, Scenario, Stop
 from simulation.settings import ingest_settings, worker_settings

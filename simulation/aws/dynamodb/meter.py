@@ -2,12 +2,12 @@
 
 from typing import Final, Literal
 
+from config.limits import DYNAMODB_TABLE_UNITS
+
 Kind = Literal["write", "read"]
 
 _WINDOW_S: Final = 30 * 60
 _GROWTH: Final = 2
-_MOST_UNITS: Final = 40_000
-"""A table's units a second by default ("Quotas in Amazon DynamoDB"): it grows no further alone."""
 _BUCKET_S: Final = 1 + 1e-6
 """What a bucket holds, and a bit: a thousand thousandths are not quite one."""
 
@@ -86,6 +86,6 @@ class Meter:
         if self._window_ends_at is None:
             self._window_ends_at = now + _WINDOW_S
         elif now >= self._window_ends_at:
-            grown = min(_GROWTH * self._peak_units, _MOST_UNITS)
+            grown = min(_GROWTH * self._peak_units, DYNAMODB_TABLE_UNITS)
             self.warm_units = max(warm_units, grown)
             self._window_ends_at = now + _WINDOW_S

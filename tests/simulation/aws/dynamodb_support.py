@@ -7,11 +7,11 @@ from typing import Any
 import orjson
 
 from aws import statements
+from config.quotas import Limits
 from schema.items import Capacity, Change, RequestItem
 from schema.states import Status
 from simulation.aws.account import Account
 from simulation.aws.cloud import TABLE_NAME, Cloud
-from simulation.aws.limits import Limits
 from simulation.aws.observer import Observer
 from tests.simulation.aws.hand_clock import HandClock
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from config.quotas import NO_LIMITS, Limits
 from simulation.aws.cloud import TABLE_NAME
-from simulation.aws.limits import NO_LIMITS, Limits
 from tests.simulation.aws.dynamodb_support import (
     CAPACITY_KEY,
     Aws,

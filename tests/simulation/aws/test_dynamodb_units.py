@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from config.quotas import NO_LIMITS
 from schema.items import Change
 from schema.states import Status
 from simulation.aws.account import Account
 from simulation.aws.cloud import TABLE_NAME, Cloud
 from simulation.aws.dynamodb.sizes import item_bytes
-from simulation.aws.limits import NO_LIMITS
 from simulation.aws.observer import Observer
 from tests.simulation.aws.dynamodb_support import (
     CAPACITY_KEY,

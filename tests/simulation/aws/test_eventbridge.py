@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from config.quotas import Limits
 from simulation.aws.eventbridge import Rule
 from simulation.aws.firehose import Buffering, Stream
-from simulation.aws.limits import Limits
 from tests.simulation.aws.hand_clock import Log, Model, Pending
 
 BUS_ARN = "arn:aws:events:us-east-1:000000000000:event-bus/default"

@@ -2,9 +2,9 @@
 
 import pytest
 
+from config.quotas import Limits
 from simulation.aws.account import Account
 from simulation.aws.firehose import Buffering, Stream
-from simulation.aws.limits import Limits
 from tests.simulation.aws.hand_clock import HandClock, Log
 
 ARN = "arn:aws:firehose:us-east-1:000000000000:deliverystream/lake"

@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 import pytest
 
+from config.quotas import Limits
 from simulation.aws.cloud import Cloud
-from simulation.aws.limits import Limits
 from simulation.aws.sqs.queue import Redrive
 from tests.simulation.aws.hand_clock import START_MS, Log, Model
 

@@ -1,7 +1,20 @@
-"""The limits of AWS that the model keeps, each with its source, and each to be switched off."""
+"""What an account, a table and a queue bear, by region: the plan's limits and the simulation's."""
 
-from dataclasses import dataclass, fields
-from typing import Final, Self
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from math import isfinite
+from typing import Any, Final, Self
+
+from config.limits import (
+    DYNAMODB_NEW_READ_UNITS,
+    DYNAMODB_NEW_WRITE_UNITS,
+    SQS_IN_FLIGHT_MESSAGES,
+)
+
+_EVERY: Final = "all"
+"""Stands for every limit, to switch them off."""
+_COUNTED: Final = "in_flight_messages"
+"""The limit that is a number of messages, and no rate."""
 
 REGIONS: Final = {
     # PutEvents and rule invocations a second (EventBridge User Guide, "EventBridge quotas");
@@ -13,6 +26,10 @@ REGIONS: Final = {
     "ap-northeast-1": (2_400, 4_500, 1_048_576, 100_000, 1_000),
     "ap-northeast-2": (600, 1_100, 1_048_576, 100_000, 1_000),
 }
+
+
+class LimitError(ValueError):
+    """There is no such limit, no such region, or no such value; the text says what there is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,27 +69,45 @@ class Limits:
     def of(cls, region: str) -> Self:
         """AWS's own limits for a new table and an account without raised quotas.
 
-        Raises ValueError for a region whose quotas are not known.
+        Raises LimitError for a region whose quotas are not known.
         """
         if region not in REGIONS:
-            raise ValueError(
+            raise LimitError(
                 f"the quotas of {region!r} are not known; known are {', '.join(sorted(REGIONS))}"
             )
         put_events, invocations, stream_bytes, stream_records, stream_calls = REGIONS[region]
         return cls(
             partition_write_units=1_000,
             partition_read_units=3_000,
-            table_write_units=4_000,
-            table_read_units=12_000,
-            index_write_units=4_000,
-            index_read_units=12_000,
-            in_flight_messages=120_000,
+            table_write_units=DYNAMODB_NEW_WRITE_UNITS,
+            table_read_units=DYNAMODB_NEW_READ_UNITS,
+            index_write_units=DYNAMODB_NEW_WRITE_UNITS,
+            index_read_units=DYNAMODB_NEW_READ_UNITS,
+            in_flight_messages=SQS_IN_FLIGHT_MESSAGES,
             put_events_per_s=put_events,
             invocations_per_s=invocations,
             firehose_bytes_per_s=stream_bytes,
             firehose_records_per_s=stream_records,
             firehose_calls_per_s=stream_calls,
         )
+
+    def replaced(self, wished: Mapping[str, float | None]) -> Self:
+        """With other values, by name; None switches a limit off, and "all" every one.
+
+        Raises LimitError for a name that does not exist, and for a value that is not above 0.
+        """
+        values: dict[str, Any] = {}
+        for name, value in wished.items():
+            if name == _EVERY and value is None:
+                values = dict.fromkeys(self.names())
+                continue
+            if name not in self.names():
+                known = ", ".join((*self.names(), f"{_EVERY}=none"))
+                raise LimitError(f"there is no limit {name!r}; there are {known}")
+            if value is not None and not (isfinite(value) and value > 0):
+                raise LimitError(f"{name} must be a number above 0; 'none' switches it off")
+            values[name] = round(value) if name == _COUNTED and value is not None else value
+        return replace(self, **values)
 
     @property
     def has_dynamodb_units(self) -> bool:
@@ -91,3 +126,16 @@ class Limits:
 
 
 NO_LIMITS: Final = Limits()
+
+
+def parsed(texts: Iterable[str]) -> dict[str, float | None]:
+    """Read limits as typed, `name=value` or `name=none`; raises LimitError."""
+    limits: dict[str, float | None] = {}
+    for text in texts:
+        name, is_there, value = text.partition("=")
+        try:
+            limits[name] = None if value == "none" else float(value)
+        except ValueError as error:
+            wrong = f"{value!r} is no number" if is_there else "its value is missing"
+            raise LimitError(f"--limit {text}: {wrong}; write name=value or name=none") from error
+    return limits

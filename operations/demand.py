@@ -1,0 +1,31 @@
+"""What one request takes of AWS (docs/operations.md, "Units per request")."""
+
+from typing import Final
+
+from config.limits import EVENTBRIDGE_BATCH_ENTRIES
+
+STORED_UNITS: Final = 1.0
+"""Of the table, before a click is answered; without them it is refused."""
+TABLE_WRITE_UNITS: Final = 3.0
+"""Of a loser: stored, queued, decided."""
+WINNER_WRITE_UNITS: Final = 1.04
+"""More for a winner: the transaction's double price, and its share of the capacity's."""
+INDEX_WRITE_UNITS: Final = 2.0
+"""On GSI1: queued, decided."""
+WINNER_INDEX_WRITE_UNITS: Final = 1.0
+"""On GSI2, of a winner alone."""
+READ_UNITS: Final = 1.2
+"""One, and again where the request was read before ingest had marked it."""
+SQS_CALLS: Final = 0.38
+"""Send, receive and delete in tens; not all of them full."""
+EVENT_BYTES: Final = 436
+EVENTS_A_CALL: Final = EVENTBRIDGE_BATCH_ENTRIES
+"""Of PutEvents. What EventBridge puts into one call of Firehose is not documented; the simulation
+passes a call's events on together."""
+IN_FLIGHT_S: Final = 0.1
+"""From receive to delete, at the usual times of AWS's calls."""
+SEATS_PER_S: Final = 4_300
+"""How fast one event's seats are sold (docs/operations.md, "Seats a second": twelve workers)."""
+CLICKS_A_LOAD_BALANCER_UNIT: Final = 25
+"""New connections a second of one LCU (Elastic Load Balancing pricing): each click from another
+phone is one."""
