@@ -14,6 +14,7 @@ from cli import (
     ingest,
     lake,
     local,
+    plan,
     requests,
     simulate,
     winners,
@@ -36,6 +37,7 @@ app.command("ingest")(ingest.ingest)
 app.command("token")(ingest.token)
 app.command("demo")(local.demo)
 app.command("simulate", help=simulate.HELP)(simulate.simulate)
+app.command("plan")(plan.plan)
 app.command("config")(config.config)
 app.command("deploy")(deploy.deploy)
 app.command("env")(deploy.env)

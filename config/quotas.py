@@ -91,10 +91,11 @@ class Limits:
             firehose_calls_per_s=stream_calls,
         )
 
-    def replaced(self, wished: Mapping[str, float | None]) -> Self:
+    def replaced(self, wished: Mapping[str, float | None], *further: str) -> Self:
         """With other values, by name; None switches a limit off, and "all" every one.
 
-        Raises LimitError for a name that does not exist, and for a value that is not above 0.
+        Raises LimitError for a name that does not exist, which names those that do, `further` ones
+        of the caller's included, and for a value that is not above 0.
         """
         values: dict[str, Any] = {}
         for name, value in wished.items():
@@ -102,7 +103,7 @@ class Limits:
                 values = dict.fromkeys(self.names())
                 continue
             if name not in self.names():
-                known = ", ".join((*self.names(), f"{_EVERY}=none"))
+                known = ", ".join((*self.names(), *further, f"{_EVERY}=none"))
                 raise LimitError(f"there is no limit {name!r}; there are {known}")
             if value is not None and not (isfinite(value) and value > 0):
                 raise LimitError(f"{name} must be a number above 0; 'none' switches it off")
