@@ -1,5 +1,6 @@
 """The settings of each program, read from the environment; all errors are reported together."""
 
+import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
@@ -61,7 +62,10 @@ class AwsSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="lowest level that is logged"
     )
-    log_format: Literal["json", "console"] = Field("json", description="format of the log lines")
+    log_format: Literal["json", "console"] = Field(
+        default_factory=lambda: "console" if sys.stderr and sys.stderr.isatty() else "json",
+        description="format of the log lines; default: json, on a terminal console",
+    )
     table_name: str = Field("AsyncEventTable", description="DynamoDB table", min_length=3)
 
     @field_validator("log_level", "log_format", mode="before")
@@ -193,7 +197,8 @@ class IngestSettings(CommonSettings):
     http_port: Port = Field(8080, description="port of the API; 0: any")
     http_host: str = Field("0.0.0.0", description="address of the HTTP port")  # noqa: S104 - a container is called from outside
     jwt_secret: HmacSecret | None = Field(
-        None, description="secret of HS256 tokens; this or JWKS_URL is required"
+        None,
+        description="secret of HS256 tokens, of 32 bytes or more; this or JWKS_URL is required",
     )
     jwks_url: KeySetUrl | None = Field(
         None, description="https URL of the key set of RS256 and ES256 tokens"
@@ -295,8 +300,11 @@ def _shown(name: str, value: object) -> object:
     return value
 
 
-def effective(settings: BaseSettings) -> Mapping[str, str]:
+def effective(settings: BaseSettings) -> Mapping[str, str | int | float | None]:
     """The values in force by variable name, secrets masked."""
     return {
-        name.upper(): "" if value is None else str(_shown(name, value)) for name, value in settings
+        name.upper(): value
+        if value is None or isinstance(value, int | float)
+        else str(_shown(name, value))
+        for name, value in settings
     }

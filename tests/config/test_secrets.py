@@ -174,8 +174,8 @@ def test_the_effective_settings_mask_secrets(environment: pytest.MonkeyPatch) ->
 
     assert shown["JWT_SECRET"] == "**********"
     assert SECRET not in str(shown)
-    assert shown["HTTP_PORT"] == "8080"
-    assert shown["AWS_ENDPOINT_URL"] == ""
+    assert shown["HTTP_PORT"] == 8080
+    assert shown["AWS_ENDPOINT_URL"] is None
     assert shown.keys() == {name.upper() for name in IngestSettings.model_fields}
 
 

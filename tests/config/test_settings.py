@@ -1,6 +1,8 @@
 """The settings: defaults, limits, and one message that lists every error."""
 
+import sys
 from collections.abc import Mapping
+from io import StringIO
 
 import pytest
 from pydantic_settings import BaseSettings
@@ -20,7 +22,6 @@ COMMON_DEFAULTS: dict[str, object] = {
     "AWS_ENDPOINT_URL": None,
     "ENVIRONMENT": "dev",
     "LOG_LEVEL": "info",
-    "LOG_FORMAT": "json",
     "TABLE_NAME": "AsyncEventTable",
     "EVENT_BUS_NAME": "default",
 }
@@ -109,6 +110,17 @@ def test_the_log_level_may_be_written_in_capitals(environment: pytest.MonkeyPatc
     settings = load(WorkerSettings)
 
     assert (settings.log_level, settings.log_format) == ("warning", "console")
+
+
+@pytest.mark.parametrize(("is_terminal", "form"), [(True, "console"), (False, "json")])
+def test_logs_are_for_people_on_a_terminal_and_json_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, *, is_terminal: bool, form: str
+) -> None:
+    stream = StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: is_terminal)
+    monkeypatch.setattr(sys, "stderr", stream)
+
+    assert load(WorkerSettings).log_format == form
 
 
 def test_what_is_not_set_is_named_with_what_it_is_for(environment: pytest.MonkeyPatch) -> None:

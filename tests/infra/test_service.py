@@ -261,8 +261,9 @@ def test_publish_failures_are_read_from_the_line_that_the_publisher_logs() -> No
     for event in events:
         assert f'"{event}"' in source
     assert not {"error", "critical"} & set(PARAMETERS["LogLevel"]["AllowedValues"])
-    assert WorkerSettings.model_fields["log_format"].default == "json"
+    # Without a terminal, which no task has, lines are JSON.
     assert "LOG_FORMAT" not in environment("Worker")
+    assert "PseudoTerminal" not in container("Worker")
     filtered = RESOURCES["PublishFailures"]["Properties"]["MetricTransformations"][0]
     alarm = RESOURCES["PublishFailuresAlarm"]["Properties"]
     assert alarm["MetricName"] == filtered["MetricName"]
