@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from cli.output import AsJson, write_json
 from config.settings import CommonSettings, IngestSettings, WorkerSettings, effective, load
 
 
@@ -18,8 +19,16 @@ class Program(StrEnum):
 
 def config(
     program: Annotated[Program, typer.Argument(help="whose settings")] = Program.WORKER,
+    as_json: AsJson = False,
 ) -> None:
-    """Print the settings in force, secrets masked; exit code 2 where one is wrong."""
+    """Print the settings in force, secrets masked; exit code 2 where one is wrong.
+
+    In JSON the keys are the variables' names, and numbers are numbers.
+    """
     kind: type[CommonSettings] = WorkerSettings if program is Program.WORKER else IngestSettings
-    for name, value in effective(load(kind)).items():
-        sys.stdout.write(f"{name}={value}\n")
+    settings = effective(load(kind))
+    if as_json:
+        write_json(settings)
+        return
+    for name, value in settings.items():
+        sys.stdout.write(f"{name}={'' if value is None else value}\n")

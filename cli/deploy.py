@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from cli.output import AsJson, fail, write_json
 from cli.running import connection_of, run_async
 from config.settings import AwsSettings, TokenSettings, load
 
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
     from aws.client import Connection
 
 StackName = Annotated[
-    str, typer.Option("--stack", help="the pipeline's name; its stacks' names begin with it")
+    str,
+    typer.Option(
+        "--stack", metavar="NAME", help="the pipeline's name; its stacks' names begin with it"
+    ),
 ]
 
 T = TypeVar("T")
@@ -23,28 +27,37 @@ T = TypeVar("T")
 def deploy(
     stack: StackName,
     image: Annotated[
-        str | None, typer.Option(help="the container image; runs worker and ingest on ECS")
+        str | None,
+        typer.Option(metavar="URI", help="the container image; runs worker and ingest on ECS"),
     ] = None,
     given: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="PARAMETER=VALUE", help="a template's parameter; repeatable"),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Make the pipeline's stacks or bring them up to date; what is not given stays as it is."""
+    """Make the pipeline's stacks or bring them up to date; what is not given stays as it is.
+
+    JSON has the outputs of each stack.
+    """
     from operations import deployment
 
     parameters = dict(_parameter(text) for text in given or ())
     if image is not None:
         parameters["ImageUri"] = image
-    _run(lambda connection: deployment.deploy(connection, stack, parameters, _report))
+    made = _run(lambda connection: deployment.deploy(connection, stack, parameters, _report))
+    if as_json:
+        write_json({"stacks": made})
 
 
-def env(stack: StackName) -> None:
+def env(stack: StackName, as_json: AsJson = False) -> None:
     """Print the deployed pipeline's variables: `eval "$(participation env --stack NAME)"`."""
-
     from operations import deployment
 
     found = _run(lambda connection: deployment.environment(connection, stack, _report))
+    if as_json:
+        write_json(found)
+        return
     for name, value in found.items():
         sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
 
@@ -52,28 +65,50 @@ def env(stack: StackName) -> None:
 def smoke(
     stack: StackName,
     ingest_url: Annotated[
-        str | None, typer.Option(help="where ingest answers; default: the deployed load balancer")
+        str | None,
+        typer.Option(
+            metavar="URL", help="where ingest answers; default: the deployed load balancer"
+        ),
     ] = None,
     token: Annotated[
         str | None,
         typer.Option(
-            envvar="SMOKE_TOKEN", help="a user's token; default: one made with JWT_SECRET"
+            envvar="SMOKE_TOKEN",
+            metavar="TOKEN",
+            help="a user's token; default: one made with JWT_SECRET",
         ),
     ] = None,
-    athena: Annotated[bool, typer.Option(help="ask Athena for it at the end")] = True,
+    athena: Annotated[
+        bool,
+        typer.Option(help="ask Athena for it at the end; the embedded AWS's Athena has no data"),
+    ] = True,
+    as_json: AsJson = False,
 ) -> None:
     """Send one request through the deployed pipeline until it is seen in the lake.
 
-    Makes an event of its own with one seat. Exit code 1 where a step does not succeed.
+    Makes an event of its own with one seat. Exit code 1 where a step does not succeed; JSON has
+    the steps that did.
     """
     from operations import smoke as smoking
 
     bearer = token or smoking.issue_token(load(TokenSettings))
-    _run(
-        lambda connection: smoking.run_deployed(
-            connection, stack, bearer, _report, ingest_url=ingest_url, ask_athena=athena
+    steps: list[dict[str, str | float]] = []
+
+    def report(step: smoking.Step) -> None:
+        _report(f"{step.seconds:7.1f} s  {step.text}")
+        steps.append({"key": step.key, "seconds": round(step.seconds, 3)})
+
+    passed = False
+    try:
+        _run(
+            lambda connection: smoking.run_deployed(
+                connection, stack, bearer, report, ingest_url=ingest_url, ask_athena=athena
+            )
         )
-    )
+        passed = True
+    finally:
+        if as_json:
+            write_json({"passed": passed, "steps": steps})
 
 
 def teardown(
@@ -83,15 +118,23 @@ def teardown(
         typer.Option("--delete-data", help="delete the table, the lake and the queues as well"),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Delete the pipeline's stacks; table, lake and queues stay, unless --delete-data is given."""
+    """Delete the pipeline's stacks; table, lake and queues stay, unless --delete-data is given.
+
+    JSON has the outputs that the pipeline had.
+    """
     from operations import deployment
 
     what = "stacks, table, lake and queues" if delete_data else "stacks"
-    if not yes and not typer.confirm(f"Delete the {what} of {stack}?"):
+    if not yes and not typer.confirm(f"Delete the {what} of {stack}?", err=True):
         sys.exit(1)
 
-    _run(lambda connection: deployment.tear_down(connection, stack, _report, with_data=delete_data))
+    outputs = _run(
+        lambda connection: deployment.tear_down(connection, stack, _report, with_data=delete_data)
+    )
+    if as_json:
+        write_json({"stack": stack, "dataDeleted": delete_data, "outputs": outputs})
 
 
 def _parameter(text: str) -> tuple[str, str]:
@@ -114,5 +157,4 @@ def _run(function: "Callable[[Connection], Awaitable[T]]") -> T:
     try:
         return run_async(function, connection_of(load(AwsSettings)))
     except (LakeError, SmokeError, StackError) as error:
-        sys.stderr.write(f"participation: {error}\n")
-        sys.exit(1)
+        fail(str(error))

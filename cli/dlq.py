@@ -2,9 +2,9 @@
 
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from time import time_ns
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +12,7 @@ import typer
 from cli.output import AsJson, duration_s, fail, write_json, write_table
 from cli.running import audited, connection_of, log_to_stderr, run_shielded
 from config.settings import CommonSettings, load
+from runtime.program import epoch_ms
 
 if TYPE_CHECKING:
     from aws.queue import Queue
@@ -25,14 +26,20 @@ _INTERRUPTED = 130
 
 Reason = Annotated[
     str | None,
-    typer.Option(help="only this reasonCode; RETRIES_EXHAUSTED: those that SQS itself moved"),
+    typer.Option(
+        metavar="CODE", help="only this reasonCode; RETRIES_EXHAUSTED: those that SQS itself moved"
+    ),
 ]
-Event = Annotated[str | None, typer.Option("--event", help="only requests of this event")]
+Event = Annotated[
+    str | None, typer.Option("--event", metavar="EVENT", help="only requests of this event")
+]
 OlderThan = Annotated[
     int | None,
     typer.Option(parser=duration_s, metavar="AGE", help="only what is older, such as 90s, 15m, 2h"),
 ]
-Limit = Annotated[int | None, typer.Option(min=1, help="maximum number of messages")]
+Limit = Annotated[
+    int | None, typer.Option(min=1, metavar="COUNT", help="maximum number of messages")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="only count")]
 
 
@@ -50,7 +57,7 @@ def list_messages(
     else from the quarantine.
     """
     settings = load(CommonSettings)
-    now_ms = time_ns() // 1_000_000
+    now_ms = epoch_ms()
     letters = _looked(settings, _selection(now_ms, reason, event, older_than, limit))
     if as_json:
         write_json([_document(letter, now_ms) for letter in letters])
@@ -66,25 +73,31 @@ def redrive(
     event: Event = None,
     older_than: OlderThan = None,
     limit: Limit = None,
-    rate: Annotated[int, typer.Option(min=1, help="messages a second, at most")] = 100,
+    rate: Annotated[
+        int, typer.Option(min=1, metavar="COUNT", help="messages a second, at most")
+    ] = 100,
     move_all: Annotated[
         bool, typer.Option("--all", help="quarantined messages, too: most only come back")
     ] = False,
     dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Move messages back to the main queue, marked `redrivenAt`; exit code 1 if some stayed.
+    """Count messages, then move them back to the main queue; exit code 1 if some stayed.
 
-    Quarantined messages stay, unless --reason names them. Killed halfway it loses nothing:
-    run it again.
+    They carry the mark `redrivenAt`. Quarantined messages stay, unless --reason names them or --all
+    is given. Killed halfway it loses nothing: run it again.
     """
     settings = load(CommonSettings)
-    now_ms = time_ns() // 1_000_000
+    now_ms = epoch_ms()
     selection = _selection(now_ms, reason, event, older_than, limit, with_quarantined=move_all)
+    found = Counter(one.reason for one in _looked(settings, selection))
     if dry_run:
-        _show(Counter(one.reason for one in _looked(settings, selection)), "would be moved")
+        _show(found, "would be moved", as_json=as_json)
         return
+    reasons = ", ".join(f"{reason} {count}" for reason, count in found.most_common())
+    sys.stderr.write(f"{found.total()} message(s) to move{reasons and f': {reasons}'}\n")
     try:
-        done = run_shielded(_redrive, settings, selection, now_ms, rate)
+        done = run_shielded(_redrive, settings, selection, now_ms, rate, as_json)
     except KeyboardInterrupt:
         fail("interrupted: what was not moved is still in the DLQ; run it again", _INTERRUPTED)
     sys.exit(1 if done.failed else 0)
@@ -92,7 +105,9 @@ def redrive(
 
 @app.command()
 def delete(
-    message_ids: Annotated[list[str] | None, typer.Argument(help="ids that `list` shows")] = None,
+    message_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="MESSAGE_ID", help="ids that `list` shows")
+    ] = None,
     reason: Reason = None,
     event: Event = None,
     older_than: OlderThan = None,
@@ -100,6 +115,7 @@ def delete(
     every: Annotated[bool, typer.Option("--all", help="the whole DLQ")] = False,
     dry_run: DryRun = False,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Delete messages for good, after it has counted them and asked; exit code 1 if some stayed.
 
@@ -108,27 +124,30 @@ def delete(
     if not (message_ids or reason or event or older_than or every):
         raise typer.BadParameter("give ids, --reason, --event, --older-than or --all")
     settings = load(CommonSettings)
-    now_ms = time_ns() // 1_000_000
-    selection = _selection(now_ms, reason, event, older_than, limit)
+    selection = _selection(epoch_ms(), reason, event, older_than, limit)
     selection = replace(selection, message_ids=frozenset(message_ids or ()))
     found = _looked(settings, selection)
-    _show(Counter(letter.reason for letter in found), "would be deleted")
+    if dry_run or not as_json:
+        _show(Counter(one.reason for one in found), "would be deleted", as_json=as_json)
     missing = len(set(selection.message_ids) - {letter.message_id for letter in found})
     if missing:
-        sys.stderr.write(f"{missing} of the ids are not to be seen in the DLQ, or left out\n")
+        sys.stderr.write(
+            f"participation: {missing} of the ids are not to be seen in the DLQ, or left out\n"
+        )
     if dry_run:
         return
     if found and not yes:
-        typer.confirm("delete them for good?", abort=True, err=True)
+        typer.confirm(f"delete {len(found)} message(s) for good?", abort=True, err=True)
     try:
-        done = run_shielded(_delete, settings, frozenset(one.message_id for one in found))
+        ids = frozenset(one.message_id for one in found)
+        done = run_shielded(_delete, settings, ids, as_json)
     except KeyboardInterrupt:
         fail("interrupted: what was not deleted is still in the DLQ", _INTERRUPTED)
     sys.exit(1 if missing or done.by_reason.total() < len(found) else 0)
 
 
 async def _redrive(
-    settings: CommonSettings, selection: "Selection", now_ms: int, rate: int
+    settings: CommonSettings, selection: "Selection", now_ms: int, rate: int, as_json: bool
 ) -> "Redriven":
     from rich.console import Console
     from rich.progress import Progress
@@ -151,7 +170,9 @@ async def _redrive(
                 await redrive.redrive(main, dlq, selection, now_ms, advanced, per_second=rate)
     finally:
         # However it ends: what was moved stays moved.
-        _show(done.by_reason, f"moved, {done.failed} failed, {done.passed_over} left out")
+        what = f"moved, {done.failed} failed, {done.passed_over} left out"
+        counts = {"failed": done.failed, "leftOut": done.passed_over}
+        _show(done.by_reason, what, counts, as_json=as_json)
         audited(
             settings,
             "dead_letters_redriven",
@@ -165,7 +186,9 @@ async def _redrive(
     return done
 
 
-async def _delete(settings: CommonSettings, message_ids: frozenset[str]) -> "Deleted":
+async def _delete(
+    settings: CommonSettings, message_ids: frozenset[str], as_json: bool
+) -> "Deleted":
     from rich.console import Console
     from rich.progress import Progress
 
@@ -187,7 +210,11 @@ async def _delete(settings: CommonSettings, message_ids: frozenset[str]) -> "Del
                     await dead_letters.delete(dlq, message_ids, advanced)
     finally:
         count = done.by_reason.total()
-        sys.stdout.write(f"{count} message(s) deleted, {len(message_ids) - count} stayed\n")
+        stayed = len(message_ids) - count
+        if as_json:
+            _show(done.by_reason, "deleted", {"stayed": stayed}, as_json=True)
+        else:
+            sys.stdout.write(f"{count} message(s) deleted, {stayed} stayed\n")
         audited(settings, "dead_letters_deleted", by_reason=done.by_reason, deleted=count)
     return done
 
@@ -254,7 +281,12 @@ def _printable(text: str) -> str:
     return shown + ("…" if len(text) > _SHOWN_CHARACTERS else "")
 
 
-def _show(counts: Counter[str], what: str) -> None:
+def _show(
+    counts: Counter[str], what: str, more: Mapping[str, int] | None = None, *, as_json: bool
+) -> None:
+    if as_json:
+        write_json({"messages": counts.total(), "byReason": counts, **(more or {})})
+        return
     for reason, count in counts.most_common():
         sys.stdout.write(f"{reason:<24} {count}\n")
     sys.stdout.write(f"{counts.total()} message(s) {what}\n")

@@ -1,17 +1,14 @@
 """`participation ingest` and `participation token`: the HTTP service, and tokens to try it."""
 
-import re
 import sys
 import time
 from typing import Annotated
 
 import typer
 
-from cli.running import connection_of, run_async
-from config import logs
+from cli.output import AsJson, duration_s, write_json
+from cli.running import connection_of, log_as_program, run_async
 from config.settings import IngestSettings, TokenSettings, load
-
-_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 def ingest() -> None:
@@ -24,33 +21,40 @@ def ingest() -> None:
     from ingest import server
 
     settings = load(IngestSettings)
-    logs.write_in_background()
-    logs.configure(settings.log_level, settings.log_format)
+    log_as_program(settings)
     sys.exit(int(run_async(server.run, settings, connection_of(settings))))
 
 
 def token(
-    user: Annotated[str, typer.Option(help="whom the token names")],
-    expires_in: Annotated[str, typer.Option(help="how long it is valid: 90s, 15m, 1h, 7d")] = "1h",
+    user: Annotated[str, typer.Option(metavar="USER", help="whom the token names")],
+    expires_in_s: Annotated[
+        int,
+        typer.Option(
+            "--expires-in",
+            parser=duration_s,
+            metavar="DURATION",
+            help="how long it is valid, such as 90s, 15m, 1h, 7d",
+        ),
+    ] = "1h",  # type: ignore[assignment]  # the parser reads the default as well
+    as_json: AsJson = False,
 ) -> None:
     """Make a development token with JWT_SECRET; without that setting none can be made."""
     from ingest import tokens
 
     settings = load(TokenSettings)
-    match = re.fullmatch(r"([1-9][0-9]{0,6})([smhd])", expires_in)
-    if match is None:
-        raise typer.BadParameter(
-            "give a number and a unit, such as 90s, 15m, 1h or 7d", param_hint="--expires-in"
-        )
+    now_s = time.time()
     try:
         text = tokens.issue(
             settings.jwt_secret.get_secret_value(),
             user,
-            now_s=time.time(),
-            expires_in_s=int(match[1]) * _UNITS[match[2]],
+            now_s=now_s,
+            expires_in_s=expires_in_s,
             audience=settings.jwt_audience,
             issuer=settings.jwt_issuer,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--user") from error
+    if as_json:
+        write_json({"token": text, "user": user, "expiresAt": (int(now_s) + expires_in_s) * 1000})
+        return
     typer.echo(text)

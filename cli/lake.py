@@ -18,9 +18,10 @@ from analytics.engine import Engine, LakeError, Progress
 from analytics.parameters import ParameterError, Parameters
 from analytics.results import ColumnType, QueryResult, text_of, to_csv, to_json
 from analytics.sources import EngineName, Source, open_athena, open_engine
-from analytics.validation import Validation
+from analytics.validation import Check, Validation
 from analytics.validation import validate as run_checks
 from cli.lake_options import Question, as_day, messages, shown_to_the_operator, with_options
+from cli.output import AsJson, write_json
 from cli.republish import republish
 
 app = typer.Typer(
@@ -48,8 +49,12 @@ class Format(StrEnum):
 
 
 @app.command("statements")
-def list_statements() -> None:
+def list_statements(as_json: AsJson = False) -> None:
     """List the queries that can be asked."""
+    if as_json:
+        titles = ((name, statements.load(name).title) for name in statements.query_names())
+        write_json([{"name": name, "title": title} for name, title in titles])
+        return
     for name in statements.query_names():
         typer.echo(f"{name:32} {statements.load(name).title}")
 
@@ -59,14 +64,13 @@ def list_statements() -> None:
 def ddl(
     source: Source,
     apply: Annotated[bool, typer.Option("--apply", help="run it on Athena")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print the table, its projected twin and the view; or create them on Athena."""
-    if not apply:
-        for name in statements.DDL_NAMES:
-            sql = statements.load(name).sql
-            shown = sql if source.bucket is None else statements.with_bucket(sql, source.bucket)
-            typer.echo(f"-- {statements.load(name).title}\n{shown};\n")
-        return
+    shown = {}
+    for name in statements.DDL_NAMES:
+        sql = statements.load(name).sql
+        shown[name] = sql if source.bucket is None else statements.with_bucket(sql, source.bucket)
 
     async def create() -> None:
         async with open_athena(source) as athena:
@@ -75,30 +79,44 @@ def ddl(
                     await athena.define(name, progress)
                 messages.print(f"created {name.removeprefix('create_')} in {source.database}")
 
-    anyio.run(create)
+    if apply:
+        anyio.run(create)
+    if as_json:
+        write_json([{"name": name, "sql": sql} for name, sql in shown.items()])
+    elif not apply:
+        for name, sql in shown.items():
+            typer.echo(f"-- {statements.load(name).title}\n{sql};\n")
 
 
 @app.command()
 @with_options
-def repair(source: Source) -> None:
+def repair(source: Source, as_json: AsJson = False) -> None:
     """Load the partitions that are new in the bucket (MSCK REPAIR TABLE)."""
 
-    async def load() -> None:
+    async def load() -> int:
         async with open_athena(source) as athena:
             with _progress() as progress:
-                known = await athena.repair(progress)
-        messages.print(f"{len(known)} partition(s) known")
+                return len(await athena.repair(progress))
 
-    anyio.run(load)
+    known = anyio.run(load)
+    if as_json:
+        write_json({"partitions": known})
+    else:
+        messages.print(f"{known} partition(s) known")
 
 
 @app.command()
 @with_options
 def query(
-    name: Annotated[str, typer.Argument(help="a statement's name: see `lake statements`")],
+    name: Annotated[
+        str, typer.Argument(metavar="STATEMENT", help="its name: see `lake statements`")
+    ],
     source: Source,
     question: Question,
-    form: Annotated[Format, typer.Option("--format")] = Format.TABLE,
+    form: Annotated[
+        Format, typer.Option("--format", help="how to write the rows; in JSON an array of objects")
+    ] = Format.TABLE,
+    as_json: Annotated[bool, typer.Option("--json", help="as --format json")] = False,
 ) -> None:
     """Run one statement and print its rows."""
     statements.load(name)
@@ -109,10 +127,10 @@ def query(
     result = _ask(source, question, ask)
     if result is None:
         raise LakeError("the lake is empty: there is no file in an events/dt=…/hour=…/ folder")
-    if form is Format.CSV:
-        typer.echo(to_csv(result), nl=False)
-    elif form is Format.JSON:
+    if as_json or form is Format.JSON:
         typer.echo(to_json(result))
+    elif form is Format.CSV:
+        typer.echo(to_csv(result), nl=False)
     else:
         _results.print(_table(result))
     _print_notes(result)
@@ -126,8 +144,12 @@ def validate(
     lines: Annotated[
         bool, typer.Option("--lines", help="hold each line of --lake-dir to its JSON Schema, too")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Check the lake (g1 §11): exit code 1 on a violation, or where nothing arrived."""
+    """Check the lake: exit code 1 on a violation, or where nothing arrived.
+
+    No delay may be negative, no time missing, no line malformed, no request decided twice.
+    """
     if lines and source.lake_dir is None:
         raise LakeError("--lines reads files: give --lake-dir")
 
@@ -138,13 +160,25 @@ def validate(
     if validation is None or validation.line_count == 0:
         notes = validation.notes if validation else ("The lake is empty.",)
         messages.print(*notes, "Nothing is proven.", style="red", markup=False)
+        if as_json:
+            write_json({"passed": False, "lineCount": 0, "checks": [], "brokenLines": None})
         raise typer.Exit(_VIOLATION)
-    for check in validation.checks:
-        mark = "[green]pass[/]" if check.passed else "[red]FAIL[/]"
-        _results.print(f"{mark}  {check.name}: {check.violations:,} {check.detail}", soft_wrap=True)
-    _results.print(f"{validation.line_count:,} line(s) checked")
-    broken = _broken_lines(source.lake_dir) if lines and source.lake_dir else 0
-    if broken or not validation.passed:
+    if not as_json:
+        _show_checks(validation)
+    broken = None
+    if lines and source.lake_dir:
+        broken = _broken_lines(source.lake_dir, messages if as_json else _results)
+    passed = validation.passed and not broken
+    if as_json:
+        write_json(
+            {
+                "passed": passed,
+                "lineCount": validation.line_count,
+                "checks": [_check(check) for check in validation.checks],
+                "brokenLines": broken,
+            }
+        )
+    if not passed:
         raise typer.Exit(_VIOLATION)
 
 
@@ -153,7 +187,10 @@ def validate(
 def report(
     source: Source,
     question: Question,
-    out: Annotated[Path, typer.Option(help="folder for the page, the CSV and the SQL files")],
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="for the page, the CSV and the SQL files")
+    ],
+    as_json: AsJson = False,
 ) -> None:
     """Write the evidence report: one HTML page, with every result and statement beside it."""
     from analytics.report.report import write_report
@@ -164,18 +201,29 @@ def report(
     page = _ask(source, question, ask)
     if page is None:
         raise LakeError("the lake is empty: there is nothing to report")
-    typer.echo(str(page))
+    if as_json:
+        write_json({"page": str(page)})
+    else:
+        typer.echo(str(page))
 
 
 @app.command()
 def generate(
     *,
-    out: Annotated[Path, typer.Option(help="folder to write events/dt=…/hour=…/ into")],
-    requests: Annotated[int, typer.Option(min=1)] = 10_000,
-    first: Annotated[str | None, typer.Option("--from", help="first day; default: today")] = None,
-    days: Annotated[int, typer.Option(min=1)] = 3,
-    seed: int = 1,
-    compressed: Annotated[bool, typer.Option("--gzip")] = False,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="to write events/dt=…/hour=…/ into")],
+    requests: Annotated[
+        int, typer.Option(min=1, metavar="COUNT", help="how many requests")
+    ] = 10_000,
+    first: Annotated[
+        str | None,
+        typer.Option("--from", metavar="DAY", help="first day (UTC); default: today"),
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, metavar="COUNT", help="how many days")] = 3,
+    seed: Annotated[
+        int, typer.Option(metavar="NUMBER", help="decides everything that is left to chance")
+    ] = 1,
+    compressed: Annotated[bool, typer.Option("--gzip", help="compress the files")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write a synthetic lake with bursts, late arrivals, repeated and malformed lines."""
     with shown_to_the_operator():
@@ -187,12 +235,33 @@ def generate(
             compressed=compressed,
         )
     summary = synthetic.generate(out, spec)
+    if as_json:
+        sizes = {"lines": summary.lines, "bytes": summary.bytes, "files": summary.files}
+        write_json(sizes | {"folder": str(out)})
+        return
     typer.echo(
         f"{summary.lines:,} lines, {summary.bytes:,} bytes, {summary.files:,} files in {out}"
     )
 
 
-def _broken_lines(lake_dir: Path) -> int:
+def _show_checks(validation: Validation) -> None:
+    for check in validation.checks:
+        mark = "[green]pass[/]" if check.passed else "[red]FAIL[/]"
+        _results.print(f"{mark}  {check.name}: {check.violations:,} {check.detail}", soft_wrap=True)
+    _results.print(f"{validation.line_count:,} line(s) checked")
+
+
+def _check(check: Check) -> dict[str, object]:
+    """A check as JSON; its statement, asked by `lake query`, shows where the violations are."""
+    return {
+        "statement": check.statement,
+        "passed": check.passed,
+        "violations": check.violations,
+        "detail": check.detail,
+    }
+
+
+def _broken_lines(lake_dir: Path, out: Console) -> int:
     """Name the first lines that do not fit their JSON Schema, and count all."""
     from analytics import contract
 
@@ -200,8 +269,8 @@ def _broken_lines(lake_dir: Path) -> int:
     for count, violation in enumerate(contract.line_violations(lake_dir), start=1):
         if count <= _NAMED_LINES:
             place = f"{violation.path}:{violation.line_number}"
-            _results.print(f"{place}: {violation.reason}", markup=False, soft_wrap=True)
-    _results.print(f"{count:,} line(s) do not fit their JSON Schema")
+            out.print(f"{place}: {violation.reason}", markup=False, soft_wrap=True)
+    out.print(f"{count:,} line(s) do not fit their JSON Schema")
     return count
 
 

@@ -43,7 +43,10 @@ class Question:
 def _source(
     *,
     context: typer.Context,
-    engine: Annotated[EngineName, typer.Option(envvar="LAKE_ENGINE")] = EngineName.LOCAL,
+    engine: Annotated[
+        EngineName,
+        typer.Option(envvar="LAKE_ENGINE", help="who answers; local: DuckDB, on this machine"),
+    ] = EngineName.LOCAL,
     lake_dir: Annotated[
         Path | None,
         typer.Option(
@@ -56,17 +59,31 @@ def _source(
             envvar="LAKE_BUCKET", metavar="NAME", help="the lake's bucket; local, typed: fetch it"
         ),
     ] = None,
-    database: Annotated[str, typer.Option(envvar="LAKE_DATABASE")] = "default",
-    workgroup: Annotated[str, typer.Option(envvar="ATHENA_WORKGROUP")] = "primary",
+    database: Annotated[
+        str, typer.Option(envvar="LAKE_DATABASE", metavar="NAME", help="athena: its database")
+    ] = "default",
+    workgroup: Annotated[
+        str, typer.Option(envvar="ATHENA_WORKGROUP", metavar="NAME", help="athena: its workgroup")
+    ] = "primary",
     output: Annotated[
         str | None,
-        typer.Option(envvar="ATHENA_OUTPUT", help="s3://… for results, if the workgroup has none"),
+        typer.Option(
+            envvar="ATHENA_OUTPUT",
+            metavar="S3-URL",
+            help="athena: s3://… for results, if the workgroup has none",
+        ),
     ] = None,
     projected: Annotated[
-        bool, typer.Option("--projected", help="read the partition-projected table")
+        bool, typer.Option("--projected", help="athena: read the partition-projected table")
     ] = False,
-    region: Annotated[str | None, typer.Option(envvar="AWS_REGION")] = None,
-    endpoint_url: Annotated[str | None, typer.Option(envvar="AWS_ENDPOINT_URL")] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(envvar="AWS_REGION", metavar="REGION", help="such as ap-northeast-2"),
+    ] = None,
+    endpoint_url: Annotated[
+        str | None,
+        typer.Option(envvar="AWS_ENDPOINT_URL", metavar="URL", help="to call instead of AWS's own"),
+    ] = None,
 ) -> Source:
     # What the environment says stands back behind what is typed, and fetches nothing.
     fetches = _is_typed(context, "bucket")
@@ -92,14 +109,25 @@ def _is_typed(context: typer.Context, option: str) -> bool:
 def _question(
     *,
     first: Annotated[
-        str | None, typer.Option("--from", help="first day (UTC), as 2026-01-04; local: all days")
+        str | None,
+        typer.Option(
+            "--from", metavar="DAY", help="first day (UTC), as 2026-01-04; local: all days"
+        ),
     ] = None,
     last: Annotated[
-        str | None, typer.Option("--to", help="last day (UTC), included; default: the first")
+        str | None,
+        typer.Option("--to", metavar="DAY", help="last day (UTC), included; default: the first"),
     ] = None,
-    event_id: Annotated[str | None, typer.Option("--event", help="one event's id")] = None,
+    event_id: Annotated[
+        str | None, typer.Option("--event", metavar="EVENT", help="one event's id")
+    ] = None,
     capacity: Annotated[
-        int | None, typer.Option(min=1, help="the event's seats, to check that no more are given")
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="SEATS",
+            help="the event's seats, to check that no more are given",
+        ),
     ] = None,
 ) -> Question:
     if first is None and last is not None:
@@ -148,7 +176,7 @@ def shown_to_the_operator() -> Iterator[None]:
     try:
         yield
     except (LakeError, StatementError, ParameterError, AwsError) as error:
-        messages.print(f"lake: {error}", style="red", markup=False, soft_wrap=True)
+        messages.print(f"participation: {error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(FAILED) from None
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from cli.output import command_name, fail
+from cli.output import AsJson, command_name, fail
 from cli.running import run_async
 
 if TYPE_CHECKING:
@@ -29,14 +29,19 @@ def _group() -> None:
 
 
 def demo(
-    requests: Annotated[int, typer.Option(min=1, max=1_000_000, help="users who click")] = 2000,
-    capacity: Annotated[int, typer.Option(min=1, help="seats of the event")] = 1000,
+    requests: Annotated[
+        int, typer.Option(min=1, max=1_000_000, metavar="COUNT", help="users who click")
+    ] = 2000,
+    capacity: Annotated[
+        int, typer.Option(min=1, metavar="SEATS", help="seats of the event")
+    ] = 1000,
     duplicates: Annotated[
-        float, typer.Option(min=0, max=10, help="further clicks, as a share of the users")
+        float,
+        typer.Option(
+            min=0, max=10, metavar="SHARE", help="further clicks, as a share of the users"
+        ),
     ] = 0.05,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="print one JSON object with all figures")
-    ] = False,
+    as_json: AsJson = False,
     keep: Annotated[bool, typer.Option("--keep", help="leave it up until Ctrl-C")] = False,
     out: Annotated[
         Path | None,
@@ -45,7 +50,9 @@ def demo(
             help="for logs, lake and report; default: var/demo-<time>, of which ten are kept",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="order of the clicks")] = 1,
+    seed: Annotated[
+        int, typer.Option(metavar="NUMBER", help="decides the order of the clicks")
+    ] = 1,
 ) -> None:
     """Run the main job on the embedded AWS: a burst, its decisions, the lake, the checks.
 

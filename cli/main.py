@@ -10,6 +10,7 @@ from cli import (
     config,
     deploy,
     dlq,
+    event_changes,
     events,
     ingest,
     lake,
@@ -17,6 +18,7 @@ from cli import (
     plan,
     requests,
     simulate,
+    tree,
     winners,
     worker,
 )
@@ -29,9 +31,9 @@ app = typer.Typer(
     name="participation",
     help="Takes in a flash event's burst of requests and decides each exactly once.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.callback()(tree.root)
 app.command("worker")(worker.worker)
 app.command("ingest")(ingest.ingest)
 app.command("token")(ingest.token)
@@ -43,6 +45,10 @@ app.command("deploy")(deploy.deploy)
 app.command("env")(deploy.env)
 app.command("smoke")(deploy.smoke)
 app.command("teardown")(deploy.teardown)
+events.app.command("close")(event_changes.close)
+events.app.command("open")(event_changes.open_event)
+events.app.command("reschedule")(event_changes.reschedule)
+events.app.command("add-seats")(event_changes.add_seats)
 events.app.command("winners")(winners.winners)
 app.add_typer(local.app, name="local")
 app.add_typer(events.app, name="events")
@@ -53,8 +59,10 @@ app.add_typer(lake.app, name="lake")
 
 def main() -> None:
     """Run the command line; a foreseen error is one sentence, not a traceback."""
+    command = tree.of(app)
+    tree.warn_of_near_misses(command)
     try:
-        app()
+        command(prog_name="participation")
     except SettingsError as error:
         sys.stderr.write(f"participation: {error}\n")
         sys.exit(2)

@@ -1,5 +1,6 @@
 """How commands write and read what people and programs exchange with them: times, JSON, errors."""
 
+import re
 import shutil
 import sys
 from datetime import UTC, datetime
@@ -12,7 +13,6 @@ import typer
 from schema.keys import MAX_TIME_MS
 
 _NAME = "participation"
-_DIGITS = 5
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON with stable keys; times in epoch ms")]
@@ -68,10 +68,8 @@ def moment_ms(text: str) -> int:
 
 
 def duration_s(text: str) -> int:
-    """Read a duration as typed, in seconds; raises BadParameter."""
-    number, unit = text[:-1], text[-1:]
-    if not (
-        number.isascii() and number.isdecimal() and len(number) <= _DIGITS and unit in _SECONDS
-    ):
+    """Read a duration as typed, in seconds, one at least; raises BadParameter."""
+    typed = re.fullmatch(r"([1-9][0-9]{0,4})([smhd])", text)
+    if typed is None:
         raise typer.BadParameter(f"{text!r} is not a duration such as 90s, 15m, 2h or 1d")
-    return int(number) * _SECONDS[unit]
+    return int(typed[1]) * _SECONDS[typed[2]]

@@ -3,13 +3,14 @@
 import sys
 from contextlib import AbstractAsyncContextManager
 from random import SystemRandom
-from time import time_ns
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from cli.output import AsJson, fail, write_json
 from cli.running import connection_of, run_async
 from config.settings import CommonSettings, SettingsError, load
+from runtime.program import epoch_ms
 
 if TYPE_CHECKING:
     from aws.bus import Bus
@@ -22,11 +23,13 @@ _INTERRUPTED: Final = 130
 
 def republish(
     most: Annotated[
-        int | None, typer.Option("--max", min=1, help="maximum number of events to publish")
+        int | None,
+        typer.Option("--max", min=1, metavar="COUNT", help="maximum number of events to publish"),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="only count, and say how old the oldest is")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Publish the events on the queue of lost events (LOST_EVENTS_QUEUE_URL), and delete them.
 
@@ -40,23 +43,32 @@ def republish(
         about = CommonSettings.model_fields["lost_events_queue_url"].description
         raise SettingsError(f"LOST_EVENTS_QUEUE_URL is not set ({about})")
     try:
-        code = run_async(_look if dry_run else _republish, settings, most)
+        code = run_async(_look if dry_run else _republish, settings, most, as_json)
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted: what is not published is still there; run it again\n")
-        code = _INTERRUPTED
+        fail("interrupted: what is not published is still there; run it again", _INTERRUPTED)
     sys.exit(code)
 
 
-async def _look(settings: CommonSettings, most: int | None) -> int:
+async def _look(settings: CommonSettings, most: int | None, as_json: bool) -> int:
     from operations import lost_events
 
     async with _queue_and_bus(settings) as (queue, _):
         found = await lost_events.look(queue, most)
-    _show(found)
+    if as_json:
+        write_json(
+            {
+                "events": found.by_type.total(),
+                "byType": found.by_type,
+                "unreadable": found.unreadable,
+                "oldestSentAt": found.oldest_sent_at_ms,
+            }
+        )
+    else:
+        _show(found)
     return 0
 
 
-async def _republish(settings: CommonSettings, most: int | None) -> int:
+async def _republish(settings: CommonSettings, most: int | None, as_json: bool) -> int:
     from rich.console import Console
     from rich.progress import Progress
 
@@ -73,6 +85,10 @@ async def _republish(settings: CommonSettings, most: int | None) -> int:
             done = await lost_events.republish(
                 queue, bus, random=SystemRandom(), limit=most, advanced=advanced
             )
+    if as_json:
+        counts = {"published": done.published, "notAccepted": done.failed}
+        write_json(counts | {"unreadable": done.unreadable})
+        return _STAYED if done.stayed else 0
     sys.stdout.write(
         f"{done.published} event(s) published, {done.failed} not accepted, "
         f"{done.unreadable} unreadable\n"
@@ -87,7 +103,7 @@ def _show(found: "Found") -> None:
         sys.stdout.write(f"{'(unreadable)':<24} {found.unreadable}\n")
     sys.stdout.write(f"{found.by_type.total()} event(s) would be published")
     if found.oldest_sent_at_ms is not None:
-        age_s = time_ns() // 1_000_000_000 - found.oldest_sent_at_ms // 1_000
+        age_s = (epoch_ms() - found.oldest_sent_at_ms) // 1_000
         sys.stdout.write(f"; the oldest was lost {age_s // 3600} h {age_s % 3600 // 60} min ago")
     sys.stdout.write("\n")
 

@@ -20,7 +20,8 @@ _PAGE = 100
 
 @app.command()
 def show(
-    request_id: Annotated[str, typer.Argument(help="the request's id")], as_json: AsJson = False
+    request_id: Annotated[str, typer.Argument(metavar="REQUEST", help="the request's id")],
+    as_json: AsJson = False,
 ) -> None:
     """Show one request; exit code 1 where it does not exist."""
     from operations import requests
@@ -44,8 +45,12 @@ def show(
 
 @app.command("list")
 def list_requests(
-    user_id: Annotated[str, typer.Option("--user", help="the user's id, a token's `sub`")],
-    limit: Annotated[int, typer.Option(min=1, max=_PAGE, help="requests to show")] = 20,
+    user_id: Annotated[
+        str, typer.Option("--user", metavar="USER", help="the user's id, a token's `sub`")
+    ],
+    limit: Annotated[
+        int, typer.Option(min=1, max=_PAGE, metavar="COUNT", help="requests to show")
+    ] = 20,
     after: Annotated[
         str | None, typer.Option(metavar="PLACE", help="the next page, as the page before names it")
     ] = None,

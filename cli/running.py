@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, Unpack
 
 import anyio
 
+from config.near_misses import near_misses
 from config.settings import AwsSettings
 from runtime.errors import unwrapped
 
@@ -39,6 +40,18 @@ def run_shielded(function: Callable[[Unpack[Ts]], Awaitable[T]], *arguments: *Ts
     with unwrapped():
         run_async(run)
     return results[0]
+
+
+def log_as_program(settings: AwsSettings) -> None:
+    """Log as a long-running program does, and warn of variables that nothing reads."""
+    import structlog
+
+    from config import logs
+
+    logs.write_in_background()
+    logs.configure(settings.log_level, settings.log_format)
+    for name, meant in near_misses(os.environ).items():
+        structlog.get_logger("settings").warning("unknown_variable", name=name, meant=meant)
 
 
 def log_to_stderr(settings: AwsSettings) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from cli.output import AsJson, fail
 from config import quotas
 from config.quotas import LimitError
 from simulation import catalog, saved
@@ -33,34 +34,56 @@ def simulate(
     *,
     scenario: Annotated[str, typer.Argument(help="a scenario's name")] = "flash",
     file: Annotated[
-        Path | None, typer.Option("--file", help="run the scenario of this file")
+        Path | None, typer.Option("--file", metavar="FILE", help="run the scenario of this file")
     ] = None,
-    seed: Annotated[int, typer.Option(help="decides everything that is left to chance")] = 1,
-    runs: Annotated[int, typer.Option(min=1, help="so many seeds, from --seed on")] = 1,
+    seed: Annotated[
+        int, typer.Option(metavar="NUMBER", help="decides everything that is left to chance")
+    ] = 1,
+    runs: Annotated[
+        int, typer.Option(min=1, metavar="COUNT", help="so many seeds, from --seed on")
+    ] = 1,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="processes for --runs; default: one per core")
+        int | None,
+        typer.Option(min=1, metavar="COUNT", help="processes for --runs; default: one per core"),
     ] = None,
-    rate: Annotated[float | None, typer.Option(min=0.1, help="clicks a second")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0.1, help="how long they click")] = None,
-    seats: Annotated[int | None, typer.Option(min=0, help="seats of the event")] = None,
-    region: Annotated[str | None, typer.Option(help="whose quotas apply")] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0.1, metavar="CLICKS", help="clicks a second")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, metavar="SECONDS", help="how long they click")
+    ] = None,
+    seats: Annotated[
+        int | None, typer.Option(min=0, metavar="SEATS", help="seats of the event")
+    ] = None,
+    region: Annotated[str | None, typer.Option(metavar="REGION", help="whose quotas apply")] = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="worker tasks; default: as `participation plan` has it"),
+        typer.Option(
+            min=1, metavar="COUNT", help="worker tasks; default: as `participation plan` has it"
+        ),
     ] = None,
     ingests: Annotated[
         int | None,
-        typer.Option(min=1, help="ingest tasks; default: as `participation plan` has it"),
+        typer.Option(
+            min=1, metavar="COUNT", help="ingest tasks; default: as `participation plan` has it"
+        ),
     ] = None,
     limit: Annotated[
         list[str] | None,
-        typer.Option(help="name=value; name=none switches one off, all=none every one"),
+        typer.Option(
+            metavar="NAME=VALUE", help="NAME=none switches a limit off, all=none every one"
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
-    html: Annotated[Path | None, typer.Option(help="write a page with charts")] = None,
+    as_json: AsJson = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="write a page with charts")
+    ] = None,
     no_shrink: Annotated[bool, typer.Option("--no-shrink", help="keep a failure as it is")] = False,
     log_level: Annotated[
-        str | None, typer.Option(help="show what the programs log: debug, info, warning, error")
+        str | None,
+        typer.Option(
+            metavar="LEVEL", help="show what the programs log: debug, info, warning, error"
+        ),
     ] = None,
 ) -> None:
     """Run scenarios: `HELP` says which there are."""
@@ -79,11 +102,9 @@ def simulate(
         output = Output(as_json=as_json, html=html, is_shrunk=not no_shrink, log_level=log_level)
         holds = _run(scenario, file, range(seed, seed + runs), jobs, wishes, output)
     except (ScenarioError, LimitError) as error:
-        sys.stderr.write(f"participation: {error}\n")
-        sys.exit(_WRONG)
+        fail(str(error), _WRONG)
     except KeyboardInterrupt:
-        sys.stderr.write(f"{INTERRUPTED}\n")
-        sys.exit(INTERRUPTED_CODE)
+        fail(INTERRUPTED, INTERRUPTED_CODE)
     sys.exit(0 if holds else 1)
 
 

@@ -30,7 +30,7 @@ from simulation.report.progress import Progress
 from simulation.run import simulate
 from simulation.scenario import Scenario
 
-INTERRUPTED: Final = "participation: interrupted"
+INTERRUPTED: Final = "interrupted"
 INTERRUPTED_CODE: Final = 130
 _FOLDER: Final = Path("var/simulation")
 _LEVELS: Final = ("debug", "info", "warning", "error")
@@ -155,7 +155,7 @@ def _interruptible() -> Iterator[None]:
 
     def end(_signal: int, _frame: FrameType | None) -> None:
         _errors().show_cursor()
-        sys.stderr.write(f"{INTERRUPTED}\n")
+        sys.stderr.write(f"participation: {INTERRUPTED}\n")
         sys.stderr.flush()
         os._exit(INTERRUPTED_CODE)
 

@@ -31,6 +31,7 @@ def winners(
     form: Annotated[
         Form, typer.Option("--format", help="table: time of decision (UTC), user, request")
     ] = Form.TABLE,
+    as_json: Annotated[bool, typer.Option("--json", help="as --format json")] = False,
 ) -> None:
     """List who won a seat, or entered a lottery, in the order of the decisions.
 
@@ -39,6 +40,7 @@ def winners(
     from operations import events
 
     settings = load(AwsSettings)
+    form = Form.JSON if as_json else form
     write = {Form.TABLE: _table, Form.CSV: _csv, Form.JSON: _json}[form]
     try:
         run_async(write, events.winners(connection_of(settings), settings.table_name, event_id))

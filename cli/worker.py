@@ -2,8 +2,7 @@
 
 import sys
 
-from cli.running import connection_of, run_async
-from config import logs
+from cli.running import connection_of, log_as_program, run_async
 from config.settings import WorkerSettings, load
 
 
@@ -17,6 +16,5 @@ def worker() -> None:
     from worker import daemon
 
     settings = load(WorkerSettings)
-    logs.write_in_background()
-    logs.configure(settings.log_level, settings.log_format)
+    log_as_program(settings)
     sys.exit(int(run_async(daemon.run, settings, connection_of(settings))))

@@ -64,25 +64,32 @@ class Deployment:
             raise StackError(f"there is no stack {name}: run `participation deploy` first")
         return stack.outputs
 
-    async def deploy(self, athena: Client, dynamodb: Client, given: Mapping[str, str]) -> None:
+    async def deploy(
+        self, athena: Client, dynamodb: Client, given: Mapping[str, str]
+    ) -> Mapping[str, Mapping[str, str]]:
         """Make or update everything; the services only with an image, or where they exist.
 
-        Raises StackError, before anything is changed, for a parameter that no template takes, and
-        for warm throughput below what the table has.
+        Returns the outputs of each stack by its name. Raises StackError, before anything is
+        changed, for a parameter that no template takes, and for warm throughput below what the
+        table has.
         """
         taken = {t: await self.stacks.parameters_of(self.read(t)) for t in (PIPELINE, SERVICE)}
         if unknown := given.keys() - frozenset().union(*taken.values()):
             raise StackError(f"no template has a parameter {', '.join(sorted(unknown))}")
         outputs = await self._apply_pipeline(dynamodb, _only(given, taken[PIPELINE]))
         place = {"DatabaseName": outputs["Database"], "WorkGroupName": outputs["WorkGroup"]}
-        await self._apply(QUERIES, place)
+        made = {
+            stack_name(self.name, PIPELINE): outputs,
+            stack_name(self.name, QUERIES): await self._apply(QUERIES, place),
+        }
         await self._define_view(athena, outputs)
         service = stack_name(self.name, SERVICE)
         if "ImageUri" in given or await self.stacks.find(service) is not None:
             for_service = _only(outputs, taken[SERVICE]) | _only(given, taken[SERVICE])
-            await self._apply(SERVICE, for_service)
+            made[service] = await self._apply(SERVICE, for_service)
         else:
             self.report(f"{service}: left out; give --image to run worker and ingest on ECS")
+        return made
 
     async def tear_down(self) -> Mapping[str, str]:
         """Delete the stacks, the last one first; returns the outputs that the pipeline had.
@@ -130,26 +137,32 @@ async def opened(connection: Connection, name: str, report: Report) -> AsyncIter
 
 async def deploy(
     connection: Connection, name: str, parameters: Mapping[str, str], report: Report
-) -> None:
+) -> Mapping[str, Mapping[str, str]]:
     """Make a pipeline or bring it up to date, see `Deployment.deploy`."""
     async with (
         opened(connection, name, report) as deployment,
         open_client("athena", connection) as athena,
         open_client("dynamodb", connection) as dynamodb,
     ):
-        await deployment.deploy(athena, dynamodb, parameters)
+        return await deployment.deploy(athena, dynamodb, parameters)
 
 
 async def environment(connection: Connection, name: str, report: Report) -> dict[str, str]:
-    """The commands' variables for a deployed pipeline."""
+    """The commands' variables for a deployed pipeline, and where AWS is."""
     async with opened(connection, name, report) as deployment:
-        return variables(await deployment.outputs())
+        found = {"AWS_REGION": connection.region, **variables(await deployment.outputs())}
+    if connection.endpoint_url is not None:
+        found["AWS_ENDPOINT_URL"] = connection.endpoint_url
+    return found
 
 
-async def tear_down(connection: Connection, name: str, report: Report, *, with_data: bool) -> None:
+async def tear_down(
+    connection: Connection, name: str, report: Report, *, with_data: bool
+) -> Mapping[str, str]:
     """Delete a pipeline's stacks; the table, the lake and the queues only with the data.
 
-    Raises StackError, before anything is deleted, where the table is to go and is protected.
+    Returns the outputs that the pipeline had. Raises StackError, before anything is deleted, where
+    the table is to go and is protected.
     """
     async with (
         opened(connection, name, report) as deployment,
@@ -169,6 +182,7 @@ async def tear_down(connection: Connection, name: str, report: Report, *, with_d
                 f"kept: table {outputs['TableName']}, bucket {outputs['BucketName']}, "
                 f"queues {queues}"
             )
+        return outputs
 
 
 async def delete_data(

@@ -122,14 +122,15 @@ def opened(event: EventConfig, at_ms: int, closes_at_ms: int | None = None) -> E
     )
 
 
-def rescheduled(
-    event: EventConfig, opens_at_ms: int | None = None, closes_at_ms: int | None = None
-) -> EventConfig:
-    """The event with other times, None keeping what is; raises EventError where it never opens."""
+def rescheduled(event: EventConfig, times: Mapping[str, int | None]) -> EventConfig:
+    """The event with other times by the fields' names, None removing one.
+
+    Raises EventError where it would never open.
+    """
     after = replace(
         event,
-        opens_at_ms=event.opens_at_ms if opens_at_ms is None else opens_at_ms,
-        closes_at_ms=event.closes_at_ms if closes_at_ms is None else closes_at_ms,
+        opens_at_ms=times.get("opens_at_ms", event.opens_at_ms),
+        closes_at_ms=times.get("closes_at_ms", event.closes_at_ms),
     )
     opens, closes = after.opens_at_ms, after.closes_at_ms
     if opens is not None and closes is not None and closes <= opens:

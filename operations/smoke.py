@@ -24,7 +24,6 @@ from aws.table import Table
 from config.settings import TokenSettings
 from ingest import tokens
 from operations import deployment
-from operations.stacks import Report
 from operations.templates import SERVICE
 from schema.items import Capacity, EventConfig
 from schema.names import LAKE_ROOT
@@ -36,6 +35,18 @@ _HTTP_TIMEOUT_S: Final = 10.0
 _TOKEN_EXPIRES_IN_S: Final = 3_600
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A step that is done."""
+
+    key: str
+    text: str
+    seconds: float
+
+
+StepReport = Callable[[Step], None]
 
 
 class SmokeError(Exception):
@@ -79,13 +90,13 @@ async def run_deployed(
     connection: Connection,
     name: str,
     token: str,
-    report: Report,
+    report: StepReport,
     *,
     ingest_url: str | None,
     ask_athena: bool,
 ) -> None:
     """Run on the pipeline `name`; raises StackError where it is not deployed, else see `run`."""
-    async with deployment.opened(connection, name, report) as deployed:
+    async with deployment.opened(connection, name, lambda _line: None) as deployed:
         outputs = await deployed.outputs()
         url = ingest_url or (await deployed.outputs(SERVICE))["IngestUrl"]
     asks = AthenaPlace(database=outputs["Database"], workgroup=outputs["WorkGroup"])
@@ -106,12 +117,14 @@ async def run_deployed(
         await run(place, token, report)
 
 
-async def run(place: Place, token: str, report: Report, patience: Patience | None = None) -> None:
+async def run(
+    place: Place, token: str, report: StepReport, patience: Patience | None = None
+) -> None:
     """Send one request of a fresh event with one seat through everything; raises SmokeError."""
     patience = patience or Patience()
     began = datetime.now(UTC)
     event_id = f"smoke-{began:%Y%m%d-%H%M%S-%f}"
-    async with _step(report, f"event {event_id} with one seat created"):
+    async with _step(report, "eventCreated", f"event {event_id} with one seat created"):
         await place.table.create_event(
             EventConfig(event_id=event_id, event_type=EventType.FIRST_COME),
             Capacity(event_id=event_id, total=1, remaining=1),
@@ -121,19 +134,21 @@ async def run(place: Place, token: str, report: Report, patience: Patience | Non
         headers={"Authorization": f"Bearer {token}"},
         timeout=_HTTP_TIMEOUT_S,
     ) as ingest:
-        async with _step(report, "click accepted by ingest"):
+        async with _step(report, "clickAccepted", "click accepted by ingest"):
             request_id = await _click(ingest, event_id)
-        async with _step(report, f"request {request_id} decided by a worker: SUCCEEDED"):
+        async with _step(
+            report, "requestDecided", f"request {request_id} decided by a worker: SUCCEEDED"
+        ):
             await _until_decided(ingest, request_id, patience.decision_s)
-    async with _step(report, "the seat is taken in the table"):
+    async with _step(report, "seatTaken", "the seat is taken in the table"):
         capacity = (await place.table.load([], [event_id])).events[event_id].capacity
         if capacity is None or capacity.remaining != 0:
             raise SmokeError(f"the event's seats are {capacity}, not 0 of 1")
-    async with _step(report, f"the event is in s3://{place.bucket}/{LAKE_ROOT}"):
+    async with _step(report, "eventInLake", f"the event is in s3://{place.bucket}/{LAKE_ROOT}"):
         line = await _until_in_the_lake(place, request_id, began, patience)
         _check_line(line, event_id)
     if place.athena is not None:
-        async with _step(report, "Athena counts it"):
+        async with _step(report, "countedByAthena", "Athena counts it"):
             await _until_counted(place.athena, event_id, began, patience)
 
 
@@ -224,8 +239,8 @@ async def _until(
 
 
 @asynccontextmanager
-async def _step(report: Report, done: str) -> AsyncIterator[None]:
+async def _step(report: StepReport, key: str, text: str) -> AsyncIterator[None]:
     """Report that a step is done, and how long it took."""
     began = monotonic()
     yield
-    report(f"{monotonic() - began:7.1f} s  {done}")
+    report(Step(key=key, text=text, seconds=monotonic() - began))

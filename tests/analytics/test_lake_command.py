@@ -102,6 +102,42 @@ def test_validate_names_each_line_that_breaks_the_schema(broken_lake: str) -> No
     assert "hour=08/object-1:2: not JSON" in out
 
 
+def test_the_checks_come_in_json_with_the_statement_that_shows_each_violation(
+    broken_lake: str, tmp_path: Path
+) -> None:
+    code, out, shown = _run("validate", "--lake-dir", broken_lake, "--lines", "--json")
+    found = json.loads(out)
+
+    assert (code, found["passed"], found["lineCount"], found["brokenLines"]) == (1, False, 2, 1)
+    checks = {check["statement"]: check for check in found["checks"]}
+    assert checks["negative_delays"] == {
+        "statement": "negative_delays",
+        "passed": False,
+        "violations": 1,
+        "detail": "lines whose times run backwards",
+    }
+    assert checks["duplicate_publications"]["passed"] is True
+    assert "object-1:2: not JSON" in shown
+    (tmp_path / "empty").mkdir()
+    code, out, _ = _run("validate", "--lake-dir", str(tmp_path / "empty"), "--json")
+    assert (code, json.loads(out)["lineCount"]) == (1, 0)
+
+
+def test_what_else_a_lake_answers_comes_in_json_as_well(lake: str, tmp_path: Path) -> None:
+    _, listed, _ = _run("statements", "--json")
+    assert [one["name"] for one in json.loads(listed)] == list(statements.query_names())
+    _, defined, _ = _run("ddl", "--json", "--bucket", "my-lake")
+    assert [one["name"] for one in json.loads(defined)] == list(statements.DDL_NAMES)
+    assert "s3://my-lake/events/" in json.loads(defined)[0]["sql"]
+    _, rows, _ = _run("query", "dlq_share", "--lake-dir", lake, "--json")
+    assert json.loads(rows) == [{"total_count": 20, "dlq_count": 0, "dlq_percent": 0.0}]
+    out = str(tmp_path / "generated")
+    _, made, _ = _run("generate", "--out", out, "--requests", "5", "--json")
+    assert json.loads(made)["folder"] == out
+    _, page, _ = _run("report", "--lake-dir", lake, "--out", str(tmp_path / "report"), "--json")
+    assert json.loads(page) == {"page": str(tmp_path / "report" / "index.html")}
+
+
 def test_validate_of_nothing_proves_nothing(tmp_path: Path, lake: str) -> None:
     code, _, shown = _run("validate", "--lake-dir", str(tmp_path / "lake"), "--from", "2026-09-01")
     assert code == 1
@@ -137,6 +173,7 @@ def test_a_mistake_is_reported_in_a_line_without_a_traceback(
 ) -> None:
     code, _, error = _run(*arguments)
     assert code == 2
+    assert error.startswith("participation: ")
     assert reason in " ".join(error.split())
 
 
@@ -195,9 +232,9 @@ def test_ddl_apply_and_repair_run_on_athena() -> None:
         server.states = ["SUCCEEDED"]
         options = ["--bucket", "my-lake", "--endpoint-url", server.url]
         assert _run("ddl", "--apply", *options, **_KEYS)[0] == 0
-        code, _, shown = _run("repair", *options, **_KEYS)
+        code, shown, _ = _run("repair", "--json", *options, **_KEYS)
     assert code == 0
-    assert "partition(s) known" in shown
+    assert json.loads(shown)["partitions"] >= 0
     sent = [query.request["QueryString"].split()[0] for query in server.queries.values()]
     assert sent[:4] == ["CREATE", "CREATE", "CREATE", "MSCK"]
 

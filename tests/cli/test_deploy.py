@@ -1,5 +1,7 @@
 """`participation deploy`, `env`, `smoke` and `teardown` at the command line."""
 
+import json
+
 import pytest
 
 from local.emulator.stack import StackOutputs
@@ -16,6 +18,16 @@ def test_env_prints_what_the_commands_need(
     assert f"export TABLE_NAME={stack.table_name}\n" in shown.out
     assert f"export QUEUE_URL={stack.queue_url}\n" in shown.out
     assert f"export LAKE_BUCKET={stack.bucket_name}\n" in shown.out
+
+
+def test_env_is_json_as_well_and_says_where_aws_is(
+    command: Command, deployed: dict[str, str], stack: StackOutputs
+) -> None:
+    shown = json.loads(command("env", "--stack", stack.work_group, "--json", **deployed).out)
+
+    assert shown["QUEUE_URL"] == stack.queue_url
+    assert shown["AWS_REGION"] == deployed["AWS_REGION"]
+    assert shown["AWS_ENDPOINT_URL"] == deployed["AWS_ENDPOINT_URL"]
 
 
 @pytest.mark.parametrize("name", ["env", "smoke", "teardown"])
@@ -42,8 +54,11 @@ def test_smoke_says_where_it_failed(
     command: Command, deployed: dict[str, str], stack: StackOutputs
 ) -> None:
     arguments = ["--stack", stack.work_group, "--ingest-url", "http://127.0.0.1:1"]
-    shown = command("smoke", *arguments, JWT_SECRET=SECRET, **deployed)
+    shown = command("smoke", *arguments, "--json", JWT_SECRET=SECRET, **deployed)
     assert shown.code == 1
+    document = json.loads(shown.out)
+    assert document["passed"] is False
+    assert [step["key"] for step in document["steps"]] == ["eventCreated"]
     assert "with one seat created" in shown.err
     assert "participation: ingest did not answer: ConnectError" in shown.err
 
@@ -59,7 +74,7 @@ def test_smoke_without_any_way_to_a_token_says_so(
 def test_teardown_asks_first(
     command: Command, deployed: dict[str, str], stack: StackOutputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("typer.confirm", lambda _question: False)
+    monkeypatch.setattr("typer.confirm", lambda _question, **_options: False)
     assert command("teardown", "--stack", stack.work_group, **deployed).code == 1
     assert command("env", "--stack", stack.work_group, **deployed).code == 0
 
@@ -67,8 +82,11 @@ def test_teardown_asks_first(
 def test_teardown_says_what_it_kept(
     command: Command, deployed: dict[str, str], stack: StackOutputs
 ) -> None:
-    shown = command("teardown", "--stack", stack.work_group, "--yes", **deployed)
+    shown = command("teardown", "--stack", stack.work_group, "--yes", "--json", **deployed)
     assert shown.code == 0
+    document = json.loads(shown.out)
+    assert (document["stack"], document["dataDeleted"]) == (stack.work_group, False)
+    assert document["outputs"]["BucketName"] == stack.bucket_name
     assert f"kept: table {stack.table_name}, bucket {stack.bucket_name}, queues " in shown.err
     assert f" {stack.queue_url.rpartition('/')[2]}, " in shown.err
 

@@ -116,6 +116,21 @@ def test_a_redrive_leaves_what_is_quarantined_unless_it_is_asked_to_move_all(
     assert "2 message(s) moved" in command("dlq", "redrive", "--all", **dead).out
 
 
+def test_a_redrive_counts_first_and_answers_in_json(command: Command, dead: dict[str, str]) -> None:
+    counted = command("dlq", "redrive", "--all", "--dry-run", "--json", **dead)
+    moved = command("dlq", "redrive", "--reason=FIELD_MISSING", "--json", **dead)
+
+    reasons = {"BODY_NOT_JSON": 1, "FIELD_MISSING": 1, "RETRIES_EXHAUSTED": 1}
+    assert json.loads(counted.out) == {"messages": 3, "byReason": reasons}
+    assert moved.err.startswith("1 message(s) to move: FIELD_MISSING 1\n")
+    assert json.loads(moved.out) == {
+        "messages": 1,
+        "byReason": {"FIELD_MISSING": 1},
+        "failed": 0,
+        "leftOut": 2,
+    }
+
+
 def test_a_redrive_can_be_for_one_event_and_for_what_is_old(
     command: Command, dead: dict[str, str]
 ) -> None:

@@ -1,6 +1,7 @@
 """`participation dlq delete`: exactly what was counted goes, once somebody has said yes."""
 
 import io
+import json
 
 import anyio
 import pytest
@@ -31,6 +32,16 @@ def test_what_is_selected_is_deleted_and_the_rest_stays(
     ]
     assert '"event":"dead_letters_deleted"' in done.err
     assert bodies(anyio.run(receive, connection, dead["DLQ_URL"])) == {MISSING.body}
+
+
+def test_in_json_it_writes_one_document(command: Command, dead: dict[str, str]) -> None:
+    done = command("dlq", "delete", "--reason=BODY_NOT_JSON", "--yes", "--json", **dead)
+
+    assert json.loads(done.out) == {
+        "messages": 1,
+        "byReason": {"BODY_NOT_JSON": 1},
+        "stayed": 0,
+    }
 
 
 def test_messages_can_be_named_by_their_ids(

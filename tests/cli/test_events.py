@@ -191,6 +191,44 @@ def test_a_rescheduled_event_keeps_the_time_that_is_not_given(
     assert (stored.opens_at_ms, stored.closes_at_ms) == (NINE_MS, NINE_MS + 60_000)
 
 
+def test_a_time_can_be_removed(
+    command: Command, deployed: dict[str, str], connection: Connection
+) -> None:
+    times = (f"--opens-at={NINE}", "--closes-at=2099-01-04T10:00+09:00")
+    command("events", "create", "e1", "--capacity=5", *times, **deployed)
+
+    removed = command("events", "reschedule", "e1", "--no-closes-at", "--json", **deployed)
+
+    assert json.loads(removed.out) == {
+        "eventId": "e1",
+        "opensAt": NINE_MS,
+        "closesAt": None,
+        "openedAt": NINE_MS,
+        "closedAt": NINE_MS + 3_600_000,
+    }
+    command("events", "reschedule", "e1", "--no-opens-at", f"--closes-at={NINE}", **deployed)
+    stored = anyio.run(stored_config, connection, deployed["TABLE_NAME"], "e1")
+    assert (stored.opens_at_ms, stored.closes_at_ms) == (None, NINE_MS)
+
+
+def test_what_changes_an_event_answers_in_json(command: Command, deployed: dict[str, str]) -> None:
+    created = command("events", "create", "e1", "--capacity=5", "--json", **deployed)
+    shown = command("events", "show", "e1", "--json", **deployed)
+    added = command("events", "add-seats", "e1", "3", "--json", **deployed)
+    closed = command("events", "close", "e1", "--json", **deployed)
+    opened = command("events", "open", "e1", "--json", **deployed)
+
+    assert json.loads(created.out) == json.loads(shown.out)
+    assert json.loads(added.out) == {
+        "eventId": "e1",
+        "capacityTotal": 8,
+        "capacityRemaining": 8,
+        "takenShare": 0.0,
+    }
+    assert json.loads(closed.out)["closesAt"] == json.loads(opened.out)["closedAt"]
+    assert json.loads(opened.out)["closesAt"] is None
+
+
 def test_seats_are_added_to_what_is_left_and_to_the_total(
     command: Command, deployed: dict[str, str]
 ) -> None:
@@ -223,6 +261,7 @@ def test_an_event_that_does_not_exist_cannot_be_changed(
     [
         ["reschedule", "e1"],
         ["reschedule", "e1", "--closes-at=2020-01-04T09:00Z"],
+        ["reschedule", "e1", f"--closes-at={NINE}", "--no-closes-at"],
         ["open", "e1", "--closes-at=2020-01-04T09:00Z"],
         ["add-seats", "e1", "0"],
     ],

@@ -1,5 +1,6 @@
 """The command line as a whole: its commands, and one sentence for each foreseen error."""
 
+import json
 import sys
 from dataclasses import replace
 
@@ -85,6 +86,16 @@ def test_the_worker_s_settings_in_force_are_printed_by_default(command: Command)
     assert "JWT_SECRET" not in lines
 
 
+def test_the_settings_in_force_are_json_with_numbers_as_numbers(command: Command) -> None:
+    shown = command("config", "ingest", "--json", **REQUIRED, JWT_SECRET=SECRET)
+
+    settings = json.loads(shown.out)
+    assert settings["HTTP_PORT"] == 8080
+    assert settings["PUBLISH_REQUESTED_EVENTS"] is False
+    assert settings["AWS_ENDPOINT_URL"] is None
+    assert (settings["JWT_SECRET"], settings["QUEUE_URL"]) == ("**********", "http://q")
+
+
 def test_ingest_s_settings_in_force_are_printed_with_the_secret_masked(command: Command) -> None:
     shown = command("config", "ingest", **REQUIRED, JWT_SECRET=SECRET)
 
@@ -127,12 +138,14 @@ async def test_a_worker_without_its_resources_names_each_of_them_and_ends_with_2
     queue_url = f"{stack.queue_url}-missing"
     lost = replace(stack, queue_url=queue_url, table_name="no-such-table")
 
-    environment = programs.variables(connection, lost)
+    environment = programs.variables(connection, lost, POLERS="3")
     async with programs.participation("worker", environment=environment) as worker:
         ended = await worker.ended()
 
     assert ended.exit_code == 2, ended.output
-    (line,) = ended.output.splitlines()
+    warning, line = ended.output.splitlines()
+    assert '"name":"POLERS","meant":"POLLERS"' in warning
+    assert '"event":"unknown_variable"' in warning
     assert '"event":"cannot_run"' in line
     assert f"QUEUE_URL={queue_url}" in line
     assert "TABLE_NAME=no-such-table" in line

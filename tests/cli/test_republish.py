@@ -75,6 +75,19 @@ def test_a_dry_run_counts_says_how_old_and_hides_nothing(
     assert len(anyio.run(left, connection, url)) == 4
 
 
+def test_counts_come_in_json_as_well(command: Command, lost: dict[str, str]) -> None:
+    found = json.loads(command("lake", "republish", "--dry-run", "--json", **lost).out)
+    done = json.loads(command("lake", "republish", "--json", **lost).out)
+
+    assert found.pop("oldestSentAt") > 1_600_000_000_000
+    assert found == {
+        "events": 3,
+        "byType": {names.PARTICIPATION_PROCESSED: 3},
+        "unreadable": 0,
+    }
+    assert done == {"published": 3, "notAccepted": 0, "unreadable": 0}
+
+
 def test_what_cannot_be_read_stays_and_is_the_exit_code(
     command: Command, lost: dict[str, str], connection: Connection
 ) -> None:

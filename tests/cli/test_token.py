@@ -1,5 +1,6 @@
 """`participation token`: a token that ingest accepts, or a clear reason why there is none."""
 
+import json
 from time import time
 
 import jwt
@@ -37,6 +38,13 @@ def test_it_prints_a_token_of_the_user_that_is_valid_as_long_as_asked(
 
     assert found["sub"] == "user-1"
     assert found["exp"] == pytest.approx(time() + seconds, abs=5)
+
+
+def test_in_json_it_says_until_when_it_is_valid() -> None:
+    shown = json.loads(run("--user", "user-1", "--expires-in", "90s", "--json").stdout)
+
+    claimed = jwt.decode(shown["token"], SECRET, algorithms=["HS256"])
+    assert (shown["user"], shown["expiresAt"]) == ("user-1", claimed["exp"] * 1000)
 
 
 def test_without_a_duration_it_is_valid_for_an_hour() -> None:

@@ -62,7 +62,8 @@ def test_csv_quotes_what_an_id_holds(command: Command, decided: dict[str, str]) 
 
 
 def test_json_is_one_array(command: Command, decided: dict[str, str]) -> None:
-    listed = command("events", "winners", "e1", "--format=json", **decided)
+    listed = command("events", "winners", "e1", "--json", **decided)
+    assert listed == command("events", "winners", "e1", "--format=json", **decided)
 
     first, second = json.loads(listed.out)
     assert first["userId"] == 'u"3,'

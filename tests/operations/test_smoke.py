@@ -17,7 +17,7 @@ from aws.table import Table
 from ingest import tokens
 from local.firehose import stand_in as firehose
 from operations import smoke
-from operations.smoke import Patience, Place, SmokeError
+from operations.smoke import Patience, Place, SmokeError, Step
 from tests import programs
 from tests.worker.support import World
 
@@ -84,7 +84,7 @@ async def place_of(
 
 
 async def test_one_request_is_followed_from_the_click_into_the_lake(world: World) -> None:
-    lines: list[str] = []
+    steps: list[Step] = []
     athena = CountingAthena()
     async with (
         firehose.standing_in(world.connection, world.stack.event_bus_name, buffer_interval_s=0.2),
@@ -92,15 +92,16 @@ async def test_one_request_is_followed_from_the_click_into_the_lake(world: World
         world.worker(),
         place_of(world, url, athena) as place,
     ):
-        await smoke.run(place, token(), lines.append, QUICK)
-    assert [line.split("  ", 1)[1].split(" ")[0] for line in map(str.strip, lines)] == [
-        "event",
-        "click",
-        "request",
-        "the",
-        "the",
-        "Athena",
+        await smoke.run(place, token(), steps.append, QUICK)
+    assert [step.key for step in steps] == [
+        "eventCreated",
+        "clickAccepted",
+        "requestDecided",
+        "seatTaken",
+        "eventInLake",
+        "countedByAthena",
     ]
+    assert all(step.seconds >= 0 for step in steps)
     # It asked again while Athena did not see the event yet, and for this event alone.
     assert len(athena.statements) == 2
     assert "participation_logs_projected" in athena.statements[0]
@@ -108,7 +109,7 @@ async def test_one_request_is_followed_from_the_click_into_the_lake(world: World
 
 
 async def test_an_athena_that_answers_something_else_is_a_sentence(world: World) -> None:
-    lines: list[str] = []
+    steps: list[Step] = []
     stack = world.stack
     async with (
         firehose.standing_in(world.connection, stack.event_bus_name, buffer_interval_s=0.2),
@@ -120,16 +121,16 @@ async def test_an_athena_that_answers_something_else_is_a_sentence(world: World)
         asks = AthenaPlace(database=stack.database, workgroup=stack.work_group)
         with_athena = replace(place, athena=AthenaEngine(athena, asks, projected=True))
         with pytest.raises(SmokeError, match="holds no data; --no-athena leaves this step out"):
-            await smoke.run(with_athena, token(), lines.append, QUICK)
-    assert len(lines) == 5
+            await smoke.run(with_athena, token(), steps.append, QUICK)
+    assert len(steps) == 5
 
 
 async def test_without_a_worker_it_says_that_nobody_decides(world: World) -> None:
-    lines: list[str] = []
+    steps: list[Step] = []
     async with ingest_of(world) as url, place_of(world, url) as place:
         with pytest.raises(SmokeError, match="no worker decided it within 1 s"):
-            await smoke.run(place, token(), lines.append, SHORT)
-    assert len(lines) == 2
+            await smoke.run(place, token(), steps.append, SHORT)
+    assert len(steps) == 2
 
 
 async def test_without_firehose_it_says_that_the_lake_is_not_reached(world: World) -> None:
