@@ -1,6 +1,7 @@
 """Which build this is: the installed version, and the image's revision."""
 
 import os
+from functools import cache
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from typing import Final
@@ -10,6 +11,7 @@ REVISION_VARIABLE: Final = "PARTICIPATION_REVISION"
 UNKNOWN: Final = "unknown"
 
 
+@cache
 def version() -> str:
     """The version of the package; `unknown` where it is not installed."""
     try:

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from aws.losses import LossReason
 from ingest import openapi
 from ingest.http1.bounds import Refusal
+from runtime import build_info
 from runtime.histogram import Histogram
 
 SERVICES: Final = ("dynamodb", "sqs")
@@ -19,6 +20,7 @@ class IngestMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
+        build_info.expose(registry)
         statuses = {operation.name: operation.statuses for operation in openapi.operations()}
         statuses["other"] = (404, 405)
         self._requests = Counter(

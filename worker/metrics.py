@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from aws import publisher
 from aws.losses import LossReason
 from aws.metrics import CallMetrics
+from runtime import build_info
 from runtime.batch_metrics import BatchMetrics
 from runtime.histogram import Histogram, Observations
 from worker.results import Outcome
@@ -88,6 +89,7 @@ class WorkerMetrics:
 
     def __init__(self, registry: CollectorRegistry, clock: Callable[[], int]) -> None:
         self.registry = registry
+        build_info.expose(registry)
         self.seats_left = SeatsLeft(registry, clock)
         self.calls = CallMetrics(registry)
         self.batches = BatchMetrics(registry, "worker", tuple(Stage))

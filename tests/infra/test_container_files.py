@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from config import build
 from config.settings import IngestSettings, WorkerSettings
 from tests.faults.program import ran
 
@@ -83,6 +84,13 @@ def test_the_programs_get_their_signals_and_no_rights() -> None:
     assert 'ENTRYPOINT ["participation"]' in DOCKERFILE
     assert 'CMD ["worker"]' in DOCKERFILE
     assert re.search(r"^USER [1-9]\d*:[1-9]\d*$", DOCKERFILE, re.MULTILINE)
+
+
+def test_the_programs_know_the_revision_that_the_image_was_built_of() -> None:
+    last_stage = DOCKERFILE.rpartition("FROM ")[2]
+    argument, _, environment = last_stage.partition("ENV ")
+    assert "ARG REVISION=unknown\n" in argument
+    assert f"{build.REVISION_VARIABLE}=${{REVISION}}" in environment
 
 
 def test_the_ports_are_the_programs_defaults() -> None:
