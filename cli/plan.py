@@ -63,7 +63,10 @@ def plan(
 
 def _document(plan: "CapacityPlan") -> dict[str, Any]:
     load, first = plan.load, plan.first
-    limits = [_camel(asdict(one)) | {"isReached": one.is_reached(load)} for one in plan.ceilings]
+    limits = [
+        _camel(asdict(one)) | {"usedUpAfterS": one.used_up_after_s(load)} for one in plan.ceilings
+    ]
+    soonest = plan.first_at_this_rate
     decisions, lake = plan.decisions_late, plan.lake_late
     return {
         "region": plan.region,
@@ -71,6 +74,7 @@ def _document(plan: "CapacityPlan") -> dict[str, Any]:
         "maxInFlight": plan.max_in_flight,
         "soldOutAfterS": plan.sold_out_after_s,
         "first": None if first is None else limits[0],
+        "firstAtThisRate": None if soonest is None else soonest[0].limit,
         "limits": limits,
         "acceptedAtMost": plan.accepted_at_most,
         "decisionsLateS": 0.0 if decisions is None else decisions.seconds,

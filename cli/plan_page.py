@@ -59,6 +59,12 @@ def _consequences(plan: CapacityPlan) -> Iterator[str]:
     yield f"As clicks grow, {first.what} {does} first: at {first.reached_at:,.0f} clicks/s."
     if not reached:
         yield f"Nothing binds at {_number(load.rate)} clicks/s."
+    if (soonest := plan.first_at_this_rate) is not None:
+        one, after_s = soonest
+        yield (
+            f"At {_number(load.rate)} clicks/s {one.what} are used up first: after "
+            f"{_duration(after_s)}."
+        )
     refusing = next((one for one in reached if one.effect is Effect.CLICKS_REFUSED), None)
     if refusing is not None:
         yield (

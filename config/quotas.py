@@ -13,7 +13,7 @@ from config.limits import (
 
 _EVERY: Final = "all"
 """Stands for every limit, to switch them off."""
-_COUNTED: Final = "in_flight_messages"
+COUNTED: Final = "in_flight_messages"
 """The limit that is a number of messages, and no rate."""
 
 REGIONS: Final = {
@@ -107,7 +107,7 @@ class Limits:
                 raise LimitError(f"there is no limit {name!r}; there are {known}")
             if value is not None and not (isfinite(value) and value > 0):
                 raise LimitError(f"{name} must be a number above 0; 'none' switches it off")
-            values[name] = round(value) if name == _COUNTED and value is not None else value
+            values[name] = round(value) if name == COUNTED and value is not None else value
         return replace(self, **values)
 
     @property

@@ -7,6 +7,7 @@ from math import ceil, isfinite
 from typing import Final, Self
 
 from config import limits as aws
+from config import quotas
 from config.quotas import LimitError, Limits
 from config.settings import WorkerSettings
 from operations import demand, tasks
@@ -98,6 +99,19 @@ class Ceiling:
     def is_reached(self, load: EventLoad) -> bool:
         """Whether the load asks for more than there is."""
         return load.rate > self.reached_at
+
+    def used_up_after_s(self, load: EventLoad) -> float | None:
+        """When it is first in the way, from the first click on; None where it is not reached.
+
+        A limit that has rested gives a second's worth more; messages in flight only add up.
+        """
+        if not self.is_reached(load):
+            return None
+        lag_s = (
+            demand.PUBLISHED_AFTER_S if self.effect is Effect.LAKE_LATE else demand.WRITTEN_AFTER_S
+        )
+        by = load.rate if self.limit == quotas.COUNTED else self.needed - self.available
+        return lag_s + self.available / by
 
     def accepted_at_most(self, load: EventLoad) -> float:
         """Clicks a second that are accepted, while what they leave to decide waits."""

@@ -16,8 +16,8 @@ WINNER_INDEX_WRITE_UNITS: Final = 1.0
 """On GSI2, of a winner alone."""
 READ_UNITS: Final = 1.4
 """One, and again where the request was read before ingest had marked it: 1.0 to 1.45, simulated."""
-SQS_CALLS: Final = 0.38
-"""Send, receive and delete in tens; not all of them full."""
+SQS_CALLS: Final = 0.35
+"""Send, receive and delete in tens, and some that are not full."""
 EVENT_BYTES: Final = 436
 EVENTS_A_CALL: Final = EVENTBRIDGE_BATCH_ENTRIES
 """Of PutEvents. What EventBridge puts into one call of Firehose is not documented; the simulation
@@ -25,6 +25,9 @@ passes a call's events on together."""
 PART_FILLED_CALLS_PER_S: Final = 13
 """PutEvents calls a second and worker that leave with fewer events, as PUBLISH_LINGER_MS is over:
 5 to 16, simulated at 300 to 3,000 messages a second. Beyond the quota events wait, and share."""
+WRITTEN_AFTER_S: Final = 0.037
+"""From a click until a limit of its writes is in the way, and of its event: as simulated."""
+PUBLISHED_AFTER_S: Final = 0.078
 IN_FLIGHT_S: Final = 0.1
 """From receive to delete, at the usual times of AWS's calls."""
 SEATS_PER_S: Final = 4_300

@@ -72,6 +72,16 @@ class CapacityPlan:
         return self.ceilings[0] if self.ceilings else None
 
     @property
+    def first_at_this_rate(self) -> tuple[Ceiling, float] | None:
+        """The limit that is in the way first in this event, and after how many seconds."""
+        found = [
+            (one, after_s)
+            for one in self.ceilings
+            if (after_s := one.used_up_after_s(self.load)) is not None
+        ]
+        return min(found, key=lambda one: one[1], default=None)
+
+    @property
     def accepted_at_most(self) -> float:
         """Clicks a second, with the account as it is."""
         return min(

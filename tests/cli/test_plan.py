@@ -16,11 +16,12 @@ KEYS = {
     *("tableReadUnits", "putEventsCalls", "invocations", "firehoseBytes", "firehoseRecords"),
     *("firehoseCalls", "inFlightMessages", "workerTasks", "ingestTasks", "vcpus"),
     *("loadBalancerUnits", "winnersIndexWriteUnits", "maxInFlight", "soldOutAfterS", "first"),
+    *("firstAtThisRate",),
     *("limits", "acceptedAtMost", "decisionsLateS", "lakeLateS", "quotas", "warmThroughput"),
     *("costs", "dollars", "warmDollars", "commands"),
 }
 LIMIT_KEYS = {
-    *("limit", "what", "available", "needed", "reachedAt", "letsThrough", "effect", "isReached"),
+    *("limit", "what", "available", "needed", "reachedAt", "letsThrough", "effect", "usedUpAfterS"),
 }
 
 
@@ -41,6 +42,7 @@ def test_the_page_says_what_binds_and_what_it_means_for_people(command: Command)
     text = " ".join(shown.out.split())
     for sentence in (
         "rule invocations bind first: at 1,100 clicks/s",
+        "At 20,000 clicks/s table write units are used up first: after 0.1 s",
         "Of 20,000 clicks/s 1,333 to 4,000 are accepted (table write units)",
         "The last decision comes 20 s after the last click (table write units)",
         "The lake has the last event 2 min 52 s after the last click (rule invocations)",
@@ -71,6 +73,7 @@ def test_json_is_one_document_with_stable_keys(command: Command) -> None:
     assert {frozenset(one) for one in document["limits"]} == {frozenset(LIMIT_KEYS)}
     assert document["first"] == document["limits"][0]
     assert document["first"]["limit"] == "invocations_per_s"
+    assert document["firstAtThisRate"] == "table_write_units"
     assert document["lakeLateS"] == pytest.approx(171.8, abs=0.1)
 
 

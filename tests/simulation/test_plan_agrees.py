@@ -17,7 +17,7 @@ from simulation.run import simulate
 BEGIN_S: Final = 1.0
 """Clicks begin so long after the run."""
 ABOVE: Final = 1.4
-LASTS_S: Final = 3.2
+LASTS_S: Final = 2.8
 """At 1.4 times the rate of a limit, what a rested bucket has saved is used up after 2.5 s."""
 LAKE: Final = {"invocations_per_s": 20_000.0}
 WARM: Final = LAKE | {"table_write_units": 30_000.0, "index_write_units": 20_000.0}
@@ -29,11 +29,13 @@ def planned(region: str, rate: float, seats: int, raised: Raised) -> CapacityPla
     return plan.make(EventLoad(rate=rate, seconds=10, seats=seats), region, account, "any")
 
 
-def first_to_bind(made: CapacityPlan, rate: float, raised: Raised) -> Binding | None:
+def first_to_bind(
+    made: CapacityPlan, rate: float, raised: Raised, lasts_s: float = LASTS_S
+) -> Binding | None:
     """The limit that throttles first in a simulated run at a rate, on the plan's tasks."""
     wishes = Wishes(
         rate=rate,
-        seconds=LASTS_S,
+        seconds=lasts_s,
         seats=made.load.seats,
         region=made.region,
         workers=made.needs.worker_tasks,
@@ -77,7 +79,7 @@ def test_a_new_account_reaches_the_same_limit_first(region: str, limit: str, rat
     ("limit", "rate", "seats", "raised"),
     [
         ("table_write_units", 2_000, 50_000, {}),
-        ("index_write_units", 2_000, 100, LAKE | {"table_write_units": 9_000.0}),
+        ("index_write_units", 2_000, 100, LAKE | {"index_write_units": 1_600.0}),
         ("put_events_per_s", 2_000, 100, WARM | {"put_events_per_s": 150.0}),
         ("put_events_per_s", 20_000, 100, WARM | {"put_events_per_s": 150.0}),
         ("firehose_bytes_per_s", 2_000, 100, WARM | {"firehose_bytes_per_s": 600_000.0}),
@@ -88,6 +90,29 @@ def test_another_account_reaches_the_same_limit_first(
     limit: str, rate: float, seats: int, raised: Raised
 ) -> None:
     assert check("ap-northeast-2", rate, seats, raised) == limit
+
+
+@pytest.mark.parametrize(
+    ("region", "rate", "limit"),
+    [
+        ("ap-northeast-2", 2_000, "invocations_per_s"),
+        ("ap-northeast-2", 5_000, "invocations_per_s"),
+        ("ap-northeast-2", 20_000, "table_write_units"),
+        ("us-east-1", 2_000, "table_write_units"),
+        ("us-east-1", 5_000, "table_write_units"),
+        ("us-east-1", 20_000, "table_write_units"),
+    ],
+)
+def test_a_burst_uses_up_the_same_limit_first(region: str, rate: float, limit: str) -> None:
+    made = planned(region, rate, 100, {})
+    assert made.first_at_this_rate is not None
+    ceiling, after_s = made.first_at_this_rate
+
+    binding = first_to_bind(made, rate, {}, 1.1 * after_s + 0.05)
+
+    assert binding is not None
+    assert (ceiling.limit, binding.limit) == (limit, limit)
+    assert binding.first_s - BEGIN_S == pytest.approx(after_s, rel=0.1)
 
 
 @pytest.mark.parametrize("region", ["ap-northeast-2", "us-east-1"])
