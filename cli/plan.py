@@ -72,6 +72,7 @@ def _document(plan: "CapacityPlan") -> dict[str, Any]:
         "region": plan.region,
         **_camel(asdict(plan.needs)),
         "maxInFlight": plan.max_in_flight,
+        "seatsASecond": plan.seats_a_second,
         "soldOutAfterS": plan.sold_out_after_s,
         "first": None if first is None else limits[0],
         "firstAtThisRate": None if soonest is None else soonest[0].limit,

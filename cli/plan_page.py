@@ -125,12 +125,11 @@ def _arrangements(plan: CapacityPlan) -> list[tuple[str, str, str]]:
             f"{needs.in_flight_messages:,} of {SQS_IN_FLIGHT_MESSAGES:,} in all",
         ),
     ]
+    sells = f"{plan.seats_a_second:,.0f} seats/s at most"
     if plan.sold_out_after_s is None:
-        rows.append(("sold out", "never", "more seats than people"))
+        rows.append(("sold out", "never", "there are more seats"))
     else:
-        rows.append(
-            ("sold out", f"after {_duration(plan.sold_out_after_s)}", "from the first click")
-        )
+        rows.append(("sold out", f"after {_duration(plan.sold_out_after_s)}", sells))
     return rows
 
 

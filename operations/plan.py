@@ -55,6 +55,8 @@ class CapacityPlan:
     needs: Needs
     max_in_flight: int
     """MAX_IN_FLIGHT of each worker."""
+    seats_a_second: float
+    """At most, and no more than people click."""
     sold_out_after_s: float | None
     """From the first click, once nothing binds; None where there are more seats than people."""
     ceilings: tuple[Ceiling, ...]
@@ -121,14 +123,15 @@ def make(load: EventLoad, region: str, account: AccountLimits, stack: str) -> Ca
     """Plan an event on an account; `stack` is the pipeline's name in the commands."""
     needed = capacity.needs(load)
     warming = _warming(needed, account)
-    sold_out_s = load.seats / min(load.rate, demand.SEATS_PER_S)
+    seats_a_second = min(load.rate, demand.SEATS_PER_S)
     in_flight = capacity.max_in_flight(needed.worker_tasks)
     return CapacityPlan(
         load=load,
         region=region,
         needs=needed,
         max_in_flight=in_flight,
-        sold_out_after_s=sold_out_s if load.seats <= load.requests else None,
+        seats_a_second=seats_a_second,
+        sold_out_after_s=load.seats / seats_a_second if load.seats <= load.requests else None,
         ceilings=capacity.ceilings(load, account.limits),
         asks=_asks(needed, account),
         warming=warming,

@@ -16,7 +16,7 @@ KEYS = {
     *("tableReadUnits", "putEventsCalls", "invocations", "firehoseBytes", "firehoseRecords"),
     *("firehoseCalls", "inFlightMessages", "workerTasks", "ingestTasks", "vcpus"),
     *("loadBalancerUnits", "winnersIndexWriteUnits", "maxInFlight", "soldOutAfterS", "first"),
-    *("firstAtThisRate",),
+    *("firstAtThisRate", "seatsASecond"),
     *("limits", "acceptedAtMost", "decisionsLateS", "lakeLateS", "quotas", "warmThroughput"),
     *("costs", "dollars", "warmDollars", "commands"),
 }
