@@ -73,8 +73,8 @@ def main() -> None:
         if error.name not in _LOCAL_EXTRA:
             raise
         sys.stderr.write(
-            f"participation: this command needs {error.name}: "
-            "pip install 'participation-pipeline[local]'\n"
+            f"participation: this command needs {error.name}, of the extra `local`: "
+            "pip install '.[local]' in a checkout\n"
         )
         sys.exit(2)
 

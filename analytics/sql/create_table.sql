@@ -1,5 +1,6 @@
--- The lake's table over the lines that Firehose wrote (g1 §9.1).
+-- The lake's table over the lines that Firehose wrote.
 -- Partitions are loaded by hand: see repair_table.sql. <YOUR_BUCKET> stands for the lake's bucket.
+-- Specification: g1 §9.1.
 -- Parameters: none
 CREATE EXTERNAL TABLE IF NOT EXISTS participation_logs (
   schemaVersion int,

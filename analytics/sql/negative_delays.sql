@@ -1,5 +1,6 @@
--- Negative delays: lines whose times run backwards; must be 0 (g1 §11.1).
+-- Negative delays: lines whose times run backwards; must be 0.
 -- By arrival day.
+-- Specification: g1 §11.1.
 -- Parameters: dt_from, dt_to, event_id
 SELECT
   count(*) AS negative_delay_count

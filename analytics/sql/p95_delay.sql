@@ -1,6 +1,7 @@
--- p95 delays of each event: queue delay and end-to-end delay in ms (g1 §10.4).
+-- p95 delays of each event: queue delay and end-to-end delay in ms.
 -- By arrival day, over lines. An empty event_id means every event. Exact on the embedded engine,
 -- approximate on Athena.
+-- Specification: g1 §10.4.
 -- Parameters: dt_from, dt_to, event_id
 SELECT
   eventId,

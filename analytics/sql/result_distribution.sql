@@ -1,6 +1,7 @@
--- Result distribution: lines by result code and way through the DLQ (g1 §10.3).
+-- Result distribution: lines by result code and way through the DLQ.
 -- By arrival day. A row without a result code counts malformed lines. The 100 is a double: a
 -- decimal 100.0 makes Athena round the quotient to one digit before round() sees it.
+-- Specification: g1 §10.3.
 -- Parameters: dt_from, dt_to, event_id
 SELECT
   resultCode,

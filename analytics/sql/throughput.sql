@@ -1,6 +1,7 @@
--- Throughput: lines by minute of completion (g1 §10.2).
+-- Throughput: lines by minute of completion.
 -- By arrival day. One minute has a row for each partition hour that its lines arrived in; a row
 -- without a minute counts lines that are malformed or lack the time.
+-- Specification: g1 §10.2.
 -- Parameters: dt_from, dt_to, event_id
 SELECT
   dt,

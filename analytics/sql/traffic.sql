@@ -1,6 +1,7 @@
--- Traffic: lines by minute of queueing (g1 §10.1).
+-- Traffic: lines by minute of queueing.
 -- By arrival day. One minute has a row for each partition hour that its lines arrived in; a row
 -- without a minute counts lines that are malformed or lack the time.
+-- Specification: g1 §10.1.
 -- Parameters: dt_from, dt_to, event_id
 SELECT
   dt,

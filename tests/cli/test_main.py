@@ -59,7 +59,7 @@ def test_a_module_of_the_local_extra_that_is_missing_is_named_with_the_way_to_ge
 
     assert shown.code == 2
     assert "this command needs duckdb" in shown.err
-    assert "participation-pipeline[local]" in shown.err
+    assert "pip install '.[local]' in a checkout" in shown.err
 
 
 def test_any_other_missing_module_is_a_defect_and_shows_itself(

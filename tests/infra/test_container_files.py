@@ -127,5 +127,6 @@ async def test_a_command_that_needs_an_extra_says_so_in_one_sentence() -> None:
     ended = await ran([sys.executable, "-c", program], {})
     assert ended.exit_code == 2
     assert ended.output == (
-        "participation: this command needs jinja2: pip install 'participation-pipeline[local]'\n"
+        "participation: this command needs jinja2, of the extra `local`: "
+        "pip install '.[local]' in a checkout\n"
     )
