@@ -15,6 +15,7 @@ Command = Any
 """Click's class: some versions of Typer bring a copy of their own along."""
 _COMPLETION: Final = "_PARTICIPATION_COMPLETE"
 """Set by a shell that asks for completions, and reads all that is written."""
+_SHOWN: Final = "display_type_rich"
 _PROGRAMS: Final = (["worker"], ["ingest"])
 
 
@@ -52,10 +53,11 @@ def of(app: typer.Typer) -> Command:
         for parameter in (*command.params, command.get_help_option(context)):
             if getattr(parameter, "is_flag", False):
                 parameter.metavar = ""
-            elif parameter.param_type_name == "argument":
+            elif parameter.param_type_name == "argument" and hasattr(parameter, _SHOWN):
+                # Newer versions of Typer show an argument's type whatever its metavar is.
                 choices = parameter.display_type_rich(context)
                 shown = choices if "|" in choices else ""
-                parameter.display_type_rich = lambda ctx, shown=shown: shown  # noqa: ARG005
+                setattr(parameter, _SHOWN, lambda ctx, shown=shown: shown)  # noqa: ARG005
     return whole
 
 

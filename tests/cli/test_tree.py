@@ -8,7 +8,10 @@ import typer
 
 from cli import tree
 from cli.main import app
+from config.near_misses import near_misses
+from local.start_checks import PORTS
 from tests.cli.conftest import Command
+from tests.config.test_near_misses import FOREIGN
 
 WITHOUT_JSON = {"worker", "ingest", "local up"}
 """They run until they are stopped."""
@@ -86,6 +89,10 @@ def test_a_completion_can_be_shown(command: Command) -> None:
 
     assert shown.code == 0
     assert shown.out.splitlines()[-1].endswith(" _participation_completion participation")
+
+
+def test_other_software_s_variables_are_near_none_that_a_command_reads() -> None:
+    assert near_misses(FOREIGN, tree.variables(ROOT) | set(PORTS)) == {}
 
 
 def test_a_misspelt_variable_is_named_with_the_right_one_once(command: Command) -> None:
