@@ -29,7 +29,7 @@ def of_run(outcome: Outcome, replay: str) -> Document:
         "digest": outcome.digest,
         "steps": outcome.steps,
         "violation": _violation(outcome.violation),
-        "last_steps": list(outcome.last_steps),
+        "lastSteps": list(outcome.last_steps),
         **_figures(figures),
         **_fairness(outcome),
     }
@@ -39,7 +39,7 @@ def of_campaign(trials: Sequence[Trial], sums: Sums) -> Document:
     """All runs together, and each that failed."""
     return {
         "runs": sums.runs,
-        "simulated_s": sums.simulated_s,
+        "simulatedS": sums.simulated_s,
         "clicks": sums.clicks,
         "decided": sums.decided,
         "steps": sums.steps,
@@ -56,46 +56,46 @@ def of_campaign(trials: Sequence[Trial], sums: Sums) -> Document:
 
 def _figures(figures: Figures) -> Document:
     delays = {
-        "answer_s": figures.answer_times_s,
-        "queue_delay_s": figures.queue_delays_s,
-        "e2e_delay_s": figures.e2e_delays_s,
+        "answerS": figures.answer_times_s,
+        "queueDelayS": figures.queue_delays_s,
+        "e2eDelayS": figures.e2e_delays_s,
     }
     return {
-        "simulated_s": figures.simulated_s,
-        "last_decision_s": figures.last_decision_s,
+        "simulatedS": figures.simulated_s,
+        "lastDecisionS": figures.last_decision_s,
         "clicks": figures.clicks,
         "accepted": figures.accepted,
-        "gave_up": figures.gave_up,
+        "gaveUp": figures.gave_up,
         "answers": {str(status): count for status, count in figures.answers.items()},
         "decided": figures.decided,
         "outcomes": dict(figures.outcomes),
-        "seats_taken": figures.seats_taken,
+        "seatsTaken": figures.seats_taken,
         "published": figures.published,
         "delivered": figures.delivered,
         "lost": dict(figures.lost),
-        "dead_lettered": figures.dead_lettered,
+        "deadLettered": figures.dead_lettered,
         "quarantined": figures.quarantined,
         "redriven": figures.redriven,
         "republished": figures.republished,
         "kills": figures.kills,
         "starts": figures.starts,
         **{name: _percentiles(values) for name, values in delays.items()},
-        "limits_that_bound": [_binding(binding) for binding in summary.bindings(figures)],
+        "limitsThatBound": [_binding(binding) for binding in summary.bindings(figures)],
         "calls": dict(figures.calls),
-        "calls_a_request": summary.calls_a_request(figures),
-        "a_request": {share.what: share.each for share in summary.shares(figures)},
-        "dollars_a_million_in_us_east_1": summary.dollars_a_million(figures),
+        "callsARequest": summary.calls_a_request(figures),
+        "aRequest": {share.what: share.each for share in summary.shares(figures)},
+        "dollarsAMillionInUsEast1": summary.dollars_a_million(figures),
     }
 
 
 def _fairness(outcome: Outcome) -> Document:
     found = outcome.figures.fairness
     return {
-        "winners_overtaking": found.winners_overtaking,
-        "winners_overtaking_share": found.overtaking_share,
-        "greatest_overtaking_ms": found.greatest_overtaking_ms,
-        "seats_out_of_turn": found.seats_out_of_turn,
-        "ingest_skew_ms": summary.ingest_skew_ms(outcome.scenario),
+        "winnersOvertaking": found.winners_overtaking,
+        "winnersOvertakingShare": found.overtaking_share,
+        "greatestOvertakingMs": found.greatest_overtaking_ms,
+        "seatsOutOfTurn": found.seats_out_of_turn,
+        "ingestSkewMs": summary.ingest_skew_ms(outcome.scenario),
     }
 
 
@@ -104,13 +104,20 @@ def _binding(binding: Binding) -> Document:
         "limit": binding.limit,
         "resource": binding.resource,
         "times": binding.times,
-        "first_s": binding.first_s,
+        "firstS": binding.first_s,
     }
 
 
 def _percentiles(values: Sequence[float]) -> Document | None:
     found = summary.percentiles(values)
-    return None if found is None else asdict(found)
+    if found is None:
+        return None
+    return {
+        "p50S": found.p50_s,
+        "p95S": found.p95_s,
+        "p99S": found.p99_s,
+        "mostS": found.most_s,
+    }
 
 
 def _violation(violation: Violation | None) -> Document | None:

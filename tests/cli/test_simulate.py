@@ -18,13 +18,13 @@ from tests.cli.conftest import Command
 SMALL = ("--rate", "40", "--seconds", "1", "--seats", "20")
 KEYS = {
     *("scenario", "seed", "region", "rate", "seconds", "workers", "ingests", "limits", "replay"),
-    *("digest", "steps", "violation", "last_steps", "simulated_s", "last_decision_s"),
-    *("clicks", "accepted", "gave_up", "answers", "decided", "outcomes", "seats_taken"),
-    *("winners_overtaking", "winners_overtaking_share", "greatest_overtaking_ms"),
-    *("seats_out_of_turn", "ingest_skew_ms"),
-    *("published", "delivered", "lost", "dead_lettered", "quarantined", "redriven", "republished"),
-    *("kills", "starts", "answer_s", "queue_delay_s", "e2e_delay_s", "limits_that_bound"),
-    *("calls", "calls_a_request", "a_request", "dollars_a_million_in_us_east_1"),
+    *("digest", "steps", "violation", "lastSteps", "simulatedS", "lastDecisionS"),
+    *("clicks", "accepted", "gaveUp", "answers", "decided", "outcomes", "seatsTaken"),
+    *("winnersOvertaking", "winnersOvertakingShare", "greatestOvertakingMs"),
+    *("seatsOutOfTurn", "ingestSkewMs"),
+    *("published", "delivered", "lost", "deadLettered", "quarantined", "redriven", "republished"),
+    *("kills", "starts", "answerS", "queueDelayS", "e2eDelayS", "limitsThatBound"),
+    *("calls", "callsARequest", "aRequest", "dollarsAMillionInUsEast1"),
 }
 
 
@@ -66,6 +66,7 @@ def test_json_is_one_object_with_stable_keys_and_the_same_each_time(command: Com
     assert first.out == second.out
     document = orjson.loads(first.out)
     assert set(document) == KEYS
+    assert set(document["answerS"]) == {"p50S", "p95S", "p99S", "mostS"}
     assert document["violation"] is None
     assert document["decided"] == document["accepted"] == document["delivered"]
 

@@ -110,8 +110,8 @@ def test_of_the_clocks_only_those_of_ingest_count(outcome: Outcome) -> None:
     wrong = replace(outcome, scenario=replace(outcome.scenario, faults=faults))
 
     assert page.fairness_text(wrong).endswith("ingest's clocks are up to 2.00 s wrong")
-    assert document.of_run(wrong, "")["ingest_skew_ms"] == 2_000
-    assert document.of_run(outcome, "")["ingest_skew_ms"] == 0
+    assert document.of_run(wrong, "")["ingestSkewMs"] == 2_000
+    assert document.of_run(outcome, "")["ingestSkewMs"] == 0
 
 
 def test_terminal_page_and_json_say_it(outcome: Outcome) -> None:
@@ -122,5 +122,5 @@ def test_terminal_page_and_json_say_it(outcome: Outcome) -> None:
     assert page.fairness_text(shown) in console.export_text()
     assert "50 of 200 winners (25.0%) were queued after a loser" in html.render(shown, "")
     found = document.of_run(shown, "")
-    assert (found["winners_overtaking"], found["winners_overtaking_share"]) == (50, 0.25)
-    assert (found["greatest_overtaking_ms"], found["seats_out_of_turn"]) == (1_500, 7)
+    assert (found["winnersOvertaking"], found["winnersOvertakingShare"]) == (50, 0.25)
+    assert (found["greatestOvertakingMs"], found["seatsOutOfTurn"]) == (1_500, 7)
