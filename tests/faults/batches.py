@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-Document = dict[str, Any]
+from local.faults.actions import Document
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,9 @@ from typing import Final
 import anyio
 import orjson
 
-from tests.faults.batches import Document
-from tests.faults.calls import Call, Gate
+from local.faults.actions import Document
+from local.faults.calls import Call
+from tests.faults.calls import Gate
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 # What a program needs of its surroundings; settings of whoever runs the tests must not reach it.

@@ -8,10 +8,10 @@ import anyio
 import httpx
 import pytest
 
+from local.faults.actions import Document
+from local.faults.calls import Stage
 from schema import keys
 from schema.states import Status
-from tests.faults.batches import Document
-from tests.faults.calls import Stage
 from tests.faults.program import kill_at
 from tests.ingest.live import Live, click, client_of
 from tests.worker.support import until

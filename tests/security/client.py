@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
 
-from tests.faults import http1
-from tests.faults.http1 import Message
+from local.faults import http1
+from local.faults.http1 import Message
 
 _PIECE: Final = 65_536
 _BACKLOG_AT_A_TIME: Final = 200

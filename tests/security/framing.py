@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from tests.faults.http1 import Message
+from local.faults.http1 import Message
 from tests.security.attack import Findings
 from tests.security.cases import Case, each_is_answered_once
 from tests.security.client import SEGMENT_S, Client, Target, connect, connected, counted

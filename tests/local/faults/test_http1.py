@@ -5,8 +5,8 @@ from zlib import crc32
 
 import pytest
 
-from tests.faults import http1
-from tests.faults.http1 import Message
+from local.faults import http1
+from local.faults.http1 import Message
 
 HEAD = b"POST /path HTTP/1.1\r\nhost: a\r\nX-Amz-Target: S.Op\r\nContent-Length: 3\r\n\r\n"
 

@@ -6,8 +6,8 @@ from time import monotonic
 from typing import Final
 from urllib.parse import urlsplit
 
-from tests.faults import http1
-from tests.faults.http1 import Message
+from local.faults import http1
+from local.faults.http1 import Message
 
 _BUFFER_BYTES: Final = 2**20
 # Well below any server's keep-alive timeout, so that no call meets a connection just closed:

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from tests.faults import http1
-from tests.faults.http1 import Message
-from tests.faults.upstream import Unreachable, Upstream
+from local.faults import http1
+from local.faults.http1 import Message
+from local.faults.upstream import Unreachable, Upstream
 
 REQUEST = Message(b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
 ANSWER = http1.response(200, "text/plain", b"fine")

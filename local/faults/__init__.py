@@ -1,0 +1,1 @@
+"""Faults on the wire between AWS's clients and the embedded AWS."""

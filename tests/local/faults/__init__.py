@@ -1,0 +1,1 @@
+"""Tests of the proxy's HTTP and of its connections."""
