@@ -96,21 +96,27 @@ def up(
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="for the logs; default: var/up-<time>, of which ten are kept"
+            metavar="FOLDER",
+            help="for logs, lake and report; default: var/up-<time>, of which ten are kept",
         ),
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="show every log line")] = False,
+    page: Annotated[
+        bool, typer.Option(help="the live page, and the proxy that its faults need")
+    ] = True,
 ) -> None:
     """Keep emulator, Firehose stand-in, worker and ingest running until Ctrl-C.
 
-    WORKER_HTTP_PORT and INGEST_HTTP_PORT choose the ports; every other setting of the programs
-    passes through (POLLERS=8 participation local up).
+    A live page shows what happens, and has buttons to click, to burst and to break things. The
+    lake and a report stay in the folder. WORKER_HTTP_PORT, INGEST_HTTP_PORT and LIVE_HTTP_PORT
+    choose the ports; every other setting of the programs passes through (POLLERS=8 participation
+    local up).
     """
     from config import logs
     from local.up import run
 
     logs.configure("warning", "console")
-    _run(partial(run, _folder(out, "up"), typer.echo, verbose=verbose))
+    _run(partial(run, _folder(out, "up"), typer.echo, verbose=verbose, with_page=page))
 
 
 def _folder(out: Path | None, kind: str) -> Path:

@@ -2,10 +2,11 @@
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from local import programs, start_checks
@@ -20,6 +21,15 @@ BUFFER_INTERVAL_S: Final = 2.0
 """Instead of the stream's 60 s: nobody at a laptop wants to wait a minute for a file."""
 _LOCAL_DEFAULTS: Final = {"RECEIVE_WAIT_S": "2", "ENVIRONMENT": "local"}
 """A short poll, so that Ctrl-C is answered soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """The embedded AWS with the pipeline's resources, and the secret of its users' tokens."""
+
+    emulator: Emulator
+    outputs: StackOutputs
+    jwt_secret: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +54,19 @@ async def running(
     """Run all of it until the block ends, its logs in `directory`.
 
     Raises LocalError, and SettingsError before anything is started.
+    """
+    async with (
+        cloud(directory, report) as clouded,
+        running_on(clouded, directory, report=report, listener=listener) as whole,
+    ):
+        yield whole
 
-    It ends from the front to the back: ingest answers what it accepted, the worker drains, the
-    lake gets the last events.
+
+@asynccontextmanager
+async def cloud(directory: Path, report: Callable[[str], None]) -> AsyncIterator[Cloud]:
+    """Run the embedded AWS with the pipeline's resources until the block ends.
+
+    Raises LocalError, and SettingsError before anything is started.
     """
     secret = os.environ.get("JWT_SECRET") or secrets.token_urlsafe(48)
     start_checks.check(secret)
@@ -54,35 +74,63 @@ async def running(
     report(f"starting the embedded AWS{first}")
     async with ministack.running(directory) as emulator:
         report("deploying infra/pipeline.yaml")
-        outputs = await stack.deploy_pipeline(emulator.connection)
-        async with stand_in.standing_in(
-            emulator.connection, outputs.event_bus_name, buffer_interval_s=BUFFER_INTERVAL_S
-        ) as delivery:
-            variables = program_environment(emulator, outputs)
-            report("starting the worker and ingest")
-            async with (
-                programs.running(
-                    "worker",
-                    variables | _port("WORKER_HTTP_PORT"),
-                    directory / "worker.log",
-                    listener,
-                ) as worker,
-                programs.running(
-                    "ingest",
-                    variables | _port("INGEST_HTTP_PORT") | _hs256(secret),
-                    directory / "ingest.log",
-                    listener,
-                ) as ingest,
-            ):
-                yield PipelineStack(emulator, outputs, delivery, ingest, worker, secret)
+        yield Cloud(emulator, await stack.deploy_pipeline(emulator.connection), secret)
+
+
+@asynccontextmanager
+async def running_on(
+    clouded: Cloud,
+    directory: Path,
+    *,
+    report: Callable[[str], None],
+    listener: LineListener,
+    arrived: Callable[[str], None] = lambda _record: None,
+    variables: Mapping[str, str] = MappingProxyType({}),
+    is_restarted: bool = False,
+) -> AsyncIterator[PipelineStack]:
+    """Run the stand-in and the programs on a cloud until the block ends; raises LocalError.
+
+    They end from the front to the back: ingest answers what it accepted, the worker drains, the
+    lake gets the last events. `variables` are the programs' own; `arrived` is given each record of
+    the lake as it comes. Where `is_restarted`, a worker that is killed is started again.
+    """
+    emulator, outputs = clouded.emulator, clouded.outputs
+    async with stand_in.standing_in(
+        emulator.connection,
+        outputs.event_bus_name,
+        buffer_interval_s=BUFFER_INTERVAL_S,
+        arrived=arrived,
+    ) as delivery:
+        of_both = {**program_environment(emulator, outputs), **variables}
+        report("starting the worker and ingest")
+        async with (
+            programs.running(
+                "worker",
+                of_both | _port("WORKER_HTTP_PORT"),
+                directory / "worker.log",
+                listener,
+                is_restarted=is_restarted,
+            ) as worker,
+            programs.running(
+                "ingest",
+                of_both | _port("INGEST_HTTP_PORT") | _hs256(clouded.jwt_secret),
+                directory / "ingest.log",
+                listener,
+            ) as ingest,
+        ):
+            yield PipelineStack(emulator, outputs, delivery, ingest, worker, clouded.jwt_secret)
 
 
 def program_environment(emulator: Emulator, outputs: StackOutputs) -> dict[str, str]:
     """The variables that point a program at the embedded AWS; others pass through."""
-    connection = emulator.connection
     defaults = {n: v for n, v in _LOCAL_DEFAULTS.items() if n not in os.environ}
+    return {**defaults, **aws_variables(emulator, outputs)}
+
+
+def aws_variables(emulator: Emulator, outputs: StackOutputs) -> dict[str, str]:
+    """The variables that point any command at the embedded AWS."""
+    connection = emulator.connection
     return {
-        **defaults,
         "AWS_REGION": connection.region,
         "AWS_ENDPOINT_URL": emulator.endpoint_url,
         "AWS_ACCESS_KEY_ID": connection.access_key_id or "",

@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import anyio
 import orjson
-from anyio.abc import ByteReceiveStream, Process
+from anyio.abc import Process
 from anyio.streams.text import TextReceiveStream
 
 from local.errors import LocalError
@@ -20,6 +20,7 @@ from local.errors import LocalError
 _START_WITHIN_S: Final = 30.0
 _STOP_WITHIN_S: Final = 40.0
 _TAIL_LINES: Final = 5
+_RESTART_AFTER_S: Final = 1.0
 
 LineListener = Callable[[str, Mapping[str, Any]], None]
 """Receives each log line: the program's name, and the line's fields."""
@@ -35,9 +36,21 @@ class Program:
     url: str = ""
     started: anyio.Event = field(default_factory=anyio.Event)
     tail: list[str] = field(default_factory=list)
+    stopping: anyio.Event = field(default_factory=anyio.Event)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its process has not ended."""
+        return self.process.returncode is None
+
+    def kill(self) -> None:
+        """End it by SIGKILL, as a host that is lost would; harmless after the end."""
+        if self.is_running:
+            self.process.kill()
 
     async def stop(self) -> int:
         """Ask it to drain and wait until it has; returns its exit code."""
+        self.stopping.set()
         if self.process.returncode is None:
             self.process.terminate()
         with anyio.move_on_after(_STOP_WITHIN_S):
@@ -52,27 +65,32 @@ async def running(
     environment: Mapping[str, str],
     log_path: Path,
     listener: LineListener = lambda _name, _line: None,
+    *,
+    is_restarted: bool = False,
 ) -> AsyncIterator[Program]:
     """Run `participation NAME` until the block ends, on a free port of 127.0.0.1.
 
-    Its log goes to a file, and line by line to `listener`. Raises LocalError where it does not
-    start, and where it ends while the block still runs.
+    Its log goes to a file, and line by line to `listener`. Where `is_restarted`, a program that
+    ends by itself or is killed is started again, as ECS would; its URL may then be another one.
+    Raises LocalError where it does not start.
     """
-    process = await anyio.open_process(
-        [sys.executable, "-m", "local.tethered", name],
-        stdin=PIPE,
-        stdout=None,
-        stderr=PIPE,
-        env={**os.environ, **environment, "HTTP_HOST": "127.0.0.1", "LOG_FORMAT": "json"},
-        # The terminal's Ctrl-C is ours to answer: the programs drain in a given order.
-        start_new_session=True,
-    )
-    program = Program(name, process, log_path)
+
+    async def spawn() -> Process:
+        return await anyio.open_process(
+            [sys.executable, "-m", "local.tethered", name],
+            stdin=PIPE,
+            stdout=None,
+            stderr=PIPE,
+            env={**os.environ, **environment, "HTTP_HOST": "127.0.0.1", "LOG_FORMAT": "json"},
+            # The terminal's Ctrl-C is ours to answer: the programs drain in a given order.
+            start_new_session=True,
+        )
+
+    program = Program(name, await spawn(), log_path)
     async with AsyncExitStack() as cleanup:
         cleanup.push_async_callback(_end, program)
         tasks = await cleanup.enter_async_context(anyio.create_task_group())
-        assert process.stderr is not None  # noqa: S101 - it was asked for
-        tasks.start_soon(_read_log, program, process.stderr, listener)
+        tasks.start_soon(_follow, program, listener, spawn if is_restarted else None)
         await _wait_until_started(program)
         try:
             yield program
@@ -107,7 +125,30 @@ async def _wait_until_started(program: Program) -> None:
         )
 
 
-async def _read_log(program: Program, stream: ByteReceiveStream, listener: LineListener) -> None:
+async def _follow(
+    program: Program, listener: LineListener, spawn: Callable[[], Awaitable[Process]] | None
+) -> None:
+    """Read the log until the program has ended for good."""
+    await _read_log(program, listener)
+    while spawn is not None and program.url and not program.stopping.is_set():
+        exit_code = await program.process.wait()
+        listener(
+            program.name,
+            {"event": f"{program.name}_ended", "level": "warning", "exit_code": exit_code},
+        )
+        with anyio.move_on_after(_RESTART_AFTER_S):
+            await program.stopping.wait()
+            return
+        await program.process.aclose()
+        program.process = await spawn()
+        if program.stopping.is_set():
+            program.process.terminate()
+        await _read_log(program, listener)
+
+
+async def _read_log(program: Program, listener: LineListener) -> None:
+    stream = program.process.stderr
+    assert stream is not None  # noqa: S101 - it was asked for
     left = ""
     async with await anyio.open_file(program.log_path, "a") as log:
         async for text in TextReceiveStream(stream, errors="replace"):

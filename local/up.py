@@ -1,15 +1,24 @@
 """`participation local up`: the whole pipeline with a first event, running until Ctrl-C."""
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from time import time
 from typing import Any, Final
 
 from ingest import tokens
-from local import pipeline_stack
-from local.pipeline_stack import PipelineStack
-from local.programs import until_interrupted
+from local import evidence, pipeline_stack, up_file
+from local.errors import LocalError
+from local.faults.proxy import FaultProxy
+from local.live import running as live_page
+from local.live.live import Live
+from local.pipeline_stack import Cloud, PipelineStack
+from local.programs import LineListener, until_interrupted
 from operations import events
+from runtime.program import epoch_ms
 from schema.items import EventConfig
 from schema.states import EventType
 
@@ -18,13 +27,25 @@ _SEATS: Final = 100
 _TOKEN_LIFE_S: Final = 86_400.0
 _LOUD: Final = frozenset({"warning", "error", "critical"})
 _SHOWN_OTHERWISE: Final = frozenset({"event", "level", "timestamp", "logger"})
+_HIDDEN_S: Final = 10
+"""Instead of VISIBILITY_TIMEOUT_S's minute: so soon comes back what a killed worker held."""
+
+Show = Callable[[str], None]
 
 
-async def run(directory: Path, show: Callable[[str], None], *, verbose: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class Up:
+    """What runs, and its live page's URL, if it has one."""
+
+    stack: PipelineStack
+    page_url: str | None
+
+
+async def run(directory: Path, show: Show, *, verbose: bool, with_page: bool = True) -> None:
     """Run everything until Ctrl-C, its logs in `directory`; `show` prints a line.
 
     Of the programs' log lines it shows the worker's, and ingest's from warnings on; all of them
-    with `verbose`. Raises LocalError.
+    with `verbose`. The lake and a report stay in `directory`. Raises LocalError.
     """
 
     def on_line(program: str, fields: Mapping[str, Any]) -> None:
@@ -32,21 +53,93 @@ async def run(directory: Path, show: Callable[[str], None], *, verbose: bool) ->
             rest = (f"{k}={v}" for k, v in fields.items() if k not in _SHOWN_OTHERWISE)
             show(f"{program:>6} | {fields.get('event', '')} {' '.join(rest)}")
 
-    async with pipeline_stack.running(
-        directory, report=lambda step: show(f"{step} …"), listener=on_line
-    ) as stack:
+    began_at = datetime.now(UTC)
+
+    def report(step: str) -> None:
+        show(f"{step} …")
+
+    async with pipeline_stack.cloud(directory, report) as cloud:
         event = EventConfig(event_id=_FIRST_EVENT, event_type=EventType.FIRST_COME)
-        await events.create(stack.emulator.connection, stack.outputs.table_name, event, _SEATS)
-        show(invitation(stack, _FIRST_EVENT))
-        await until_interrupted()
-        show("stopping: ingest answers, the worker drains, the lake gets the rest …")
+        await events.create(cloud.emulator.connection, cloud.outputs.table_name, event, _SEATS)
+        opened = _with_page if with_page else _without_page
+        async with opened(cloud, directory, report, on_line) as up:
+            with up_file.published(directory, variables(up)):
+                show(invitation(up.stack, _FIRST_EVENT, up.page_url))
+                await until_interrupted()
+            show("stopping: ingest answers, the worker drains, the lake gets the rest …")
+        kept = await evidence.keep(cloud, directory, began_at.date())
+    if kept is not None:
+        show(f"lake     {kept.lake_dir}\nreport   {kept.report}")
 
 
-def invitation(stack: PipelineStack, event_id: str) -> str:
+@asynccontextmanager
+async def _without_page(
+    cloud: Cloud, directory: Path, report: Show, on_line: LineListener
+) -> AsyncIterator[Up]:
+    async with pipeline_stack.running_on(
+        cloud, directory, report=report, listener=on_line
+    ) as stack:
+        yield Up(stack, None)
+
+
+@asynccontextmanager
+async def _with_page(
+    cloud: Cloud, directory: Path, report: Show, on_line: LineListener
+) -> AsyncIterator[Up]:
+    """Run the programs behind a proxy that can fail their calls, and the page that shows them."""
+    hidden_s = _number("VISIBILITY_TIMEOUT_S", _HIDDEN_S)
+    live = Live(_FIRST_EVENT, hidden_s, epoch_ms)
+
+    def heard(program: str, fields: Mapping[str, Any]) -> None:
+        live.on_line(program, fields)
+        on_line(program, fields)
+
+    async with (
+        FaultProxy(cloud.emulator.endpoint_url) as proxy,
+        pipeline_stack.running_on(
+            cloud,
+            directory,
+            report=report,
+            listener=heard,
+            arrived=live.on_record,
+            variables={
+                "AWS_ENDPOINT_URL": proxy.endpoint_url,
+                "VISIBILITY_TIMEOUT_S": str(hidden_s),
+            },
+            is_restarted=True,
+        ) as stack,
+        live_page.running(
+            live, stack, proxy, directory, epoch_ms, _number("LIVE_HTTP_PORT", 0)
+        ) as url,
+    ):
+        yield Up(stack, url)
+
+
+def _number(variable: str, default: int) -> int:
+    text = os.environ.get(variable, str(default))
+    if not text.isdecimal():
+        raise LocalError(f"{variable}={text!r} is not a number")
+    return int(text)
+
+
+def variables(up: Up) -> dict[str, str]:
+    """What other commands need in their environment to work with what runs."""
+    stack = up.stack
+    page = {} if up.page_url is None else {"LIVE_URL": up.page_url}
+    return {
+        **pipeline_stack.aws_variables(stack.emulator, stack.outputs),
+        "JWT_SECRET": stack.jwt_secret,
+        "INGEST_URL": stack.ingest.url,
+        **page,
+    }
+
+
+def invitation(stack: PipelineStack, event_id: str, page_url: str | None = None) -> str:
     """Where everything is, and what to enter for a click."""
     token = tokens.issue(stack.jwt_secret, "alice", now_s=time(), expires_in_s=_TOKEN_LIFE_S)
     ingest = stack.ingest.url
-    return f"""
+    page = "" if page_url is None else f"\nlive     {page_url}   open this in a browser"
+    return f"""{page}
 ingest   {ingest}   ({ingest}/openapi.json)
 worker   {stack.worker.url}/metrics
 AWS      {stack.emulator.endpoint_url}   table {stack.outputs.table_name}

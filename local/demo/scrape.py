@@ -41,14 +41,19 @@ class Samples:
         return sums
 
 
-async def scrape(client: httpx.AsyncClient, url: str) -> Samples:
-    """Read a program's figures; raises httpx.HTTPError."""
+async def scrape(
+    client: httpx.AsyncClient, url: str, names: tuple[str, ...] | None = None
+) -> Samples:
+    """Read a program's figures, or those whose names begin so; raises httpx.HTTPError."""
     response = await client.get(f"{url}/metrics")
     response.raise_for_status()
+    text = response.text
+    if names is not None:
+        text = "".join(f"{line}\n" for line in text.splitlines() if line.startswith(names))
     return Samples(
         tuple(
             Sample(sample.name, dict(sample.labels), float(sample.value))
-            for family in text_string_to_metric_families(response.text)
+            for family in text_string_to_metric_families(text)
             for sample in family.samples
         )
     )

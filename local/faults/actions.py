@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
+from time import monotonic
 from typing import Any, Final, Protocol
 
 from local.faults import http1
@@ -90,6 +91,23 @@ class Answer:
 
 
 THROTTLE: Final = Answer(400, "ThrottlingException", "Rate exceeded")
+
+
+class Quota:
+    """Calls beyond a rate are throttled, as an account's quota does; others are left alone."""
+
+    def __init__(self, calls_a_second: float) -> None:
+        self._interval_s = 1 / calls_a_second
+        self._next_s = 0.0
+
+    def plan(self, target: Target) -> Plan | None:
+        """Let a call pass when its turn has come."""
+        now_s = monotonic()
+        if now_s < self._next_s:
+            return THROTTLE.plan(target)
+        # What was not used within a second is lost.
+        self._next_s = max(self._next_s, now_s - 1) + self._interval_s
+        return None
 
 
 @dataclass(frozen=True, slots=True)

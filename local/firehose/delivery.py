@@ -61,6 +61,7 @@ class StreamDelivery:
         queue: Queue,
         s3: Client,
         buffer_interval_s: float | None = None,
+        arrived: Callable[[str], None] = lambda _record: None,
     ) -> None:
         if buffer_interval_s is None:
             buffer_interval_s = settings.buffer_interval_s
@@ -68,6 +69,7 @@ class StreamDelivery:
         self.delivered = Delivered()
         self._queue = queue
         self._s3 = s3
+        self._arrived = arrived
         self._visibility_timeout_s = ceil(buffer_interval_s) + _VISIBILITY_MARGIN_S
         self._buffer = Buffer(settings.buffer_bytes, buffer_interval_s)
         self._held = 0
@@ -116,6 +118,7 @@ class StreamDelivery:
         await self._hand_over(complete)
 
     def _record(self, delivery: Delivery) -> Record:
+        self._arrived(delivery.body)
         data = delivery.body.encode() + self.settings.delimiter
         return Record(data, delivery.sent_at_ms, delivery.receipt_handle)
 

@@ -4,7 +4,7 @@ Each rule with a Firehose target gets a second target, an SQS queue that taps th
 the same form; what arrives in that queue is written to S3 as the stream's own settings say.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import reduce
 from operator import add
@@ -53,12 +53,14 @@ async def standing_in(
     event_bus_name: str = "default",
     *,
     buffer_interval_s: float | None = None,
+    arrived: Callable[[str], None] = lambda _record: None,
 ) -> AsyncIterator[FirehoseStandIn]:
     """Deliver a bus's events to S3 until the block ends.
 
     A block that ends well ends with a drain; one that fails or is cancelled does not.
-    `buffer_interval_s` replaces the streams' own buffer intervals, which may be minutes. Raises
-    LocalError where no rule of the bus has a Firehose target, or a stream is not imitated.
+    `buffer_interval_s` replaces the streams' own buffer intervals, which may be minutes; `arrived`
+    is given each record as it comes. Raises LocalError where no rule of the bus has a Firehose
+    target, or a stream is not imitated.
     """
     options = ClientOptions(max_connections=_CONNECTIONS)
     async with AsyncExitStack() as clients:
@@ -75,7 +77,7 @@ async def standing_in(
         ]
         async with _tapped(events, sqs, targets) as queues:
             deliveries = [
-                StreamDelivery(stream, queues[stream.name], s3, buffer_interval_s)
+                StreamDelivery(stream, queues[stream.name], s3, buffer_interval_s, arrived)
                 for stream in streams
             ]
             async with _running(deliveries) as stand_in:
