@@ -132,7 +132,8 @@ class Server:
         except (AttributeError, KeyError, orjson.JSONDecodeError):
             return _answer(400, "there is no such action")
         except (Refused, AwsError) as error:
-            return _answer(409, str(error))
+            # No error of the protocol's: the browser would log it as the page's.
+            return _answer(200, str(error), done=False)
         return _answer(200, text)
 
     async def _act(self, action: str, fields: Fields) -> str:
@@ -165,10 +166,12 @@ def _number(fields: Fields, name: str, most: int) -> int:
     return number
 
 
-def _answer(status: int, text: str, headers: Mapping[str, str] | None = None) -> web.Response:
+def _answer(
+    status: int, text: str, headers: Mapping[str, str] | None = None, *, done: bool = True
+) -> web.Response:
     return web.Response(
         status=status,
-        body=orjson.dumps({"text": text}),
+        body=orjson.dumps({"text": text, "done": done}),
         content_type="application/json",
         headers={**_HEADERS, **(headers or {})},
     )

@@ -148,7 +148,7 @@ def status(now: Snapshot) -> Status:
 
 
 def _trouble(now: Snapshot) -> Status | None:
-    waiting = f"{now.undecided:,} messages wait"
+    waiting = _waiting(now.undecided)
     if not now.worker_is_running:
         return Status(
             Tone.BAD,
@@ -181,7 +181,7 @@ def _trouble(now: Snapshot) -> Status | None:
 
 def _course(now: Snapshot) -> Status:
     if now.undecided:
-        return Status(Tone.CALM, "Deciding", f"{now.undecided:,} messages wait for their decision.")
+        return Status(Tone.CALM, "Deciding", f"{_waiting(now.undecided)} for a decision.")
     if now.kept:
         return Status(
             Tone.WARN,
@@ -195,6 +195,10 @@ def _course(now: Snapshot) -> Status:
             Tone.GOOD, "Sold out", "Further clicks are accepted and rejected. Run the checks."
         )
     return Status(Tone.GOOD, "Ready", "Click as a user, or send a burst.")
+
+
+def _waiting(messages: int) -> str:
+    return "1 message waits" if messages == 1 else f"{messages:,} messages wait"
 
 
 def _names(services: tuple[str, ...]) -> str:

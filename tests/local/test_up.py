@@ -16,10 +16,10 @@ from tests.worker.support import until
 async def test_up_takes_a_click_and_ends_cleanly_on_ctrl_c(tmp_path: Path) -> None:
     arguments = ["local", "up", "--out", str(tmp_path)]
     async with programs.participation(*arguments, environment={}) as up:
-        await until(lambda: _is_ready(up))
-        ingest = _found(r"^ingest +(http\S+)", up.output)
-        worker = _found(r"^worker +(http\S+)/metrics", up.output)
-        token = _found(r"TOKEN=(\S+)", up.output)
+        await until(lambda: is_ready(up))
+        ingest = found_in(up.output, r"^ingest +(http\S+)")
+        worker = found_in(up.output, r"^worker +(http\S+)/metrics")
+        token = found_in(up.output, r"TOKEN=(\S+)")
         headers = {"Authorization": f"Bearer {token}"}
         async with httpx.AsyncClient(trust_env=False, headers=headers) as http:
             answer = await http.post(f"{ingest}/events/first/participations")
@@ -43,12 +43,14 @@ async def test_up_takes_a_click_and_ends_cleanly_on_ctrl_c(tmp_path: Path) -> No
             await http.get(ingest)
 
 
-async def _is_ready(up: Program) -> bool:
+async def is_ready(up: Program) -> bool:
+    """Whether it has invited to click."""
     assert up.is_running, up.output
     return "Ctrl-C stops everything." in up.output
 
 
-def _found(pattern: str, text: str) -> str:
+def found_in(text: str, pattern: str) -> str:
+    """The first group of a pattern that the text must have."""
     match = re.search(pattern, text, re.MULTILINE)
     assert match is not None, text
     return match[1]

@@ -5,6 +5,7 @@ const $ = (id) => document.getElementById(id);
 const token = document.querySelector("meta[name=live-token]").content;
 const count = new Intl.NumberFormat("en");
 const STALE_MS = 5000;
+const FAULTS = { dynamodb: "DynamoDB is away", eventbridge: "EventBridge throttles" };
 let shown = 0;
 let lastState = 0;
 
@@ -39,8 +40,8 @@ async function send(form, button) {
       headers: { "Content-Type": "application/json", "X-Live-Token": token },
       body: JSON.stringify(fields),
     });
-    const { text } = await answer.json();
-    $("answer").textContent = answer.ok ? text : `Not done: ${text}`;
+    const { text, done } = await answer.json();
+    $("answer").textContent = answer.ok && done ? text : `Not done: ${text}`;
   } catch {
     $("answer").textContent = "Not done: the server does not answer. Is `participation local up` still running?";
   } finally {
@@ -68,7 +69,7 @@ function draw({ now, status }) {
     succeeded: now.succeeded, rejected: now.rejected, failed: now.failed,
     pauses: now.pauses, starts: now.worker_starts,
     lost: now.unpublished, kept: now.kept, dlq: now.dlq,
-    "lake-events": now.lake_events, "lake-files": now.lake_files,
+    "lake-events": now.lake_events,
     measured: now.delays?.count ?? 0,
   };
   for (const [id, value] of Object.entries(figures)) put(id, count.format(value));
@@ -76,7 +77,11 @@ function draw({ now, status }) {
   put("seats-of", `${count.format(now.seats)} seats, first come, first served${now.is_closed ? "; closed" : ""}`);
   put("paused-s", now.paused_s.toFixed(0));
   put("calls", now.calls_a_message === null ? "–" : now.calls_a_message.toFixed(2));
+  put("lake-files", `${count.format(now.lake_files)} file${now.lake_files === 1 ? "" : "s"}`);
   put("lake-bytes", bytes(now.lake_bytes));
+  put("burst", now.burst ? `${count.format(now.burst.answered)} of ${count.format(now.burst.clicks)} answered` : "");
+  put("faults", now.faults.map(({ name, ends_at_ms }) =>
+    `${FAULTS[name]}: ${Math.max(0, Math.round((ends_at_ms - now.at_ms) / 1000))} s left`).join("; "));
   for (const name of ["queue", "e2e"]) {
     for (const rank of ["p50", "p95"]) {
       put(`${name}-${rank}`, now.delays ? duration(now.delays[`${name}_${rank}_ms`]) : "–");
@@ -148,7 +153,7 @@ function drawLog(happenings) {
   }
   const fresh = happenings.filter(({ number }) => number > shown);
   for (const { number, at_ms, tone, text } of fresh) {
-    const row = element("li");
+    const row = element("p");
     const time = element("time", "", new Date(at_ms).toTimeString().slice(0, 8));
     row.append(time, element("span", tone, text));
     $("log").prepend(row);

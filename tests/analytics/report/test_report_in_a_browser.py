@@ -1,8 +1,5 @@
 """The report as a browser and axe-core see it; skipped where there is no browser, but not in CI."""
 
-import fcntl
-import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,22 +9,9 @@ from analytics.parameters import Parameters
 from analytics.report.report import write_report
 from analytics.synthetic import LakeSpec, generate
 from tests.analytics.conftest import FIRST_DAY
-from tests.tools import missing
+from tests.browser import chromium
 
-_CHECK = Path(__file__).parent / "browser" / "check.sh"
-_NOTHING_TO_CHECK_WITH = 3
-
-
-def _check(page: Path) -> subprocess.CompletedProcess[str]:
-    # One after the other, whichever processes the tests run in: the first installs its libraries.
-    with (Path(tempfile.gettempdir()) / "participation-report-check.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        checked = subprocess.run(  # noqa: S603 - our own script
-            [str(_CHECK), str(page)], capture_output=True, text=True, timeout=150, check=False
-        )
-    if checked.returncode == _NOTHING_TO_CHECK_WITH:
-        missing(checked.stdout.strip())
-    return checked
+_CHECK = Path(__file__).parent / "browser" / "check.mjs"
 
 
 @pytest.mark.slow
@@ -36,7 +20,7 @@ async def test_a_browser_finds_no_fault_with_the_page(tmp_path: Path) -> None:
     async with LocalEngine(tmp_path / "lake") as engine:
         asked = Parameters(dt_from=FIRST_DAY, dt_to=FIRST_DAY, capacity=1_000)
         files = await write_report(engine, tmp_path / "out", asked)
-    checked = _check(files.page)
+    checked = chromium.run(_CHECK, str(files.page))
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
@@ -48,7 +32,7 @@ def test_the_check_finds_a_faulty_page(tmp_path: Path) -> None:
         "<details><summary>a</summary></details><script>nothing.here</script></body></html>",
         encoding="utf-8",
     )
-    checked = _check(page)
+    checked = chromium.run(_CHECK, str(page))
     assert checked.returncode == 1
     for fault in ("request:", "page error:", "wider than the screen", "axe critical: image-alt"):
         assert fault in checked.stdout
