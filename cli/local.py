@@ -1,7 +1,9 @@
-"""`participation demo` and `participation local up`: the whole pipeline on the embedded AWS."""
+"""`participation demo` and `participation local`: the whole pipeline on the embedded AWS."""
 
+import secrets
+import shlex
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from cli.output import AsJson, command_name, fail
+from cli.output import AsJson, command_name, fail, write_json
 from cli.running import run_async
 
 if TYPE_CHECKING:
@@ -21,6 +23,13 @@ T = TypeVar("T")
 app = typer.Typer(help="The pipeline on the embedded AWS of this machine.", no_args_is_help=True)
 
 _INTERRUPTED = 130
+
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER", help="that of `local up --out`; default: the youngest below var/"
+    ),
+]
 
 
 @app.callback()
@@ -117,6 +126,72 @@ def up(
 
     logs.configure("warning", "console")
     _run(partial(run, _folder(out, "up"), typer.echo, verbose=verbose, with_page=page))
+
+
+@app.command()
+def env(folder: Folder = None) -> None:
+    """Print the variables of what runs: `eval "$(participation local env)"`.
+
+    INGEST_URL and LIVE_URL say where it answers; JWT_SECRET makes any user's token (`participation
+    token --user bob`).
+    """
+    for name, value in _running(folder).items():
+        sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
+
+
+@app.command()
+def click(
+    event: Annotated[str, typer.Argument(metavar="EVENT", help="the event's id")],
+    users: Annotated[
+        int,
+        typer.Option(min=1, max=1_000_000, metavar="N", help="how many click, each once (users)"),
+    ] = 1,
+    prefix: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="users are NAME-1 to NAME-N; default: users who never clicked"
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    folder: Folder = None,
+) -> None:
+    """Let users click in what `participation local up` runs, as fast as it answers.
+
+    Exit code 1 if a click was not accepted.
+    """
+    from local.live import crowd
+
+    found = _running(folder)
+    name = prefix or f"user-{secrets.token_hex(4)}"
+    names = [f"{name}-{number}" for number in range(1, users + 1)]
+    answers = run_async(crowd.send, found["INGEST_URL"], event, names, found["JWT_SECRET"])
+    if as_json:
+        write_json(
+            {
+                "eventId": event,
+                "accepted": answers.accepted,
+                "duplicates": answers.duplicates,
+                "refused": {str(status): n for status, n in sorted(answers.refused.items())},
+                "seconds": round(answers.seconds, 3),
+            }
+        )
+    else:
+        refused = "".join(f", {n:,} refused with {s}" for s, n in sorted(answers.refused.items()))
+        typer.echo(
+            f"{answers.accepted:,} accepted, {answers.duplicates:,} duplicates{refused} "
+            f"in {answers.seconds:.1f} s"
+        )
+    sys.exit(1 if answers.refused else 0)
+
+
+def _running(folder: Path | None) -> Mapping[str, str]:
+    from local import up_file
+    from local.errors import LocalError
+
+    try:
+        return up_file.find(folder)
+    except LocalError as error:
+        fail(str(error))
 
 
 def _folder(out: Path | None, kind: str) -> Path:

@@ -30,6 +30,14 @@ _SHOWN_OTHERWISE: Final = frozenset({"event", "level", "timestamp", "logger"})
 _HIDDEN_S: Final = 10
 """Instead of VISIBILITY_TIMEOUT_S's minute: so soon comes back what a killed worker held."""
 
+_COMMANDS: Final = """
+In another terminal, all variables at the same time, and a crowd:
+
+eval "$(participation local env)"
+participation local click {event_id} --users 500
+participation events show {event_id}
+"""
+
 Show = Callable[[str], None]
 
 
@@ -64,7 +72,7 @@ async def run(directory: Path, show: Show, *, verbose: bool, with_page: bool = T
         opened = _with_page if with_page else _without_page
         async with opened(cloud, directory, report, on_line) as up:
             with up_file.published(directory, variables(up)):
-                show(invitation(up.stack, _FIRST_EVENT, up.page_url))
+                show(invitation(up.stack, _FIRST_EVENT, up))
                 await until_interrupted()
             show("stopping: ingest answers, the worker drains, the lake gets the rest …")
         kept = await evidence.keep(cloud, directory, began_at.date())
@@ -134,13 +142,14 @@ def variables(up: Up) -> dict[str, str]:
     }
 
 
-def invitation(stack: PipelineStack, event_id: str, page_url: str | None = None) -> str:
-    """Where everything is, and what to enter for a click."""
+def invitation(stack: PipelineStack, event_id: str, up: Up | None = None) -> str:
+    """Where everything is, and what to enter for a click; of `local up` with what else it has."""
     token = tokens.issue(stack.jwt_secret, "alice", now_s=time(), expires_in_s=_TOKEN_LIFE_S)
     ingest = stack.ingest.url
-    page = "" if page_url is None else f"\nlive     {page_url}   open this in a browser"
-    return f"""{page}
-ingest   {ingest}   ({ingest}/openapi.json)
+    page = f"live     {up.page_url}   open it in a browser\n" if up and up.page_url else ""
+    commands = "" if up is None else _COMMANDS.format(event_id=event_id)
+    return f"""
+{page}ingest   {ingest}   ({ingest}/openapi.json)
 worker   {stack.worker.url}/metrics
 AWS      {stack.emulator.endpoint_url}   table {stack.outputs.table_name}
 logs     {stack.worker.log_path.parent}
@@ -151,5 +160,9 @@ export TOKEN={token}
 curl -X POST -H "Authorization: Bearer $TOKEN" {ingest}/events/{event_id}/participations
 curl -H "Authorization: Bearer $TOKEN" {ingest}/me/participations
 
+Tokens of other users are made with the secret (participation token --user bob):
+
+export JWT_SECRET={stack.jwt_secret}
+{commands}
 Ctrl-C stops everything.
 """
