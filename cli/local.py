@@ -93,7 +93,7 @@ def demo(
             page.show(Console(), findings)
             typer.echo(page.what_next(findings, command_name()))
         if keep:
-            typer.echo(invitation(stack, EVENT_ID), err=as_json)
+            typer.echo(invitation(stack, EVENT_ID, command_name()), err=as_json)
 
     with ConsoleProgress(Console(stderr=True)) as progress:
         findings = _run(partial(run, plan, progress, show, keep=keep))
@@ -125,7 +125,16 @@ def up(
     from local.up import run
 
     logs.configure("warning", "console")
-    _run(partial(run, _folder(out, "up"), typer.echo, verbose=verbose, with_page=page))
+    _run(
+        partial(
+            run,
+            _folder(out, "up"),
+            typer.echo,
+            command_name(),
+            verbose=verbose,
+            with_page=page,
+        )
+    )
 
 
 @app.command()

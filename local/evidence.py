@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from analytics.engine import LakeError
 from analytics.local_engine import LocalEngine
 from analytics.parameters import Parameters
 from analytics.report.report import write_report
+from aws.errors import AwsError
 from aws.objects import download_lake
 from aws.sdk import open_client
+from local.errors import LocalError
 from local.pipeline_stack import Cloud
 from schema.names import LAKE_ROOT
 
@@ -24,14 +27,17 @@ class Evidence:
 async def keep(cloud: Cloud, directory: Path, since: date) -> Evidence | None:
     """Save the lake and a report on all of it; None where nothing was ever published.
 
-    Raises AwsError and LakeError.
+    Raises LocalError.
     """
     lake_dir = directory / "lake"
-    async with open_client("s3", cloud.emulator.connection) as s3:
-        await download_lake(s3, cloud.outputs.bucket_name, LAKE_ROOT, lake_dir)
-    if not lake_dir.is_dir():
-        return None
     parameters = Parameters(dt_from=since, dt_to=datetime.now(UTC).date())
-    async with LocalEngine(lake_dir) as engine:
-        report = await write_report(engine, directory / "report", parameters)
+    try:
+        async with open_client("s3", cloud.emulator.connection) as s3:
+            await download_lake(s3, cloud.outputs.bucket_name, LAKE_ROOT, lake_dir)
+        if not lake_dir.is_dir():
+            return None
+        async with LocalEngine(lake_dir) as engine:
+            report = await write_report(engine, directory / "report", parameters)
+    except (AwsError, LakeError) as error:
+        raise LocalError(f"the lake cannot be kept in {directory}: {error}") from error
     return Evidence(lake_dir, report.page)

@@ -6,7 +6,7 @@ from typing import Final
 
 from config.settings import IngestSettings, SettingsError, WorkerSettings, load
 
-PORTS: Final = ("WORKER_HTTP_PORT", "INGEST_HTTP_PORT")
+PORTS: Final = ("WORKER_HTTP_PORT", "INGEST_HTTP_PORT", "LIVE_HTTP_PORT")
 _HOST: Final = "127.0.0.1"
 _MAX_PORT: Final = 65_535
 _PENDING: Final = {
@@ -31,7 +31,7 @@ def check(jwt_secret: str) -> None:
     for variable, value in ports.items():
         _check_port(variable, value)
     if len(set(ports.values()) - {"0"}) < sum(value != "0" for value in ports.values()):
-        raise SettingsError(f"{' and '.join(PORTS)} name the same port; choose another for one")
+        raise SettingsError(f"two of {', '.join(PORTS)} name the same port; choose another for one")
 
 
 def _check_port(variable: str, value: str) -> None:

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from ingest import tokens
 from local import evidence, pipeline_stack, up_file
-from local.errors import LocalError
 from local.faults.proxy import FaultProxy
 from local.live import running as live_page
 from local.live.live import Live
@@ -33,9 +32,9 @@ _HIDDEN_S: Final = 10
 _COMMANDS: Final = """
 In another terminal, all variables at the same time, and a crowd:
 
-eval "$(participation local env)"
-participation local click {event_id} --users 500
-participation events show {event_id}
+eval "$({command} local env)"
+{command} local click {event_id} --users 500
+{command} events show {event_id}
 """
 
 Show = Callable[[str], None]
@@ -49,11 +48,14 @@ class Up:
     page_url: str | None
 
 
-async def run(directory: Path, show: Show, *, verbose: bool, with_page: bool = True) -> None:
+async def run(
+    directory: Path, show: Show, command: str, *, verbose: bool, with_page: bool = True
+) -> None:
     """Run everything until Ctrl-C, its logs in `directory`; `show` prints a line.
 
     Of the programs' log lines it shows the worker's, and ingest's from warnings on; all of them
-    with `verbose`. The lake and a report stay in `directory`. Raises LocalError.
+    with `verbose`. The lake and a report stay in `directory`. `command` is what calls this command
+    line again. Raises LocalError.
     """
 
     def on_line(program: str, fields: Mapping[str, Any]) -> None:
@@ -72,7 +74,7 @@ async def run(directory: Path, show: Show, *, verbose: bool, with_page: bool = T
         opened = _with_page if with_page else _without_page
         async with opened(cloud, directory, report, on_line) as up:
             with up_file.published(directory, variables(up)):
-                show(invitation(up.stack, _FIRST_EVENT, up))
+                show(invitation(up.stack, _FIRST_EVENT, command, up))
                 await until_interrupted()
             show("stopping: ingest answers, the worker drains, the lake gets the rest …")
         kept = await evidence.keep(cloud, directory, began_at.date())
@@ -95,7 +97,8 @@ async def _with_page(
     cloud: Cloud, directory: Path, report: Show, on_line: LineListener
 ) -> AsyncIterator[Up]:
     """Run the programs behind a proxy that can fail their calls, and the page that shows them."""
-    hidden_s = _number("VISIBILITY_TIMEOUT_S", _HIDDEN_S)
+    hidden_s = int(os.environ.get("VISIBILITY_TIMEOUT_S") or _HIDDEN_S)
+    port = int(os.environ.get("LIVE_HTTP_PORT") or 0)
     live = Live(_FIRST_EVENT, hidden_s, epoch_ms)
 
     def heard(program: str, fields: Mapping[str, Any]) -> None:
@@ -116,18 +119,9 @@ async def _with_page(
             },
             is_restarted=True,
         ) as stack,
-        live_page.running(
-            live, stack, proxy, directory, epoch_ms, _number("LIVE_HTTP_PORT", 0)
-        ) as url,
+        live_page.running(live, stack, proxy, directory, epoch_ms, port) as url,
     ):
         yield Up(stack, url)
-
-
-def _number(variable: str, default: int) -> int:
-    text = os.environ.get(variable, str(default))
-    if not text.isdecimal():
-        raise LocalError(f"{variable}={text!r} is not a number")
-    return int(text)
 
 
 def variables(up: Up) -> dict[str, str]:
@@ -136,18 +130,21 @@ def variables(up: Up) -> dict[str, str]:
     page = {} if up.page_url is None else {"LIVE_URL": up.page_url}
     return {
         **pipeline_stack.aws_variables(stack.emulator, stack.outputs),
+        "LAKE_BUCKET": stack.outputs.bucket_name,
+        "LAKE_DATABASE": stack.outputs.database,
+        "ATHENA_WORKGROUP": stack.outputs.work_group,
         "JWT_SECRET": stack.jwt_secret,
         "INGEST_URL": stack.ingest.url,
         **page,
     }
 
 
-def invitation(stack: PipelineStack, event_id: str, up: Up | None = None) -> str:
+def invitation(stack: PipelineStack, event_id: str, command: str, up: Up | None = None) -> str:
     """Where everything is, and what to enter for a click; of `local up` with what else it has."""
     token = tokens.issue(stack.jwt_secret, "alice", now_s=time(), expires_in_s=_TOKEN_LIFE_S)
     ingest = stack.ingest.url
     page = f"live     {up.page_url}   open it in a browser\n" if up and up.page_url else ""
-    commands = "" if up is None else _COMMANDS.format(event_id=event_id)
+    commands = "" if up is None else _COMMANDS.format(event_id=event_id, command=command)
     return f"""
 {page}ingest   {ingest}   ({ingest}/openapi.json)
 worker   {stack.worker.url}/metrics
@@ -160,7 +157,7 @@ export TOKEN={token}
 curl -X POST -H "Authorization: Bearer $TOKEN" {ingest}/events/{event_id}/participations
 curl -H "Authorization: Bearer $TOKEN" {ingest}/me/participations
 
-Tokens of other users are made with the secret (participation token --user bob):
+Tokens of other users are made with the secret ({command} token --user bob):
 
 export JWT_SECRET={stack.jwt_secret}
 {commands}

@@ -2,13 +2,16 @@
 
 import re
 import signal
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
+import orjson
 import pytest
 
 from tests import programs
-from tests.faults.program import Program
+from tests.faults.program import Ended, Program
 from tests.worker.support import until
 
 
@@ -41,6 +44,59 @@ async def test_up_takes_a_click_and_ends_cleanly_on_ctrl_c(tmp_path: Path) -> No
     async with httpx.AsyncClient(trust_env=False) as http:
         with pytest.raises(httpx.ConnectError):
             await http.get(ingest)
+
+
+@pytest.mark.slow
+async def test_a_crowd_from_another_terminal_outlives_the_worker_and_the_lake_is_kept(
+    tmp_path: Path,
+) -> None:
+    folder = ["--folder", str(tmp_path)]
+    arguments = ["local", "up", "--out", str(tmp_path)]
+    async with programs.participation(*arguments, environment={}) as up:
+        await until(lambda: is_ready(up))
+        shown = await _ran("local", "env", *folder)
+        exported = dict(re.findall(r"^export (\w+)='?([^'\n]*)'?$", shown.output, re.MULTILINE))
+        clicked = await _ran("local", "click", "first", "--users", "150", "--json", *folder)
+        assert orjson.loads(clicked.output)["accepted"] == 150, clicked.output
+        await _kill_the_worker(exported["LIVE_URL"])
+        await _ran("local", "click", "first", "--users", "10", *folder)
+        await until(lambda: _has_decided(exported["LIVE_URL"], 160))
+        seats = await _ran("events", "show", "first", environment=exported)
+        up.send(signal.SIGINT)
+        ended = await up.ended(timeout_s=60)
+    files = [file for file in (tmp_path / "lake").rglob("*") if file.is_file()]
+    lines = [line for file in files for line in file.read_text().splitlines()]
+
+    assert "0 of 100 left" in seats.output
+    assert ended.output.count("worker_started") == 2
+    assert ended.exit_code == 0, ended.output
+    assert len({orjson.loads(line)["requestId"] for line in lines}) == 160
+    assert f"report   {tmp_path}/report/index.html" in ended.output
+    assert (tmp_path / "report/index.html").is_file()
+    assert "nothing runs in" in (await _ran("local", "env", *folder)).output
+
+
+async def _ran(*arguments: str, environment: Mapping[str, str] = MappingProxyType({})) -> Ended:
+    async with programs.participation(*arguments, environment=environment) as command:
+        return await command.ended()
+
+
+async def _kill_the_worker(page_url: str) -> None:
+    async with httpx.AsyncClient(trust_env=False, base_url=page_url) as http:
+        token = found_in((await http.get("/")).text, r'name="live-token" content="([^"]+)"')
+        headers = {"X-Live-Token": token, "Origin": page_url.rstrip("/")}
+        assert (await http.post("/do/kill", headers=headers)).json()["done"]
+
+
+async def _has_decided(page_url: str, requests: int) -> bool:
+    async with (
+        httpx.AsyncClient(trust_env=False) as http,
+        http.stream("GET", f"{page_url}stream") as stream,
+    ):
+        state = (await anext(stream.aiter_lines())).removeprefix("data: ")
+    now = orjson.loads(state)["now"]
+    decided: int = now["succeeded"] + now["rejected"]
+    return decided == requests
 
 
 async def is_ready(up: Program) -> bool:
