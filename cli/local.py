@@ -138,13 +138,17 @@ def up(
 
 
 @app.command()
-def env(folder: Folder = None) -> None:
+def env(as_json: AsJson = False, folder: Folder = None) -> None:
     """Print the variables of what runs: `eval "$(participation local env)"`.
 
     INGEST_URL and LIVE_URL say where it answers; JWT_SECRET makes any user's token (`participation
     token --user bob`).
     """
-    for name, value in _running(folder).items():
+    found = _running(folder)
+    if as_json:
+        write_json(found)
+        return
+    for name, value in found.items():
         sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
 
 
@@ -153,7 +157,7 @@ def click(
     event: Annotated[str, typer.Argument(metavar="EVENT", help="the event's id")],
     users: Annotated[
         int,
-        typer.Option(min=1, max=1_000_000, metavar="N", help="how many click, each once (users)"),
+        typer.Option(min=1, max=1_000_000, metavar="COUNT", help="how many click, each once"),
     ] = 1,
     prefix: Annotated[
         str | None,

@@ -25,7 +25,9 @@ __all__ = [
     "Fault",
     "Hang",
     "OneOf",
+    "Plan",
     "Refuse",
+    "Target",
 ]
 
 
