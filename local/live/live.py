@@ -1,5 +1,6 @@
 """Follows what runs: log lines, records, readings and actions become the page's next snapshot."""
 
+from collections import Counter as Counts
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -45,6 +46,8 @@ class Live:
         self._clock = clock
         self._happenings: deque[Happening] = deque(maxlen=_HAPPENINGS)
         self._happened = 0
+        self._many: Counts[str] = Counts()
+        """What may happen often within a second, and is reported once."""
         self._course: deque[tuple[int, int, int]] = deque(maxlen=_COURSE_S)
         self._worker_starts = 0
         self._worker_is_running = False
@@ -91,9 +94,9 @@ class Live:
             case "publish_failed":
                 lost = fields.get("request_ids", ())
                 self.lost_ids.update(lost)
-                self.happened(f"{len(lost)} events could not be published; kept.", Tone.WARN)
+                self._many["Events that could not be published"] += len(lost)
             case "message_quarantined":
-                self.happened("A message went to the dead-letter queue.", Tone.WARN)
+                self._many["Messages moved to the dead-letter queue"] += 1
             case event if program == "worker":
                 self._on_worker(str(event), service)
 
@@ -125,6 +128,9 @@ class Live:
 
     def read(self, readings: Readings) -> None:
         """Take a second's readings."""
+        for text, count in self._many.items():
+            self.happened(f"{text}: {count:,}.", Tone.WARN)
+        self._many.clear()
         clicks = self._read_clicks(readings)
         self._read_worker(readings)
         self._queue = readings.queue or self._queue

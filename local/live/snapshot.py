@@ -159,14 +159,14 @@ def _trouble(now: Snapshot) -> Status | None:
     if now.paused:
         return Status(
             Tone.WARN,
-            f"Paused: {_names(now.paused)} does not answer",
+            f"Paused: {_silent(now.paused)}",
             f"{waiting}. The worker receives nothing meanwhile, so that waiting uses up none of "
             "a message's receives. Ingest answers clicks with 503 and when to try again.",
         )
     if now.away:
         return Status(
             Tone.WARN,
-            f"{_names(now.away)} does not answer ingest",
+            f"{_silent(now.away)} ingest",
             f"Clicks are answered 503 and when to try again, without waiting. {waiting}.",
         )
     if any(fault.name == "eventbridge" for fault in now.faults):
@@ -201,5 +201,6 @@ def _waiting(messages: int) -> str:
     return "1 message waits" if messages == 1 else f"{messages:,} messages wait"
 
 
-def _names(services: tuple[str, ...]) -> str:
-    return " and ".join(SERVICES.get(service, service) for service in services)
+def _silent(services: tuple[str, ...]) -> str:
+    names = " and ".join(SERVICES.get(service, service) for service in services)
+    return f"{names} {'does' if len(services) == 1 else 'do'} not answer"

@@ -17,9 +17,10 @@ from tests.worker.support import until
 
 @pytest.mark.slow
 async def test_up_takes_a_click_and_ends_cleanly_on_ctrl_c(tmp_path: Path) -> None:
-    arguments = ["local", "up", "--out", str(tmp_path)]
+    arguments = ["local", "up", "--no-page", "--out", str(tmp_path)]
     async with programs.participation(*arguments, environment={}) as up:
         await until(lambda: is_ready(up))
+        assert not re.search(r"^live ", up.output, re.MULTILINE)
         ingest = found_in(up.output, r"^ingest +(http\S+)")
         worker = found_in(up.output, r"^worker +(http\S+)/metrics")
         token = found_in(up.output, r"TOKEN=(\S+)")

@@ -5,17 +5,25 @@ const $ = (id) => document.getElementById(id);
 const token = document.querySelector("meta[name=live-token]").content;
 const count = new Intl.NumberFormat("en");
 const STALE_MS = 5000;
+const AGAIN_MS = 3000;
 const FAULTS = { dynamodb: "DynamoDB is away", eventbridge: "EventBridge throttles" };
 let shown = 0;
 let lastState = 0;
 
-const stream = new EventSource("stream");
-stream.onmessage = (message) => {
-  lastState = Date.now();
-  connection("pass", "live");
-  draw(JSON.parse(message.data));
-};
-stream.onerror = () => connection("fail", "not connected; trying again …");
+connect();
+function connect() {
+  const stream = new EventSource("stream");
+  stream.onmessage = (message) => {
+    lastState = Date.now();
+    connection("pass", "live");
+    draw(JSON.parse(message.data));
+  };
+  stream.onerror = () => {
+    connection("fail", "not connected; trying again …");
+    // After an answer such as 503 a browser does not try again by itself.
+    if (stream.readyState === EventSource.CLOSED) setTimeout(connect, AGAIN_MS);
+  };
+}
 setInterval(() => {
   if (lastState && Date.now() - lastState > STALE_MS) connection("fail", "not up to date");
 }, 1000);

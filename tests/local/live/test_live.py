@@ -190,7 +190,7 @@ def running(**changes: Any) -> Snapshot:
     ("changes", "tone", "title"),
     [
         ({}, Tone.GOOD, "Ready"),
-        ({"away": ("dynamodb", "sqs")}, Tone.WARN, "DynamoDB and SQS does not answer ingest"),
+        ({"away": ("dynamodb", "sqs")}, Tone.WARN, "DynamoDB and SQS do not answer ingest"),
         ({"faults": (Fault("eventbridge", 0),)}, Tone.WARN, "EventBridge throttles"),
         ({"waiting": 1}, Tone.CALM, "Deciding"),
         ({"kept": 3}, Tone.WARN, "Events to publish again"),
@@ -215,7 +215,15 @@ def test_ingest_s_outage_and_lost_events_are_taken_from_its_log(live: Live) -> N
     live.on_line("ingest", {"event": "service_away", "service": "dynamodb"})
     assert now(live).away == ("dynamodb",)
     live.on_line("ingest", {"event": "service_back", "service": "dynamodb"})
-    live.on_line("worker", {"event": "publish_failed", "request_ids": ["a", "b"]})
+    for lost in (["a", "b"], ["c"]):
+        live.on_line("worker", {"event": "publish_failed", "request_ids": lost})
+    live.on_line("worker", {"event": "message_quarantined"})
+    live.read(Readings())
+    live.read(Readings())
 
     assert now(live).away == ()
-    assert live.lost_ids == {"a", "b"}
+    assert live.lost_ids == {"a", "b", "c"}
+    assert [happening.text for happening in now(live).happenings] == [
+        "Events that could not be published: 3.",
+        "Messages moved to the dead-letter queue: 1.",
+    ]
