@@ -177,7 +177,7 @@ def click(
     found = _running(folder)
     name = prefix or f"user-{secrets.token_hex(4)}"
     names = [f"{name}-{number}" for number in range(1, users + 1)]
-    answers = run_async(crowd.send, found["INGEST_URL"], event, names, found["JWT_SECRET"])
+    answers = _run(partial(crowd.send, found["INGEST_URL"], event, names, found["JWT_SECRET"]))
     if as_json:
         write_json(
             {

@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 from aws.errors import AwsError
 from aws.objects import download_lake
 from aws.sdk import open_client
+from local.errors import LocalError
 from local.faults.actions import Fault as Strike
 from local.faults.actions import Quota, Refuse
 from local.faults.proxy import FaultProxy
@@ -111,6 +112,9 @@ class Actions:
                 self._stack.jwt_secret,
                 clicked,
             )
+        except LocalError as error:
+            self._live.happened(f"The burst failed: {error}", Tone.BAD)
+            return
         finally:
             self._live.burst = None
         self._accepted(answers.request_ids)

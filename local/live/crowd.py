@@ -28,5 +28,8 @@ async def send(
     secret: str,
     clicked: Callable[[], None] = lambda: None,
 ) -> burst.BurstResult:
-    """Let each user click once, as fast as ingest answers; `clicked` is called for each answer."""
+    """Let each user click once, as fast as ingest answers; `clicked` is called for each answer.
+
+    Raises LocalError where ingest cannot be reached.
+    """
     return await burst.send(url, event_id, users, secret, clicked)
