@@ -8,8 +8,12 @@ _LOWERED_TO: Final = 0.7
 _GROWTH: Final = 0.4
 """CUBIC's scale, in calls/s⁴, and the factor before it: those of the SDKs' adaptive retries
 (botocore.retries.throttling; RFC 9438)."""
-_MOST_GROWTH: Final = 1.05
-"""Of one accepted call: at a few calls a second the curve alone would double the rate in one."""
+_MOST_GROWTH: Final = 0.05
+"""Of the first accepted call after a throttle: at a few calls a second the curve alone would double
+the rate in one."""
+_MORE_GROWTH: Final = 0.025
+"""More for each further one in a row: from the least rate, where calls are rare, it would take more
+than a minute to return otherwise."""
 _LEAST_PER_S: Final = 0.25
 _CLOCK_STEP_S: Final = 0.001
 """uvloop's clock counts whole milliseconds: a shorter wait would only repeat itself."""
@@ -37,6 +41,7 @@ class Pace:
         self._next_s = -inf
         self._accepted_s = now_s
         self._lowered_s = -inf
+        self._accepted_in_a_row = 0
         self._highest_per_s = inf
         self._plateau_s = 0.0
         self._called_s: deque[float] = deque(maxlen=_MEASURED_CALLS)
@@ -65,7 +70,9 @@ class Pace:
         if self.rate_per_s == inf or called_s < self._lowered_s:
             return
         curve = _GROWTH * (now_s - self._lowered_s - self._plateau_s) ** 3 + self._highest_per_s
-        self.rate_per_s = max(self.rate_per_s, min(curve, self.rate_per_s * _MOST_GROWTH))
+        growth = 1 + _MOST_GROWTH + _MORE_GROWTH * self._accepted_in_a_row
+        self.rate_per_s = max(self.rate_per_s, min(curve, self.rate_per_s * growth))
+        self._accepted_in_a_row += 1
 
     def throttled(self, called_s: float, now_s: float) -> None:
         """Lower the rate for a call that left at `called_s` and was throttled.
@@ -80,6 +87,7 @@ class Pace:
         self._plateau_s = cbrt(self._highest_per_s * (1 - _LOWERED_TO) / _GROWTH)
         self.rate_per_s = max(_LEAST_PER_S, self._highest_per_s * _LOWERED_TO)
         self._lowered_s = now_s
+        self._accepted_in_a_row = 0
         self._next_s = now_s + 1 / self.rate_per_s
 
     def unanswered(self) -> None:

@@ -148,6 +148,16 @@ def test_however_much_is_throttled_some_calls_go_on() -> None:
     assert pace.rate_per_s == pytest.approx(0.25)
 
 
+def test_the_rate_recovers_from_a_time_when_everything_was_throttled() -> None:
+    pace = paced(at_s=10.0)
+    for at_s in range(11, 40):
+        pace.throttled(at_s, at_s)
+
+    run(pace, 40.0, 80.0, quota_per_s=10_000.0)
+
+    assert pace.rate_per_s > 100
+
+
 def test_nobody_waits_for_a_service_that_does_not_answer() -> None:
     pace = paced(at_s=10.0)
 
