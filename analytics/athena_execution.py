@@ -14,7 +14,7 @@ from analytics import athena_results
 from analytics.engine import LakeError, Progress, QueryFailed
 from analytics.results import Column, Row
 from aws.client import Client
-from aws.errors import AwsError, Transient
+from aws.errors import AwsError, Fatal, Transient
 from runtime.backoff import delay_s
 
 _PAGE_ROWS: Final = 1000
@@ -69,7 +69,7 @@ class Athena:
         arguments: Sequence[str | int] = (),
         progress: Progress | None = None,
     ) -> Execution:
-        """Run one statement to its end; raises QueryFailed, LakeError.
+        """Run one statement to its end; raises QueryFailed, LakeError, AwsError.
 
         A caller who is cancelled stops the query on Athena too, so that it costs nothing more.
         """
@@ -111,6 +111,8 @@ class Athena:
     async def _start(self, name: str, sql: str, start: Mapping[str, Any]) -> str:
         try:
             answer = await self._call("StartQueryExecution", **start)
+        except Fatal:
+            raise  # it is not the statement's fault
         except AwsError as error:
             raise QueryFailed(name, error.message or str(error), sql) from error
         return str(answer["QueryExecutionId"])

@@ -23,8 +23,8 @@ class AwsError(Exception):
     """An AWS call that did not succeed.
 
     `code` is the service's error code, or the name of the client-side error where there was no
-    answer. `response` is the service's error document, empty where there was none. The text has
-    the request's id and the reasons of throttles as well.
+    answer. `response` is the service's error document, empty where there was none, `parameters`
+    what the SDK was given. The text has the request's id and the reasons of throttles as well.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class AwsError(Exception):
         code: str,
         message: str,
         response: Mapping[str, Any] | None = None,
+        parameters: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(service, operation, code, message)
         self.service = service
@@ -41,6 +42,7 @@ class AwsError(Exception):
         self.code = code
         self.message = message
         self.response: Mapping[str, Any] = response or {}
+        self.parameters: Mapping[str, Any] = parameters or {}
 
     # All that is read from the document waits until somebody asks: a statement of a batch that
     # fails on its condition makes an error as well, and few of them are ever logged.
@@ -143,6 +145,7 @@ _FATAL_CODES: Final = frozenset(
         "ResourceNotFound",
         "ResourceNotFoundException",
         "SignatureDoesNotMatch",
+        "UnauthorizedOperation",
         "UnrecognizedClientException",
     }
 )
@@ -196,13 +199,17 @@ def _described_resource(message: str) -> str:
 
 
 def from_response(
-    service: str, operation: str, response: Mapping[str, Any], http_status: int
+    service: str,
+    operation: str,
+    response: Mapping[str, Any],
+    http_status: int,
+    parameters: Mapping[str, Any] | None = None,
 ) -> AwsError:
     """Translate a service's error document."""
     error = response.get("Error", {})
     code = str(error.get("Code", http_status))
     return kind_of(code, http_status)(
-        service, operation, code, str(error.get("Message", "")), response
+        service, operation, code, str(error.get("Message", "")), response, parameters
     )
 
 
@@ -211,14 +218,16 @@ def unanswered(service: str, operation: str, left_out: str = "this entry") -> Tr
     return Transient(service, operation, "NoAnswer", f"the answer leaves {left_out} out")
 
 
-def translate(service: str, operation: str, error: Exception) -> AwsError:
+def translate(
+    service: str, operation: str, error: Exception, parameters: Mapping[str, Any] | None = None
+) -> AwsError:
     """Turn whatever the SDK raised into one of the three kinds.
 
     An unforeseen error counts as transient: the message then goes back to its queue.
     """
     if isinstance(error, sdk.ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return from_response(service, operation, error.response, int(status))
+        return from_response(service, operation, error.response, int(status), parameters)
     name = type(error).__name__
     if isinstance(error, _FATAL_SDK_ERRORS):
         return Fatal(service, operation, name, str(error))

@@ -41,7 +41,7 @@ class SdkClient:
         try:
             response: dict[str, Any] = await method(**parameters)
         except Exception as error:
-            translated = errors.translate(self._service, operation, error)
+            translated = errors.translate(self._service, operation, error, parameters)
             code = translated.code
             for throttle in translated.throttles:
                 self._observer.throttled(self._service, operation, throttle)

@@ -151,10 +151,11 @@ def _report(line: str) -> None:
 def _run(function: "Callable[[Connection], Awaitable[T]]") -> T:
     """Run; what went wrong is one sentence and exit code 1."""
     from analytics.engine import LakeError
+    from aws import permissions
     from operations.smoke import SmokeError
     from operations.stacks import StackError
 
     try:
         return run_async(function, connection_of(load(AwsSettings)))
     except (LakeError, SmokeError, StackError) as error:
-        fail(str(error))
+        fail(permissions.sentence(error))

@@ -15,6 +15,7 @@ from analytics.engine import LakeError
 from analytics.parameters import ParameterError, Parameters
 from analytics.sources import EngineName, Source
 from analytics.statements import StatementError
+from aws import permissions
 from aws.errors import AwsError
 
 FAILED: Final = 2
@@ -176,7 +177,8 @@ def shown_to_the_operator() -> Iterator[None]:
     try:
         yield
     except (LakeError, StatementError, ParameterError, AwsError) as error:
-        messages.print(f"participation: {error}", style="red", markup=False, soft_wrap=True)
+        message = permissions.sentence(error)
+        messages.print(f"participation: {message}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(FAILED) from None
 
 

@@ -5,6 +5,7 @@ from typing import Final
 
 import typer
 
+from aws import permissions
 from aws.errors import AwsError
 from cli import (
     config,
@@ -67,7 +68,7 @@ def main() -> None:
         sys.stderr.write(f"participation: {error}\n")
         sys.exit(2)
     except AwsError as error:
-        sys.stderr.write(f"participation: {error}\n")
+        sys.stderr.write(f"participation: {permissions.sentence(error)}\n")
         sys.exit(1)
     except ModuleNotFoundError as error:
         if error.name not in _LOCAL_EXTRA:
