@@ -1,6 +1,6 @@
 """CloudFormation stacks: made or changed from a template, read, and deleted, each to its end."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final
@@ -56,7 +56,6 @@ class Stacks:
 
         A parameter that is not given keeps the value it has. Raises StackError.
         """
-        began = monotonic()
         before = await self.find(name)
         request: dict[str, Any] = {
             "StackName": name,
@@ -64,33 +63,59 @@ class Stacks:
             "Capabilities": _CAPABILITIES,
             "Parameters": _given(parameters),
         }
-        if before is None:
-            self._report(f"{name}: creating")
-            answer = await self._client.call(
-                # Else a failed try would leave table and bucket behind, in the next one's way.
-                "CreateStack",
-                **request,
-                OnFailure="DELETE",
-                RetainExceptOnCreate=True,
-            )
-        else:
+        if before is not None:
             kept = await self.parameters_of(body) & before.parameters.keys() - parameters.keys()
-            request["Parameters"] += [
-                {"ParameterKey": key, "UsePreviousValue": True} for key in sorted(kept)
-            ]
-            try:
-                answer = await self._client.call("UpdateStack", **request)
-            except Rejected as error:
-                if "No updates are to be performed" in error.message:
-                    self._report(f"{name}: up to date")
-                    return before.outputs
-                raise
-            self._report(f"{name}: updating")
-        after = await self._when_done(answer["StackId"])
-        if after.status not in _COMPLETE:
+            request["Parameters"] += _kept(kept)
+            return await self._update(before, request)
+        began = monotonic()
+        self._report(f"{name}: creating")
+        answer = await self._client.call(
+            # Else a failed try would leave table and bucket behind, in the next one's way.
+            "CreateStack",
+            **request,
+            OnFailure="DELETE",
+            RetainExceptOnCreate=True,
+        )
+        return await self._completed(name, answer["StackId"], began)
+
+    async def change(self, name: str, parameters: Mapping[str, str]) -> Mapping[str, str]:
+        """Change parameters of a stack and leave its template as it is; returns its outputs.
+
+        Raises StackError, also where there is no such stack, or its template is too old for them.
+        """
+        before = await self.find(name)
+        if before is None:
+            raise StackError(f"there is no stack {name}: run `participation deploy` first")
+        if unknown := parameters.keys() - before.parameters.keys():
             raise StackError(
-                f"{name} ended as {after.status}: {await self._reasons(answer['StackId'])}"
+                f"{name} was deployed from a template without {', '.join(sorted(unknown))}: "
+                "run `participation deploy` first"
             )
+        request: dict[str, Any] = {
+            "StackName": name,
+            "UsePreviousTemplate": True,
+            "Capabilities": _CAPABILITIES,
+            "Parameters": _given(parameters) + _kept(before.parameters.keys() - parameters.keys()),
+        }
+        return await self._update(before, request)
+
+    async def _update(self, before: Stack, request: Mapping[str, Any]) -> Mapping[str, str]:
+        name, began = request["StackName"], monotonic()
+        try:
+            answer = await self._client.call("UpdateStack", **request)
+        except Rejected as error:
+            if "No updates are to be performed" in error.message:
+                self._report(f"{name}: up to date")
+                return before.outputs
+            raise
+        self._report(f"{name}: updating")
+        return await self._completed(name, answer["StackId"], began)
+
+    async def _completed(self, name: str, stack_id: str, began: float) -> Mapping[str, str]:
+        """Wait for the end, and return the outputs; raises StackError where it failed."""
+        after = await self._when_done(stack_id)
+        if after.status not in _COMPLETE:
+            raise StackError(f"{name} ended as {after.status}: {await self._reasons(stack_id)}")
         self._report(f"{name}: {after.status} after {monotonic() - began:.0f} s")
         return after.outputs
 
@@ -143,6 +168,10 @@ class Stacks:
             if event["ResourceStatus"].endswith("_FAILED")
         ]
         return "; ".join(reversed(reasons)) or "no resource names a reason"
+
+
+def _kept(names: Iterable[str]) -> list[dict[str, Any]]:
+    return [{"ParameterKey": name, "UsePreviousValue": True} for name in sorted(names)]
 
 
 def _given(parameters: Mapping[str, str]) -> list[dict[str, Any]]:

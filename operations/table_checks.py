@@ -10,10 +10,10 @@ from schema import names
 PROTECTION: Final = "TableDeletionProtection"
 
 _WRITES: Final = "WriteUnitsPerSecond"
-_READS: Final = "ReadUnitsPerSecond"
+READS: Final = "ReadUnitsPerSecond"
 WARM: Final[Mapping[str, tuple[str | None, str]]] = {
     "TableWarmWriteUnits": (None, _WRITES),
-    "TableWarmReadUnits": (None, _READS),
+    "TableWarmReadUnits": (None, READS),
     "Gsi1WarmWriteUnits": (names.USER_INDEX, _WRITES),
     "Gsi2WarmWriteUnits": (names.WINNERS_INDEX, _WRITES),
 }

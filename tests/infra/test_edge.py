@@ -10,7 +10,7 @@ import yaml
 
 from config.settings import IngestSettings
 from local import templates
-from tests.infra.functions import value
+from tests.infra.functions import is_true, value
 
 SERVICE: Final = templates.load("service.yaml")
 PARAMETERS: Final[dict[str, Any]] = SERVICE["Parameters"]
@@ -141,3 +141,18 @@ def execution_policies() -> dict[str, list[dict[str, Any]]]:
     """The statements of the execution role's own policies, by the condition that each needs."""
     policies = [p["Fn::If"] for p in RESOURCES["ExecutionRole"]["Properties"]["Policies"]]
     return {condition: policy["PolicyDocument"]["Statement"] for condition, policy, _ in policies}
+
+
+def test_the_load_balancer_keeps_capacity_only_where_an_operator_says_so() -> None:
+    reserved = RESOURCES["LoadBalancer"]["Properties"]["MinimumLoadBalancerCapacity"]
+    condition, then, otherwise = reserved["Fn::If"]
+    assert then == {"CapacityUnits": {"Ref": "LoadBalancerUnits"}}
+    assert otherwise == {"Ref": "AWS::NoValue"}
+    for units, is_reserved in (("0", False), ("100", True)):
+        given = {"LoadBalancerUnits": units}
+        assert is_true(SERVICE["Conditions"][condition], given) is is_reserved
+    assert PARAMETERS["LoadBalancerUnits"]["Default"] == "0"
+    # AWS: an Application Load Balancer's reservation has 100 LCUs at least.
+    allowed = PARAMETERS["LoadBalancerUnits"]["AllowedPattern"]
+    assert all(re.fullmatch(allowed, units) for units in ("0", "100", "15000"))
+    assert not any(re.fullmatch(allowed, units) for units in ("1", "99", "-100", "0100"))

@@ -95,3 +95,20 @@ async def test_a_template_that_is_none_is_refused(session: Session) -> None:
 
 async def test_a_templates_parameters_are_known_without_deploying_it(session: Session) -> None:
     assert await session.stacks.parameters_of(TEMPLATE) == {"Seconds", "Name"}
+
+
+async def test_a_change_of_parameters_leaves_the_template_as_it_is(session: Session) -> None:
+    await session.stacks.apply(session.name, TEMPLATE, {"Name": session.name, "Seconds": "40"})
+    assert await session.stacks.change(session.name, {"Seconds": "50"}) == {
+        "Seconds": "50",
+        "Name": session.name,
+    }
+    assert session.lines[-1].startswith(f"{session.name}: UPDATE_COMPLETE after ")
+
+
+async def test_a_change_needs_a_stack_and_a_template_that_takes_it(session: Session) -> None:
+    with pytest.raises(StackError, match=f"there is no stack {session.name}: run"):
+        await session.stacks.change(session.name, {"Seconds": "50"})
+    await session.stacks.apply(session.name, TEMPLATE, {"Name": session.name})
+    with pytest.raises(StackError, match="a template without Minutes: run `participation deploy`"):
+        await session.stacks.change(session.name, {"Minutes": "1"})

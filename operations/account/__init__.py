@@ -1,0 +1,1 @@
+"""What an AWS account and a deployment have now, read and not changed."""

@@ -1,0 +1,1 @@
+"""A plan against an account: what is there, what is needed, and the command that changes it."""

@@ -1,0 +1,1 @@
+"""Making a deployment ready for an event ahead of it, and taking that back."""
