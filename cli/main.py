@@ -17,9 +17,12 @@ from cli import (
     lake,
     local,
     plan,
+    preflight,
     requests,
     simulate,
+    status,
     tree,
+    warm,
     winners,
     worker,
 )
@@ -41,6 +44,10 @@ app.command("token")(ingest.token)
 app.command("demo")(local.demo)
 app.command("simulate", help=simulate.HELP)(simulate.simulate)
 app.command("plan")(plan.plan)
+app.command("preflight")(preflight.preflight)
+app.command("warm")(warm.warm)
+app.command("cool")(warm.cool)
+app.command("status")(status.status)
 app.command("config")(config.config)
 app.command("deploy")(deploy.deploy)
 app.command("env")(deploy.env)

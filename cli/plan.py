@@ -1,31 +1,21 @@
 """`participation plan`: what an event needs of an AWS account, before anything is paid for."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.event_load import Rate, Seats, Seconds
 from cli.output import AsJson, fail, write_json
 
 if TYPE_CHECKING:
     from operations.plan import CapacityPlan
 
-_MOST_RATE: Final = 1_000_000
-_MOST_SEATS: Final = 10_000_000
-_MOST_SECONDS: Final = 86_400
-
 
 def plan(
-    rate: Annotated[
-        float,
-        typer.Option(min=1, max=_MOST_RATE, metavar="CLICKS/S", help="clicks a second at the peak"),
-    ],
-    seconds: Annotated[
-        float, typer.Option(min=1, max=_MOST_SECONDS, metavar="S", help="how long they last, in s")
-    ],
-    seats: Annotated[
-        int, typer.Option(min=0, max=_MOST_SEATS, metavar="N", help="seats of the event")
-    ],
+    rate: Rate,
+    seconds: Seconds,
+    seats: Seats,
     region: Annotated[
         str, typer.Option(envvar="AWS_REGION", metavar="REGION", help="whose quotas apply")
     ],
