@@ -8,6 +8,8 @@ from typing import Final
 _ROOT: Final = Path(__file__).parents[2]
 _CALLS: Final = frozenset({"call", "_call", "_batch"})
 """Methods whose first argument is an operation's name."""
+_PAGES: Final = "pages"
+"""The function whose second argument is one."""
 
 
 def called_operations(*places: str) -> set[str]:
@@ -22,11 +24,14 @@ def called_operations(*places: str) -> set[str]:
 
 def _operations(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and node.args and isinstance(node.func, ast.Attribute):
-            first = node.args[0]
-            if (
-                node.func.attr in _CALLS
-                and isinstance(first, ast.Constant)
-                and isinstance(first.value, str)
-            ):
-                yield first.value
+        if not isinstance(node, ast.Call):
+            continue
+        if isinstance(node.func, ast.Attribute) and node.func.attr in _CALLS:
+            names = node.args[:1]
+        elif isinstance(node.func, ast.Name) and node.func.id == _PAGES:
+            names = node.args[1:2]
+        else:
+            continue
+        for name in names:
+            if isinstance(name, ast.Constant) and isinstance(name.value, str):
+                yield name.value
