@@ -12,16 +12,17 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import quantiles
 from time import perf_counter, process_time
-from typing import Any, Final, cast
+from typing import Any, Final
 
-import httptools
 import orjson
 import uvloop
 
 from bench.click_tokens import Signer
+from operations.load.connection import Connection
+from operations.load.target import head
 from runtime import open_files
 
 _ROUND_TIMEOUT_S: Final = 120.0
@@ -32,67 +33,46 @@ _OTHER_FILES: Final = 64
 class Round:
     """Clicks that are made once each, by whichever connection is free."""
 
-    def __init__(self, clicks: Sequence[bytes], over: asyncio.Future[None]) -> None:
+    def __init__(self, clicks: Sequence[bytes]) -> None:
         self._clicks = iter(clicks)
         self._left = len(clicks)
-        self._over = over
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.statuses: Counter[int] = Counter()
         self.latencies_s: list[float] = []
 
-    def next(self) -> bytes | None:
-        """The next click to make; None after the last."""
-        return next(self._clicks, None)
+    async def play(self, connections: Iterable[Connection]) -> None:
+        """Make all clicks; raises ConnectionError or TimeoutError."""
+        async with asyncio.timeout(_ROUND_TIMEOUT_S):
+            for connection in connections:
+                connection.owner = self
+                self._click(connection)
+            await self._over
 
-    def answered(self, status: int, seconds: float) -> None:
-        """Take note of one answer."""
+    def _click(self, connection: Connection) -> None:
+        """Make the next click, until they are used up."""
+        click = next(self._clicks, None)
+        if click is not None:
+            connection.send(click)
+
+    def answered(
+        self,
+        connection: Connection,
+        status: int,
+        body: bytes,  # noqa: ARG002 - the load's interface
+        retry_after: bytes,  # noqa: ARG002
+    ) -> None:
+        """Take note of one answer, and click again."""
+        self.latencies_s.append(perf_counter() - connection.sent_at)
         self.statuses[status] += 1
-        self.latencies_s.append(seconds)
         self._left -= 1
         if not self._left:
             self._over.set_result(None)
+        self._click(connection)
 
-    def lost(self) -> None:
+    def lost(self, connection: Connection) -> None:  # noqa: ARG002 - the load's interface
         """A connection ended that should have lasted."""
         if not self._over.done():
             self._over.set_exception(ConnectionError("the service closed a connection"))
-
-
-class Connection(asyncio.Protocol):
-    """One keep-alive connection: a click, its answer, the next click."""
-
-    def __init__(self) -> None:
-        self._parser = httptools.HttpResponseParser(self)
-        self._transport: asyncio.Transport
-        self._round: Round | None = None
-        self._began = 0.0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's interface
-        if self._round is not None:
-            self._round.lost()
-
-    def begin(self, round_: Round) -> None:
-        """Take part in a round until its clicks are used up."""
-        self._round = round_
-        self._click(round_)
-
-    def data_received(self, data: bytes) -> None:
-        self._parser.feed_data(data)
-
-    def on_message_complete(self) -> None:
-        seconds = perf_counter() - self._began
-        assert self._round is not None
-        self._round.answered(self._parser.get_status_code(), seconds)
-        self._click(self._round)
-
-    def _click(self, round_: Round) -> None:
-        click = round_.next()
-        if click is None:
-            return
-        self._began = perf_counter()
-        self._transport.write(click)
 
 
 class Generator:
@@ -101,25 +81,26 @@ class Generator:
     def __init__(self, port: int, event_id: str, signer: Signer) -> None:
         self._port = port
         self._signer = signer
-        host = f"HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
-        head = f"POST /events/{event_id}/participations {host}"
-        self._head = f"{head}Content-Length: 0\r\nAuthorization: Bearer "
-        self._health = f"GET /healthz {host}\r\n".encode()
+        host = f"127.0.0.1:{port}"
+        self._head = head(f"/events/{event_id}/participations", host)
+        self._health = f"GET /healthz HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
         self._users = 0
         self._connections: list[Connection] = []
 
-    async def prepare(self, connections: int, requests: int) -> list[bytes]:
+    async def prepare(self, connections: int, requests: int) -> Round:
         """Sign the clicks' tokens, and open connections."""
         users = range(self._users, self._users + requests)
         self._users += requests
-        clicks = [
-            f"{self._head}{self._signer.token(f'user-{user:07d}')}\r\n\r\n".encode()
-            for user in users
-        ]
+        round_ = Round(
+            [
+                self._head + self._signer.token(f"user-{user:07d}").encode() + b"\r\n\r\n"
+                for user in users
+            ]
+        )
         # Not before: a connection that asks for nothing does not last as long as signing may take.
         while len(self._connections) < connections:
-            await self._open()
-        return clicks
+            await self._open(round_)
+        return round_
 
     async def hold(self, connections: int) -> None:
         """Open connections until there are so many; each new one asks once, and is idle then.
@@ -129,27 +110,20 @@ class Generator:
         open_files.allow(connections + _OTHER_FILES)
         async with asyncio.timeout(_ROUND_TIMEOUT_S):
             while len(self._connections) < connections:
-                connection = await self._open()
-                over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-                connection.begin(Round([self._health], over))
-                await over
+                asked = Round([self._health])
+                await asked.play([await self._open(asked)])
 
-    async def _open(self) -> Connection:
+    async def _open(self, round_: Round) -> Connection:
         _, made = await asyncio.get_running_loop().create_connection(
-            Connection, "127.0.0.1", self._port
+            lambda: Connection(round_), "127.0.0.1", self._port
         )
         self._connections.append(made)
         return made
 
-    async def run(self, connections: int, clicks: Sequence[bytes]) -> dict[str, Any]:
+    async def run(self, connections: int, round_: Round) -> dict[str, Any]:
         """Make a round; its figures. Raises ConnectionError or TimeoutError."""
-        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        round_ = Round(clicks, over)
         began, began_cpu_s = perf_counter(), process_time()
-        async with asyncio.timeout(_ROUND_TIMEOUT_S):
-            for connection in self._connections[:connections]:
-                connection.begin(round_)
-            await over
+        await round_.play(self._connections[:connections])
         wall_s, cpu_s = perf_counter() - began, process_time() - began_cpu_s
         cuts = quantiles(round_.latencies_s, n=100)
         return {
@@ -170,10 +144,10 @@ async def serve(generator: Generator) -> None:
             await generator.hold(wanted["hold"])
             print("ready", flush=True)
             continue
-        clicks = await generator.prepare(wanted["connections"], wanted["requests"])
+        round_ = await generator.prepare(wanted["connections"], wanted["requests"])
         print("ready", flush=True)
         sys.stdin.readline()
-        figures = await generator.run(wanted["connections"], clicks)
+        figures = await generator.run(wanted["connections"], round_)
         print(orjson.dumps(figures).decode(), flush=True)
 
 

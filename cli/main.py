@@ -15,6 +15,7 @@ from cli import (
     events,
     ingest,
     lake,
+    load,
     local,
     plan,
     preflight,
@@ -48,6 +49,7 @@ app.command("preflight")(preflight.preflight)
 app.command("warm")(warm.warm)
 app.command("cool")(warm.cool)
 app.command("status")(status.status)
+app.command("load")(load.load)
 app.command("config")(config.config)
 app.command("deploy")(deploy.deploy)
 app.command("env")(deploy.env)

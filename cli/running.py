@@ -1,6 +1,7 @@
 """Runs a coroutine on uvloop, as every command does."""
 
 import os
+import signal
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, Unpack
 
@@ -9,6 +10,7 @@ import anyio
 from config.near_misses import near_misses
 from config.settings import AwsSettings
 from runtime.errors import unwrapped
+from runtime.stop import Stop
 
 if TYPE_CHECKING:
     from aws.client import Connection
@@ -52,6 +54,32 @@ def log_as_program(settings: AwsSettings) -> None:
     logs.configure(settings.log_level, settings.log_format)
     for name, meant in near_misses(os.environ).items():
         structlog.get_logger("settings").warning("unknown_variable", name=name, meant=meant)
+
+
+def run_stoppable(function: "Callable[[Stop], Awaitable[T]]") -> T:
+    """Run to the end; Ctrl-C and SIGTERM request a stop, a second signal is a KeyboardInterrupt.
+
+    Raises the function's own error, and KeyboardInterrupt.
+    """
+
+    async def run() -> T:
+        stop = Stop()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_stop_on_signals, stop)
+            result = await function(stop)
+            tasks.cancel_scope.cancel()
+        return result
+
+    with unwrapped():
+        return run_async(run)
+
+
+async def _stop_on_signals(stop: Stop) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        await anext(signals)
+        stop.request()
+        await anext(signals)
+    raise KeyboardInterrupt
 
 
 def log_to_stderr(settings: AwsSettings) -> None:

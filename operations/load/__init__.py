@@ -1,0 +1,1 @@
+"""Load on ingest: clicks at a given rate, and what became of each."""
