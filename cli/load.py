@@ -25,7 +25,7 @@ _MAX_CLICKS = 10_000_000
 """Two figures of eight bytes are kept of each."""
 _MORE_S = 3_600.0
 """How long tokens are valid beyond the load."""
-_BROWSERS_TRIES = 5
+BROWSERS_TRIES = 5
 _BUFFER_BYTES = 1 << 20
 _INTERRUPTED = 130
 
@@ -103,7 +103,7 @@ def load(
     from operations.load.target import LoadError, Target
 
     manner = generator.Manner(
-        connections=connections, timeout_s=timeout, tries=_BROWSERS_TRIES if retry else 1
+        connections=connections, timeout_s=timeout, tries=BROWSERS_TRIES if retry else 1
     )
     limits = verdict.Thresholds(p99_ms=p99, errors_share=max_errors)
     line = Line()

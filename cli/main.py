@@ -19,6 +19,7 @@ from cli import (
     local,
     plan,
     preflight,
+    rehearse,
     requests,
     simulate,
     status,
@@ -50,6 +51,7 @@ app.command("warm")(warm.warm)
 app.command("cool")(warm.cool)
 app.command("status")(status.status)
 app.command("load")(load.load)
+app.command("rehearse")(rehearse.rehearse)
 app.command("config")(config.config)
 app.command("deploy")(deploy.deploy)
 app.command("env")(deploy.env)

@@ -1,0 +1,225 @@
+"""`participation rehearse`: an event of its own, a load on it, and the evidence."""
+
+import os
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from analytics.sources import EngineName
+from cli import load as loads
+from cli.output import AsJson, fail, write_json
+from cli.running import audited, connection_of, log_to_stderr, run_async, run_stoppable
+from config.settings import AwsSettings, load
+from operations.load.people import Arrivals
+
+if TYPE_CHECKING:
+    from aws.client import Connection
+    from operations.rehearsal import Place, Plan, Rehearsed
+    from runtime.stop import Stop
+
+_INTERRUPTED = 130
+_MILLION = 1_000_000
+
+
+def rehearse(
+    rate: loads.Rate,
+    seconds: loads.Seconds,
+    seats: Annotated[int, typer.Option(min=1, metavar="N", help="seats of the event")],
+    stack: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="the deployed pipeline [TABLE_NAME, LAKE_BUCKET, …]"),
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="ingest's address [the stack's]")
+    ] = None,
+    users: loads.Users = None,
+    arrivals: loads.ArrivalsOption = Arrivals.CONSTANT,
+    seed: loads.Seed = 1,
+    tokens: loads.Tokens = None,
+    connections: loads.Connections = 1_000,
+    timeout: loads.Timeout = 10.0,
+    p99: loads.P99 = None,
+    max_errors: loads.MaxErrors = 0.0,
+    engine: Annotated[
+        EngineName, typer.Option(envvar="LAKE_ENGINE", help="what reads the lake")
+    ] = EngineName.LOCAL,
+    patience: Annotated[
+        float,
+        typer.Option(min=1, max=3_600, metavar="SECONDS", help="how long nothing may move"),
+    ] = 300.0,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="for lake and report [var/rehearsal-<time>]"),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Rehearse on a pipeline: create an event, make clicks, wait for the lake, check everything.
+
+    Clicks are repeated after 503, as browsers do. Asks before it begins what that costs. Ctrl-C
+    closes the event. Exit codes: 0 all is as it should be, 1 something is not, 2, 130.
+    """
+    from operations import rehearsal
+    from operations.load.generator import Manner
+    from operations.load.people import clicks, moments
+    from operations.load.target import LoadError, Target
+    from operations.load.verdict import Thresholds
+
+    settings = load(AwsSettings)
+    event_id = rehearsal.event_id(datetime.now(UTC))
+    place, ingest_url = _place(settings, stack, url, engine, out or Path("var") / event_id)
+    try:
+        target = Target(ingest_url, event_id)
+        crowd = loads.persons(rate, seconds, users, "rehearsal", tokens)
+    except LoadError as error:
+        fail(str(error), 2)
+    plan = rehearsal.Plan(
+        event_id=event_id,
+        seats=seats,
+        target=target,
+        clicks=round(rate * seconds),
+        crowd=clicks(moments(arrivals, rate, seconds, seed), crowd),
+        manner=Manner(connections=connections, timeout_s=timeout, tries=loads.BROWSERS_TRIES),
+        thresholds=Thresholds(p99_ms=p99, errors_share=max_errors),
+        patience_s=patience,
+    )
+    dollars = plan.clicks * rehearsal.DOLLARS_A_MILLION / _MILLION
+    sys.stderr.write(
+        f"{plan.clicks:,} clicks within {seconds:g} s at {ingest_url}, on the table "
+        f"{place.table_name}: at most about ${dollars:.2f}, besides what runs anyway "
+        "(docs/operations.md#costs)\n"
+    )
+    if not yes:
+        typer.confirm("rehearse?", abort=True, err=True)
+    log_to_stderr(settings)
+    rehearsed = _run(place, plan)
+    audited(
+        settings,
+        "rehearsed",
+        event_id=event_id,
+        seats=seats,
+        requests=rehearsed.requests,
+        passed=rehearsed.passed,
+    )
+    _show(plan, rehearsed, as_json=as_json)
+    if rehearsed.is_interrupted:
+        fail(_remains(event_id), _INTERRUPTED)
+    sys.exit(0 if rehearsed.passed else 1)
+
+
+def _run(place: "Place", plan: "Plan") -> "Rehearsed":
+    from rich.console import Console
+
+    from analytics.engine import LakeError
+    from local.demo.progress import ConsoleProgress
+    from operations import rehearsal
+    from operations.events import EventError
+    from operations.load.target import LoadError
+
+    with ConsoleProgress(Console(stderr=True)) as progress:
+
+        async def run(stop: "Stop") -> "Rehearsed":
+            return await rehearsal.run(place, plan, progress, stop)
+
+        try:
+            return run_stoppable(run)
+        except EventError as error:
+            fail(str(error))
+        except (LakeError, LoadError) as error:
+            fail(f"{error}\n{_remains(plan.event_id)}")
+        except KeyboardInterrupt:
+            fail(_remains(plan.event_id), _INTERRUPTED)
+
+
+def _place(
+    settings: AwsSettings, stack: str | None, url: str | None, engine: EngineName, folder: Path
+) -> "tuple[Place, str]":
+    """Where to rehearse, and ingest's URL, from a stack's outputs or the environment."""
+    from analytics.sources import Source
+    from operations.rehearsal import Place
+    from operations.stacks import StackError
+
+    variables: Mapping[str, str] = {**os.environ, "TABLE_NAME": settings.table_name}
+    connection = connection_of(settings)
+    if stack is not None:
+        try:
+            variables, url = run_async(_deployed, connection, stack, url)
+        except StackError as error:
+            fail(str(error))
+    if url is None:
+        raise typer.BadParameter("give --stack, or --url and the variables of `participation env`")
+    if not variables.get("LAKE_BUCKET"):
+        raise typer.BadParameter("LAKE_BUCKET is not set: give --stack, or set it to the bucket")
+    lake = Source(
+        engine=engine,
+        lake_dir=folder / "lake",
+        bucket=variables["LAKE_BUCKET"],
+        database=variables.get("LAKE_DATABASE", "default"),
+        workgroup=variables.get("ATHENA_WORKGROUP", "primary"),
+        projected=True,
+        region=settings.aws_region,
+        endpoint_url=settings.aws_endpoint_url,
+    )
+    place = Place(
+        connection=connection, table_name=variables["TABLE_NAME"], lake=lake, folder=folder
+    )
+    return place, url
+
+
+async def _deployed(
+    connection: "Connection", stack: str, url: str | None
+) -> tuple[Mapping[str, str], str]:
+    """A deployed pipeline's variables, and where its ingest answers."""
+    from operations import deployment
+    from operations.templates import SERVICE
+
+    async with deployment.opened(connection, stack, lambda _line: None) as deployed:
+        variables = deployment.variables(await deployed.outputs())
+        return variables, url or (await deployed.outputs(SERVICE))["IngestUrl"]
+
+
+def _show(plan: "Plan", rehearsed: "Rehearsed", *, as_json: bool) -> None:
+    from cli.load_output import document, page, write_page
+    from operations.load.verdict import remarks
+
+    decisions = rehearsed.decisions
+    hints = remarks(rehearsed.load.sending)
+    if as_json:
+        write_json(
+            {
+                "eventId": plan.event_id,
+                "seats": plan.seats,
+                "load": document(rehearsed.load),
+                "remarks": hints,
+                "requests": rehearsed.requests,
+                "decided": {status.value: n for status, n in decisions.by_status.items()},
+                "undecided": decisions.undecided,
+                "seatsLeft": decisions.capacity and decisions.capacity.remaining,
+                "criteria": [
+                    {"name": one.name, "passed": one.is_met, "detail": one.detail}
+                    for one in rehearsed.criteria
+                ],
+                "passed": rehearsed.passed,
+                "interrupted": rehearsed.is_interrupted,
+                "report": rehearsed.report and str(rehearsed.report),
+            }
+        )
+        return
+    write_page([("event", f"{plan.event_id}, {plan.seats:,} seats"), *page(rehearsed.load)])
+    sys.stdout.writelines(f"{text}.\n" for text in hints)
+    for one in rehearsed.criteria:
+        sys.stdout.write(f"{'pass' if one.is_met else 'FAIL'}  {one.name}: {one.detail}\n")
+    if rehearsed.report is not None:
+        sys.stdout.write(f"report     {rehearsed.report}\n")
+
+
+def _remains(event_id: str) -> str:
+    return (
+        f"the event {event_id} takes no more clicks; what was accepted is still decided and "
+        "published. Its requests stay in the table until REQUEST_TTL_DAYS, its lines in the "
+        f"lake: nothing has to be cleaned up. `participation events show {event_id}` shows it"
+    )

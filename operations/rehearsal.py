@@ -1,0 +1,310 @@
+"""A rehearsal: an event of its own, its load, and the evidence that it went as it should."""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from random import Random
+from time import time_ns
+from typing import Final, Protocol
+
+import anyio
+from anyio import to_thread
+
+from analytics import sources
+from analytics.engine import Engine
+from analytics.parameters import Parameters
+from analytics.report import evidence, report
+from analytics.report.evidence import Evidence
+from analytics.sources import Source
+from aws.client import Connection
+from aws.errors import Transient
+from aws.sdk import open_client
+from aws.table import Table
+from config.limits import DYNAMODB_BATCH_GET_KEYS
+from operations import events
+from operations.load import generator, verdict
+from operations.load.generator import Course, Manner
+from operations.load.people import Person
+from operations.load.tally import ACCEPTED, Outcome, Result
+from operations.load.target import Target
+from operations.load.verdict import Thresholds
+from runtime.stop import Stop
+from schema.items import Capacity, EventConfig
+from schema.states import EventType, ResultCode, Status
+
+DOLLARS_A_MILLION: Final = 6.04
+"""What a million requests cost at most (docs/operations.md#costs)."""
+_RANDOM: Final = Random()  # noqa: S311 - spreads repeated reads, no secret
+_POLL_S: Final = 0.5
+_LAKE_POLL_S: Final = 5.0
+_CLOSE_WITHIN_S: Final = 10.0
+
+
+class Progress(Protocol):
+    """Shows how far the rehearsal has come."""
+
+    def step(self, text: str) -> None:
+        """Show that a step begins."""
+        ...
+
+    def advance(self, stage: str, done: int, total: int) -> None:
+        """Show how much of a stage is done."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """The pipeline that is rehearsed on."""
+
+    connection: Connection
+    table_name: str
+    lake: Source
+    folder: Path
+    """For the lake's files and the report."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is rehearsed."""
+
+    event_id: str
+    seats: int
+    target: Target
+    """Where clicks on the event go."""
+    clicks: int
+    """How many clicks there are to be."""
+    crowd: Iterable[tuple[float, Person]]
+    manner: Manner
+    thresholds: Thresholds
+    patience_s: float
+    """How long nothing may move: no decision, no line in the lake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """Something that must be so, and what was found."""
+
+    name: str
+    is_met: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decisions:
+    """What the table holds of the requests that ingest accepted."""
+
+    by_status: Counter[Status] = field(default_factory=Counter)
+    undecided: int = 0
+    capacity: Capacity | None = None
+
+    @property
+    def decided(self) -> int:
+        """Requests that are decided."""
+        return self.by_status.total()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsed:
+    """How it went; without criteria where it was interrupted."""
+
+    load: Result
+    requests: int
+    """Different requests that ingest accepted."""
+    decisions: Decisions
+    criteria: Sequence[Criterion] = ()
+    report: Path | None = None
+    is_interrupted: bool = False
+
+    @property
+    def passed(self) -> bool:
+        """Whether all is as it should be."""
+        return bool(self.criteria) and all(criterion.is_met for criterion in self.criteria)
+
+
+def event_id(at: datetime) -> str:
+    """The name of a rehearsal's event."""
+    return f"rehearsal-{at:%Y%m%d-%H%M%S}"
+
+
+async def run(place: Place, plan: Plan, progress: Progress, stop: Stop) -> Rehearsed:
+    """Rehearse; the event is closed however this ends.
+
+    A requested stop ends the load or the waiting. Raises LoadError, LakeError and AwsError, and
+    EventError where the event exists.
+    """
+    began = datetime.now(UTC).date()
+    event = EventConfig(event_id=plan.event_id, event_type=EventType.FIRST_COME)
+    progress.step(f"creating the event {plan.event_id} with {plan.seats:,} seats")
+    if not await events.create(place.connection, place.table_name, event, plan.seats):
+        raise events.EventError(f"the event {plan.event_id!r} exists already: try again")
+    try:
+        progress.step(f"making {plan.clicks:,} clicks")
+        load, ids = await _clicked(plan, progress, stop)
+    finally:
+        with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_WITHIN_S):
+            await _close(place, plan.event_id)
+    decisions = await _decided(place, plan, ids, progress, stop)
+    so_far = Rehearsed(load=load, requests=len(ids), decisions=decisions)
+    gathered = await _in_the_lake(place, plan, decisions, began, progress, stop)
+    if gathered is None:
+        return replace(so_far, is_interrupted=True)
+    progress.step("writing the report")
+    files = await to_thread.run_sync(report.write, gathered, place.folder / "report")
+    criteria = judge(plan, load, len(ids), decisions, gathered)
+    return replace(so_far, criteria=criteria, report=files.page)
+
+
+async def _clicked(plan: Plan, progress: Progress, stop: Stop) -> tuple[Result, list[str]]:
+    """Make the clicks; what became of them, and the requests in the order of their answers."""
+    ids: dict[str, None] = {}
+
+    def settled(outcome: Outcome) -> None:
+        if outcome.status == ACCEPTED and outcome.request_id is not None:
+            ids[outcome.request_id] = None
+
+    def course(now: Course) -> None:
+        progress.advance("clicks answered", now.tally.by_status.total(), plan.clicks)
+
+    result = await generator.run(
+        plan.target,
+        plan.crowd,
+        plan.manner,
+        stop=stop,
+        settled=settled,
+        course=course,
+    )
+    progress.advance("clicks answered", result.by_status.total(), plan.clicks)
+    return result, list(ids)
+
+
+async def _close(place: Place, closed_id: str) -> None:
+    now_ms = time_ns() // 1_000_000
+    await events.set_times(
+        place.connection, place.table_name, closed_id, lambda event: events.closed(event, now_ms)
+    )
+
+
+async def _decided(
+    place: Place, plan: Plan, ids: Sequence[str], progress: Progress, stop: Stop
+) -> Decisions:
+    """Wait until the requests are decided, or nothing moves any more.
+
+    Only those are read again that were not decided when they were read before, the oldest first:
+    about as many reads as there are requests, and no scan.
+    """
+    by_status: Counter[Status] = Counter()
+    left = deque(ids)
+    async with open_client("dynamodb", place.connection) as dynamodb:
+        table = Table(dynamodb, place.table_name, _RANDOM)
+        moved_at = anyio.current_time()
+        while left and not stop.requested:
+            asked = [left.popleft() for _ in range(min(DYNAMODB_BATCH_GET_KEYS, len(left)))]
+            found = await _final(table, asked)
+            by_status.update(found.values())
+            left.extend(request_id for request_id in asked if request_id not in found)
+            progress.advance("requests decided", by_status.total(), len(ids))
+            if found:
+                moved_at = anyio.current_time()
+            elif anyio.current_time() > moved_at + plan.patience_s:
+                break
+            if 2 * len(found) < len(asked):
+                with stop.interrupts():
+                    await anyio.sleep(_POLL_S)
+        capacity = await table.capacity(plan.event_id)
+    return Decisions(by_status=by_status, undecided=len(left), capacity=capacity)
+
+
+async def _final(table: Table, ids: Sequence[str]) -> Mapping[str, Status]:
+    """Those that are decided; a table that cannot answer now knows of none."""
+    try:
+        requests = (await table.load(ids)).requests
+    except Transient:
+        return {}
+    return {name: found.status for name, found in requests.items() if found.status.is_final}
+
+
+async def _in_the_lake(
+    place: Place,
+    plan: Plan,
+    decisions: Decisions,
+    began: date,
+    progress: Progress,
+    stop: Stop,
+) -> Evidence | None:
+    """Wait until the lake has every decision, or no more of them come; None after a stop."""
+    seen, moved_at = -1, anyio.current_time()
+    while not stop.requested:
+        asked = Parameters(
+            dt_from=began,
+            dt_to=datetime.now(UTC).date(),
+            event_id=plan.event_id,
+            capacity=plan.seats,
+        )
+        async with sources.open_engine(place.lake, asked) as engine:
+            published = await _published(engine, asked)
+            progress.advance("decisions in the lake", published, decisions.decided)
+            if published > seen:
+                seen, moved_at = published, anyio.current_time()
+            is_late = anyio.current_time() > moved_at + plan.patience_s
+            if published >= decisions.decided or is_late:
+                progress.step("asking the lake")
+                return await evidence.gather(engine, asked)
+        with stop.interrupts():
+            await anyio.sleep(_LAKE_POLL_S)
+    return None
+
+
+async def _published(engine: Engine, asked: Parameters) -> int:
+    return (await engine.run("totals", asked)).count("request_count")
+
+
+def judge(
+    plan: Plan, load: Result, requests: int, decisions: Decisions, gathered: Evidence
+) -> Sequence[Criterion]:
+    """What must be so after a rehearsal."""
+    won = decisions.by_status[Status.SUCCEEDED]
+    lost = decisions.by_status[Status.REJECTED]
+    wanted = min(plan.seats, requests)
+    left = None if decisions.capacity is None else decisions.capacity.remaining
+    published = gathered.results["totals"].count("request_count")
+    codes = _by_result_code(gathered)
+    missed = verdict.missed(load, plan.thresholds)
+    return [
+        Criterion("the clicks were answered as wanted", not missed, "; ".join(missed)),
+        Criterion(
+            "every accepted request is decided",
+            not decisions.undecided,
+            f"{decisions.decided:,} of {requests:,}",
+        ),
+        Criterion(
+            "the seats are exact",
+            won == wanted and left == plan.seats - won,
+            f"{won:,} won, {lost:,} lost, {left} of {plan.seats:,} seats left",
+        ),
+        Criterion(
+            "stored = published",
+            published == decisions.decided
+            and codes[ResultCode.SUCCESS] == won
+            and codes[ResultCode.REJECTED_CAPACITY] == lost,
+            f"{published:,} requests in the lake, {decisions.decided:,} decided in the table",
+        ),
+        *(
+            Criterion(check.name, check.passed, f"{check.violations:,} {check.detail}")
+            for check in gathered.validation.checks
+        ),
+    ]
+
+
+def _by_result_code(gathered: Evidence) -> Mapping[str, int]:
+    """Winners and refusals in the lake, each request once."""
+    found: Counter[str] = Counter()
+    for row in gathered.results["seats"].records():
+        for code, column in (
+            (ResultCode.SUCCESS, "seat_count"),
+            (ResultCode.REJECTED_CAPACITY, "refused_count"),
+        ):
+            count = row[column]
+            found[code] += count if isinstance(count, int) else 0
+    return found
