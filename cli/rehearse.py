@@ -17,12 +17,12 @@ from config.settings import AwsSettings, load
 from operations.load.people import Arrivals
 
 if TYPE_CHECKING:
+    from analytics.sources import Source
     from aws.client import Connection
     from operations.rehearsal import Place, Plan, Rehearsed
     from runtime.stop import Stop
 
 _INTERRUPTED = 130
-_MILLION = 1_000_000
 
 
 def rehearse(
@@ -53,7 +53,7 @@ def rehearse(
     ] = 300.0,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="for lake and report [var/rehearsal-<time>]"),
+        typer.Option(metavar="FOLDER", help="for the report [var/rehearsal-<time>]"),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     as_json: AsJson = False,
@@ -63,6 +63,7 @@ def rehearse(
     Clicks are repeated after 503, as browsers do. Asks before it begins what that costs. Ctrl-C
     closes the event. Exit codes: 0 all is as it should be, 1 something is not, 2, 130.
     """
+    from local import run_folders
     from operations import rehearsal
     from operations.load.generator import Manner
     from operations.load.people import clicks, moments
@@ -70,8 +71,10 @@ def rehearse(
     from operations.load.verdict import Thresholds
 
     settings = load(AwsSettings)
-    event_id = rehearsal.event_id(datetime.now(UTC))
-    place, ingest_url = _place(settings, stack, url, engine, out or Path("var") / event_id)
+    now = datetime.now(UTC)
+    event_id = rehearsal.event_id(now)
+    connection = connection_of(settings)
+    variables, ingest_url = _where(connection, settings.table_name, stack, url)
     try:
         target = Target(ingest_url, event_id)
         crowd = loads.persons(rate, seconds, users, "rehearsal", tokens)
@@ -87,14 +90,21 @@ def rehearse(
         thresholds=Thresholds(p99_ms=p99, errors_share=max_errors),
         patience_s=patience,
     )
-    dollars = plan.clicks * rehearsal.DOLLARS_A_MILLION / _MILLION
+    dollars = rehearsal.dollars(rate, seconds, seats)
     sys.stderr.write(
         f"{plan.clicks:,} clicks within {seconds:g} s at {ingest_url}, on the table "
-        f"{place.table_name}: at most about ${dollars:.2f}, besides what runs anyway "
-        "(docs/operations.md#costs)\n"
+        f"{variables['TABLE_NAME']}: about ${dollars:.2f} by the prices of us-east-1, an hour of "
+        "the tasks included\n"
     )
     if not yes:
         typer.confirm("rehearse?", abort=True, err=True)
+    folder = out or run_folders.new(Path("var"), "rehearsal", now)
+    place = rehearsal.Place(
+        connection=connection,
+        table_name=variables["TABLE_NAME"],
+        lake=_lake(connection, engine, variables),
+        folder=folder,
+    )
     log_to_stderr(settings)
     rehearsed = _run(place, plan)
     audited(
@@ -135,16 +145,13 @@ def _run(place: "Place", plan: "Plan") -> "Rehearsed":
             fail(_remains(plan.event_id), _INTERRUPTED)
 
 
-def _place(
-    settings: AwsSettings, stack: str | None, url: str | None, engine: EngineName, folder: Path
-) -> "tuple[Place, str]":
-    """Where to rehearse, and ingest's URL, from a stack's outputs or the environment."""
-    from analytics.sources import Source
-    from operations.rehearsal import Place
+def _where(
+    connection: "Connection", table_name: str, stack: str | None, url: str | None
+) -> tuple[Mapping[str, str], str]:
+    """The pipeline's variables and ingest's URL, from a stack's outputs or the environment."""
     from operations.stacks import StackError
 
-    variables: Mapping[str, str] = {**os.environ, "TABLE_NAME": settings.table_name}
-    connection = connection_of(settings)
+    variables: Mapping[str, str] = {**os.environ, "TABLE_NAME": table_name}
     if stack is not None:
         try:
             variables, url = run_async(_deployed, connection, stack, url)
@@ -154,20 +161,22 @@ def _place(
         raise typer.BadParameter("give --stack, or --url and the variables of `participation env`")
     if not variables.get("LAKE_BUCKET"):
         raise typer.BadParameter("LAKE_BUCKET is not set: give --stack, or set it to the bucket")
-    lake = Source(
+    return variables, url
+
+
+def _lake(connection: "Connection", engine: EngineName, variables: Mapping[str, str]) -> "Source":
+    from analytics.sources import Source
+
+    return Source(
         engine=engine,
-        lake_dir=folder / "lake",
         bucket=variables["LAKE_BUCKET"],
+        fetches=True,
         database=variables.get("LAKE_DATABASE", "default"),
         workgroup=variables.get("ATHENA_WORKGROUP", "primary"),
         projected=True,
-        region=settings.aws_region,
-        endpoint_url=settings.aws_endpoint_url,
+        region=connection.region,
+        endpoint_url=connection.endpoint_url,
     )
-    place = Place(
-        connection=connection, table_name=variables["TABLE_NAME"], lake=lake, folder=folder
-    )
-    return place, url
 
 
 async def _deployed(

@@ -2,7 +2,7 @@
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from random import Random
@@ -24,18 +24,20 @@ from aws.sdk import open_client
 from aws.table import Table
 from config.limits import DYNAMODB_BATCH_GET_KEYS
 from operations import events
-from operations.load import generator, verdict
+from operations import plan as planning
+from operations.capacity import AccountLimits, EventLoad
+from operations.load import generator
 from operations.load.generator import Course, Manner
 from operations.load.people import Person
 from operations.load.tally import ACCEPTED, Outcome, Result
 from operations.load.target import Target
 from operations.load.verdict import Thresholds
+from operations.rehearsal_criteria import Criterion, Decisions, judge
 from runtime.stop import Stop
-from schema.items import Capacity, EventConfig
-from schema.states import EventType, ResultCode, Status
+from schema.items import EventConfig
+from schema.states import EventType, Status
 
-DOLLARS_A_MILLION: Final = 6.04
-"""What a million requests cost at most (docs/operations.md#costs)."""
+_PRICES_OF: Final = "us-east-1"
 _RANDOM: Final = Random()  # noqa: S311 - spreads repeated reads, no secret
 _POLL_S: Final = 0.5
 _LAKE_POLL_S: Final = 5.0
@@ -62,7 +64,7 @@ class Place:
     table_name: str
     lake: Source
     folder: Path
-    """For the lake's files and the report."""
+    """For the report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,29 +82,6 @@ class Plan:
     thresholds: Thresholds
     patience_s: float
     """How long nothing may move: no decision, no line in the lake."""
-
-
-@dataclass(frozen=True, slots=True)
-class Criterion:
-    """Something that must be so, and what was found."""
-
-    name: str
-    is_met: bool
-    detail: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decisions:
-    """What the table holds of the requests that ingest accepted."""
-
-    by_status: Counter[Status] = field(default_factory=Counter)
-    undecided: int = 0
-    capacity: Capacity | None = None
-
-    @property
-    def decided(self) -> int:
-        """Requests that are decided."""
-        return self.by_status.total()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +105,12 @@ class Rehearsed:
 def event_id(at: datetime) -> str:
     """The name of a rehearsal's event."""
     return f"rehearsal-{at:%Y%m%d-%H%M%S}"
+
+
+def dollars(rate: float, seconds: float, seats: int) -> float:
+    """What it costs, with an hour of the tasks that it needs, by the prices of us-east-1."""
+    load = EventLoad(rate=rate, seconds=seconds, seats=seats)
+    return planning.make(load, _PRICES_OF, AccountLimits.of(_PRICES_OF, {}), "").dollars
 
 
 async def run(place: Place, plan: Plan, progress: Progress, stop: Stop) -> Rehearsed:
@@ -152,7 +137,7 @@ async def run(place: Place, plan: Plan, progress: Progress, stop: Stop) -> Rehea
         return replace(so_far, is_interrupted=True)
     progress.step("writing the report")
     files = await to_thread.run_sync(report.write, gathered, place.folder / "report")
-    criteria = judge(plan, load, len(ids), decisions, gathered)
+    criteria = judge(load, plan.thresholds, plan.seats, len(ids), decisions, gathered)
     return replace(so_far, criteria=criteria, report=files.page)
 
 
@@ -258,53 +243,3 @@ async def _in_the_lake(
 
 async def _published(engine: Engine, asked: Parameters) -> int:
     return (await engine.run("totals", asked)).count("request_count")
-
-
-def judge(
-    plan: Plan, load: Result, requests: int, decisions: Decisions, gathered: Evidence
-) -> Sequence[Criterion]:
-    """What must be so after a rehearsal."""
-    won = decisions.by_status[Status.SUCCEEDED]
-    lost = decisions.by_status[Status.REJECTED]
-    wanted = min(plan.seats, requests)
-    left = None if decisions.capacity is None else decisions.capacity.remaining
-    published = gathered.results["totals"].count("request_count")
-    codes = _by_result_code(gathered)
-    missed = verdict.missed(load, plan.thresholds)
-    return [
-        Criterion("the clicks were answered as wanted", not missed, "; ".join(missed)),
-        Criterion(
-            "every accepted request is decided",
-            not decisions.undecided,
-            f"{decisions.decided:,} of {requests:,}",
-        ),
-        Criterion(
-            "the seats are exact",
-            won == wanted and left == plan.seats - won,
-            f"{won:,} won, {lost:,} lost, {left} of {plan.seats:,} seats left",
-        ),
-        Criterion(
-            "stored = published",
-            published == decisions.decided
-            and codes[ResultCode.SUCCESS] == won
-            and codes[ResultCode.REJECTED_CAPACITY] == lost,
-            f"{published:,} requests in the lake, {decisions.decided:,} decided in the table",
-        ),
-        *(
-            Criterion(check.name, check.passed, f"{check.violations:,} {check.detail}")
-            for check in gathered.validation.checks
-        ),
-    ]
-
-
-def _by_result_code(gathered: Evidence) -> Mapping[str, int]:
-    """Winners and refusals in the lake, each request once."""
-    found: Counter[str] = Counter()
-    for row in gathered.results["seats"].records():
-        for code, column in (
-            (ResultCode.SUCCESS, "seat_count"),
-            (ResultCode.REJECTED_CAPACITY, "refused_count"),
-        ):
-            count = row[column]
-            found[code] += count if isinstance(count, int) else 0
-    return found

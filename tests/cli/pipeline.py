@@ -1,16 +1,39 @@
 """A whole pipeline for commands: ingest, worker and Firehose's stand-in on a fresh stack."""
 
+import os
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+import orjson
 
 from aws.client import Connection
 from local.emulator.stack import StackOutputs
 from local.firehose import stand_in as firehose
 from tests import programs
-from tests.faults.program import Ended
 
-SECRET = "a secret of more than thirty-two bytes"
+SECRET: Final = "a secret of more than thirty-two bytes"
+_ROOT: Final = Path(__file__).resolve().parents[2]
+_COMMAND_WITHIN_S: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a command ended, and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The document that it wrote."""
+        assert self.out, self.err
+        return orjson.loads(self.out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +44,28 @@ class Pipeline:
     url: str
     """Ingest's."""
 
-    async def command(self, *arguments: str, timeout_s: float = 60.0) -> Ended:
-        """Run a command to its end, as an operator does; its outputs come together."""
-        async with programs.participation(*arguments, environment=self.environment) as program:
-            return await program.ended(timeout_s=timeout_s)
+    async def command(self, *arguments: str, code: int = 0) -> Ran:
+        """Run a command to its end, as an operator does; it must end with the code."""
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        with anyio.fail_after(_COMMAND_WITHIN_S):
+            done = await anyio.run_process(
+                [sys.executable, "-m", "cli.main", *arguments],
+                input=b"",
+                check=False,
+                cwd=_ROOT,
+                env={**inherited, **self.environment},
+            )
+        assert done.returncode == code, (arguments, done.stdout, done.stderr)
+        return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def environment(connection: Connection, stack: StackOutputs) -> dict[str, str]:
-    """The variables that lead each program and command to the stack."""
+def environment(connection: Connection, stack: StackOutputs, folder: Path) -> dict[str, str]:
+    """The variables that lead each program and command to the stack; files go to the folder."""
     return programs.variables(
         connection,
         stack,
         LAKE_BUCKET=stack.bucket_name,
+        XDG_CACHE_HOME=str(folder),
         JWT_SECRET=SECRET,
         RECEIVE_WAIT_S="1",
         EVENT_CACHE_TTL_S="0.1",
@@ -41,10 +74,10 @@ def environment(connection: Connection, stack: StackOutputs) -> dict[str, str]:
 
 @asynccontextmanager
 async def running(
-    connection: Connection, stack: StackOutputs, *, with_worker: bool = True
+    connection: Connection, stack: StackOutputs, folder: Path, *, with_worker: bool = True
 ) -> AsyncIterator[Pipeline]:
     """Run it until the block ends."""
-    variables = environment(connection, stack)
+    variables = environment(connection, stack, folder)
     async with (
         firehose.standing_in(connection, stack.event_bus_name, buffer_interval_s=0.2),
         programs.ingest(variables) as (_, url),

@@ -1,10 +1,10 @@
 """`participation rehearse` on the embedded AWS: the evidence, and what it says where it fails."""
 
 import json
+import re
 import signal
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
@@ -15,18 +15,23 @@ from operations import events
 from operations.events import Phase
 from tests import programs
 from tests.cli import pipeline
-from tests.cli.pipeline import Pipeline
-from tests.faults.program import Ended, Program
+from tests.cli.pipeline import Pipeline, Ran
+from tests.faults.program import Program
 
 LOAD = ("--rate=100", "--seconds=2", "--seats=50")
 
 
-async def rehearse(place: Pipeline, folder: Path, *more: str) -> tuple[Ended, dict[str, Any]]:
-    ended = await place.command(
-        "rehearse", f"--url={place.url}", f"--out={folder}", "--yes", "--json", *LOAD, *more
+async def rehearse(place: Pipeline, folder: Path, *more: str, code: int = 0) -> Ran:
+    return await place.command(
+        "rehearse",
+        f"--url={place.url}",
+        f"--out={folder}",
+        "--yes",
+        "--json",
+        *LOAD,
+        *more,
+        code=code,
     )
-    document = ended.output[ended.output.index("\n{\n") : ended.output.rindex("\n}\n") + 3]
-    return ended, json.loads(document)
 
 
 async def phases(connection: Connection, stack: StackOutputs) -> list[Phase]:
@@ -39,13 +44,13 @@ async def test_a_rehearsal_of_a_stack_ends_with_the_evidence(
     connection: Connection, stack: StackOutputs, tmp_path: Path
 ) -> None:
     name = stack.table_name.removesuffix("-table")
-    async with pipeline.running(connection, stack) as place:
+    async with pipeline.running(connection, stack, tmp_path) as place:
         unnamed = replace(
             place, environment={**place.environment, "TABLE_NAME": "", "LAKE_BUCKET": ""}
         )
-        ended, found = await rehearse(unnamed, tmp_path, f"--stack={name}")
+        ran = await rehearse(unnamed, tmp_path, f"--stack={name}")
 
-    assert ended.exit_code == 0, ended.output
+    found = ran.json
     assert found["passed"] is True
     assert found["load"]["accepted"] == found["requests"] == 200
     assert found["decided"] == {"SUCCEEDED": 50, "REJECTED": 150}
@@ -59,8 +64,8 @@ async def test_a_rehearsal_of_a_stack_ends_with_the_evidence(
         "No seat beyond the capacity",
     }
     assert found["eventId"] in await anyio.Path(found["report"]).read_text()
-    assert "at most about $0.00" in ended.output
-    (audit,) = [line for line in ended.logs if line.get("event") == "rehearsed"]
+    assert re.search(r"on the table \S+: about \$0\.\d\d by the prices of us-east-1", ran.err)
+    (audit,) = [json.loads(line) for line in ran.err.splitlines() if '"rehearsed"' in line]
     assert (audit["event_id"], audit["passed"]) == (found["eventId"], True)
     assert await phases(connection, stack) == [Phase.CLOSED]
 
@@ -68,10 +73,9 @@ async def test_a_rehearsal_of_a_stack_ends_with_the_evidence(
 async def test_without_a_worker_it_fails_by_what_is_not_decided(
     connection: Connection, stack: StackOutputs, tmp_path: Path
 ) -> None:
-    async with pipeline.running(connection, stack, with_worker=False) as place:
-        ended, found = await rehearse(place, tmp_path, "--patience=1")
+    async with pipeline.running(connection, stack, tmp_path, with_worker=False) as place:
+        found = (await rehearse(place, tmp_path, "--patience=1", code=1)).json
 
-    assert ended.exit_code == 1
     assert found["passed"] is False
     assert found["undecided"] == 200
     failed = {one["name"] for one in found["criteria"] if not one["passed"]}
@@ -81,7 +85,7 @@ async def test_without_a_worker_it_fails_by_what_is_not_decided(
 async def test_ctrl_c_closes_the_event_and_says_what_remains(
     connection: Connection, stack: StackOutputs, tmp_path: Path
 ) -> None:
-    async with pipeline.running(connection, stack) as place:
+    async with pipeline.running(connection, stack, tmp_path) as place:
         command = ["rehearse", f"--url={place.url}", f"--out={tmp_path}", "--yes"]
         arguments = [*command, "--rate=20", "--seconds=600", "--seats=10"]
         async with programs.participation(*arguments, environment=place.environment) as program:
@@ -97,26 +101,22 @@ async def test_ctrl_c_closes_the_event_and_says_what_remains(
 async def test_an_ingest_that_is_not_there_is_named_and_the_event_is_closed(
     connection: Connection, stack: StackOutputs, tmp_path: Path
 ) -> None:
-    place = Pipeline(pipeline.environment(connection, stack), "http://127.0.0.1:1")
+    place = Pipeline(pipeline.environment(connection, stack, tmp_path), "http://127.0.0.1:1")
 
-    ended = await place.command(
-        "rehearse", f"--url={place.url}", f"--out={tmp_path}", "--yes", *LOAD
-    )
+    ran = await rehearse(place, tmp_path, code=1)
 
-    assert ended.exit_code == 1
-    assert "participation: there is no way to 127.0.0.1:1" in ended.output
+    assert "participation: there is no way to 127.0.0.1:1" in ran.err
     assert await phases(connection, stack) == [Phase.CLOSED]
 
 
 async def test_nothing_is_created_unless_the_question_is_answered(
     connection: Connection, stack: StackOutputs, tmp_path: Path
 ) -> None:
-    place = Pipeline(pipeline.environment(connection, stack), "http://127.0.0.1:1")
+    place = Pipeline(pipeline.environment(connection, stack, tmp_path), "http://127.0.0.1:1")
 
-    ended = await place.command("rehearse", f"--url={place.url}", f"--out={tmp_path}", *LOAD)
+    ran = await place.command("rehearse", f"--url={place.url}", *LOAD, code=1)
 
-    assert ended.exit_code == 1
-    assert "rehearse? [y/N]" in ended.output
+    assert "rehearse? [y/N]" in ran.err
     assert await phases(connection, stack) == []
 
 
@@ -134,26 +134,29 @@ async def test_nothing_is_created_unless_the_question_is_answered(
 async def test_what_is_missing_is_said_before_anything_is_created(
     connection: Connection,
     stack: StackOutputs,
+    tmp_path: Path,
     arguments: tuple[str, ...],
     without: str,
     complaint: str,
 ) -> None:
-    variables = pipeline.environment(connection, stack) | ({without: ""} if without else {})
+    variables = pipeline.environment(connection, stack, tmp_path) | (
+        {without: ""} if without else {}
+    )
 
-    ended = await Pipeline(variables, "").command("rehearse", "--yes", *LOAD, *arguments)
+    ran = await Pipeline(variables, "").command("rehearse", "--yes", *LOAD, *arguments, code=2)
 
-    assert ended.exit_code == 2
-    assert complaint in " ".join(ended.output.replace("│", " ").split())
+    assert complaint in " ".join(ran.err.replace("│", " ").split())
     assert await phases(connection, stack) == []
 
 
-async def test_an_unknown_stack_is_named(connection: Connection, stack: StackOutputs) -> None:
-    place = Pipeline(pipeline.environment(connection, stack), "")
+async def test_an_unknown_stack_is_named(
+    connection: Connection, stack: StackOutputs, tmp_path: Path
+) -> None:
+    place = Pipeline(pipeline.environment(connection, stack, tmp_path), "")
 
-    ended = await place.command("rehearse", "--yes", *LOAD, "--stack=no-such")
+    ran = await place.command("rehearse", "--yes", *LOAD, "--stack=no-such", code=1)
 
-    assert ended.exit_code == 1
-    assert "participation: there is no stack no-such" in ended.output
+    assert "participation: there is no stack no-such" in ran.err
 
 
 async def shows(program: Program, text: str) -> None:
