@@ -29,13 +29,19 @@ BROWSERS_TRIES = 5
 _BUFFER_BYTES = 1 << 20
 _INTERRUPTED = 130
 
-Rate = Annotated[float, typer.Option(min=0.1, max=100_000, metavar="CLICKS", help="a second")]
+Rate = Annotated[
+    float, typer.Option(min=0.1, max=100_000, metavar="CLICKS/S", help="clicks a second")
+]
 Seconds = Annotated[
-    float, typer.Option(min=0.1, max=86_400, metavar="SECONDS", help="how long clicks are made")
+    float, typer.Option(min=0.1, max=86_400, metavar="S", help="how long clicks are made, in s")
 ]
 Users = Annotated[
     int | None,
-    typer.Option(min=1, metavar="N", help="users; fewer than clicks: they click again [one each]"),
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="users, who click again where there are fewer; default: one for each click",
+    ),
 ]
 ArrivalsOption = Annotated[Arrivals, typer.Option("--arrivals", help="how clicks are spread")]
 Seed = Annotated[int, typer.Option(metavar="N", help="of poisson arrivals")]
@@ -45,18 +51,20 @@ Tokens = Annotated[
         metavar="FILE",
         exists=True,
         dir_okay=False,
-        help="users' tokens, one a line, where they are RS256 or ES256 [made with JWT_SECRET]",
+        help="users' tokens, one a line; default: made with JWT_SECRET",
     ),
 ]
 Connections = Annotated[
     int, typer.Option(min=1, max=60_000, metavar="N", help="most connections at the same time")
 ]
 Timeout = Annotated[
-    float, typer.Option(min=0.1, max=300, metavar="SECONDS", help="longest wait for an answer")
+    float, typer.Option(min=0.1, max=300, metavar="S", help="longest wait for an answer, in s")
 ]
 P99 = Annotated[
     float | None,
-    typer.Option("--p99", min=0, metavar="MS", help="exit code 1 if the latency's p99 is greater"),
+    typer.Option(
+        "--p99", min=0, metavar="MS", help="exit code 1 if the latency's p99 is greater, in ms"
+    ),
 ]
 MaxErrors = Annotated[
     float | None,
@@ -68,7 +76,7 @@ MaxErrors = Annotated[
 
 def load(
     url: Annotated[str, typer.Option(metavar="URL", help="ingest's address, http:// or https://")],
-    event: Annotated[str, typer.Option(metavar="ID", help="the event to take part in")],
+    event: Annotated[str, typer.Option(metavar="EVENT", help="the event to take part in")],
     rate: Rate,
     seconds: Seconds,
     users: Users = None,
@@ -94,8 +102,8 @@ def load(
 ) -> None:
     """Make clicks at a rate that does not wait for answers, and report what became of them.
 
-    Latency counts from the moment a click was scheduled for, so that a slow service or a slow
-    generator cannot hide. Ctrl-C ends the sending and shows the result so far. Exit codes: 0, 1
+    Latency counts from the moment a click was scheduled for: neither a slow service nor a slow
+    generator can hide. Ctrl-C ends the sending and shows the result so far. Exit codes: 0, 1
     (--p99 or --max-errors missed, nothing accepted, or no way to the service), 2, 130.
     """
     from cli.load_output import Line, document, page, write_page

@@ -31,10 +31,12 @@ def rehearse(
     seats: Annotated[int, typer.Option(min=1, metavar="N", help="seats of the event")],
     stack: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="the deployed pipeline [TABLE_NAME, LAKE_BUCKET, …]"),
+        typer.Option(
+            metavar="NAME", help="the deployed pipeline; default: TABLE_NAME, LAKE_BUCKET"
+        ),
     ] = None,
     url: Annotated[
-        str | None, typer.Option(metavar="URL", help="ingest's address [the stack's]")
+        str | None, typer.Option(metavar="URL", help="ingest's address; default: the stack's")
     ] = None,
     users: loads.Users = None,
     arrivals: loads.ArrivalsOption = Arrivals.CONSTANT,
@@ -49,11 +51,11 @@ def rehearse(
     ] = EngineName.LOCAL,
     patience: Annotated[
         float,
-        typer.Option(min=1, max=3_600, metavar="SECONDS", help="how long nothing may move"),
+        typer.Option(min=1, max=3_600, metavar="S", help="how long nothing may move, in s"),
     ] = 300.0,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="for the report [var/rehearsal-<time>]"),
+        typer.Option(metavar="FOLDER", help="for the report; default: var/rehearsal-<time>"),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     as_json: AsJson = False,
