@@ -134,6 +134,8 @@ def load(
             result = run_stoppable(run)
         except LoadError as error:
             fail(str(error))
+        except KeyboardInterrupt:
+            fail("interrupted a second time: there is no result", _INTERRUPTED)
         finally:
             line.end()
     missed, remarks = verdict.missed(result, limits), verdict.remarks(result.sending)

@@ -13,6 +13,8 @@ from runtime.errors import unwrapped
 from runtime.stop import Stop
 
 if TYPE_CHECKING:
+    from anyio.abc import TaskStatus
+
     from aws.client import Connection
 
 T = TypeVar("T")
@@ -57,29 +59,35 @@ def log_as_program(settings: AwsSettings) -> None:
 
 
 def run_stoppable(function: "Callable[[Stop], Awaitable[T]]") -> T:
-    """Run to the end; Ctrl-C and SIGTERM request a stop, a second signal is a KeyboardInterrupt.
+    """Run to the end; Ctrl-C and SIGTERM request a stop, and a second signal cancels.
 
-    Raises the function's own error, and KeyboardInterrupt.
+    Raises the function's own error, and KeyboardInterrupt where it was cancelled.
     """
+    results: list[T] = []
 
-    async def run() -> T:
+    async def run() -> None:
         stop = Stop()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_stop_on_signals, stop)
-            result = await function(stop)
+            await tasks.start(_stop_on_signals, stop, tasks.cancel_scope)
+            results.append(await function(stop))
             tasks.cancel_scope.cancel()
-        return result
 
     with unwrapped():
-        return run_async(run)
+        run_async(run)
+    if not results:
+        raise KeyboardInterrupt
+    return results[0]
 
 
-async def _stop_on_signals(stop: Stop) -> None:
+async def _stop_on_signals(
+    stop: Stop, scope: anyio.CancelScope, *, task_status: "TaskStatus[None]"
+) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
         await anext(signals)
         stop.request()
         await anext(signals)
-    raise KeyboardInterrupt
+    scope.cancel()
 
 
 def log_to_stderr(settings: AwsSettings) -> None:

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -74,17 +74,22 @@ def environment(connection: Connection, stack: StackOutputs, folder: Path) -> di
 
 @asynccontextmanager
 async def running(
-    connection: Connection, stack: StackOutputs, folder: Path, *, with_worker: bool = True
+    connection: Connection,
+    stack: StackOutputs,
+    folder: Path,
+    *,
+    with_worker: bool = True,
+    with_firehose: bool = True,
 ) -> AsyncIterator[Pipeline]:
     """Run it until the block ends."""
     variables = environment(connection, stack, folder)
-    async with (
-        firehose.standing_in(connection, stack.event_bus_name, buffer_interval_s=0.2),
-        programs.ingest(variables) as (_, url),
-    ):
-        if not with_worker:
-            yield Pipeline(variables, url)
-            return
-        async with programs.participation("worker", environment=variables) as worker:
-            await worker.logged("worker_started")
-            yield Pipeline(variables, url)
+    async with AsyncExitStack() as running:
+        if with_firehose:
+            await running.enter_async_context(
+                firehose.standing_in(connection, stack.event_bus_name, buffer_interval_s=0.2)
+            )
+        if with_worker:
+            program = programs.participation("worker", environment=variables)
+            await (await running.enter_async_context(program)).logged("worker_started")
+        _, url = await running.enter_async_context(programs.ingest(variables))
+        yield Pipeline(variables, url)

@@ -3,6 +3,7 @@
 import json
 import signal
 from pathlib import Path
+from time import time
 from typing import Any
 
 import anyio
@@ -11,6 +12,7 @@ import pytest
 from tests import programs
 from tests.cli.conftest import Command
 from tests.faults.program import Ended
+from tests.ingest.issuer import RSA_KEY
 from tests.operations.load.service import Answering, Reply, Service, accept, serving
 
 SECRET = "a secret of more than thirty-two bytes"
@@ -94,6 +96,21 @@ async def test_each_outcome_is_a_line_of_the_file(tmp_path: Path) -> None:
     assert {line["user"] for line in lines} == {f"team-a-{n:07d}" for n in range(100)}
     assert {line["requestId"] for line in lines} == {f"request-{n}" for n in range(1, 101)}
     assert all(line["status"] == 202 and line["ms"] > 0 for line in lines)
+
+
+async def test_tokens_of_an_issuer_come_from_a_file_and_need_no_secret(tmp_path: Path) -> None:
+    path = tmp_path / "tokens"
+    tokens = [RSA_KEY.token(f"person-{n}", exp=time() + 3_600) for n in range(3)]
+    path.write_text("\n".join(tokens))
+    async with serving() as service:
+        command = ["load", "--url", service.url, "--event=e", "--rate=50", "--seconds=0.1"]
+        arguments = [*command, f"--tokens={path}"]
+        async with programs.participation(*arguments, environment={}) as program:
+            ended = await program.ended()
+
+    assert ended.exit_code == 0, ended.output
+    users = [asked.user for asked in service.asked]
+    assert users == ["person-0", "person-1", "person-2", "person-0", "person-1"]
 
 
 async def test_ctrl_c_shows_the_result_so_far() -> None:

@@ -82,6 +82,17 @@ async def test_without_a_worker_it_fails_by_what_is_not_decided(
     assert failed == {"every accepted request is decided", "the seats are exact"}
 
 
+async def test_without_firehose_it_fails_by_what_is_not_published(
+    connection: Connection, stack: StackOutputs, tmp_path: Path
+) -> None:
+    async with pipeline.running(connection, stack, tmp_path, with_firehose=False) as place:
+        found = (await rehearse(place, tmp_path, "--patience=1", code=1)).json
+
+    assert found["decided"] == {"SUCCEEDED": 50, "REJECTED": 150}
+    failed = {one["name"] for one in found["criteria"] if not one["passed"]}
+    assert failed == {"stored = published"}
+
+
 async def test_ctrl_c_closes_the_event_and_says_what_remains(
     connection: Connection, stack: StackOutputs, tmp_path: Path
 ) -> None:
