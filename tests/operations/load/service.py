@@ -28,7 +28,7 @@ class Reply:
     closes: bool = False
     """Whether the connection ends after it."""
     raw: bytes | None = None
-    """What is sent instead, before the connection ends."""
+    """What is sent instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ async def _talk(service: Service, answering: Answering, stream: AnyByteStream) -
         service.asked_at.append(anyio.current_time())
         reply = await answering(service, len(service.asked))
         await stream.send(reply.raw if reply.raw is not None else _encoded(reply))
-        if reply.closes or reply.raw is not None:
+        if reply.closes:
             return
 
 
