@@ -1,9 +1,9 @@
 """A rehearsal: an event of its own, its load, and the evidence that it went as it should."""
 
-from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from http import HTTPStatus
 from pathlib import Path
 from random import Random
 from time import time_ns
@@ -19,28 +19,28 @@ from analytics.report import evidence, report
 from analytics.report.evidence import Evidence
 from analytics.sources import Source
 from aws.client import Connection
-from aws.errors import Transient
 from aws.sdk import open_client
 from aws.table import Table
-from config.limits import DYNAMODB_BATCH_GET_KEYS
 from operations import events
 from operations import plan as planning
 from operations.capacity import AccountLimits, EventLoad
+from operations.decisions import Clicked, Decisions, decisions_of
 from operations.load import generator
 from operations.load.generator import Course, Manner
 from operations.load.people import Person
-from operations.load.tally import ACCEPTED, Outcome, Result
+from operations.load.tally import ACCEPTED, NO_ANSWER, Outcome, Result
 from operations.load.target import Target
 from operations.load.verdict import Thresholds
-from operations.rehearsal_criteria import Criterion, Decisions, judge
+from operations.rehearsal_criteria import Criterion, judge
 from runtime.stop import Stop
+from schema import keys
 from schema.items import EventConfig
-from schema.states import EventType, Status
+from schema.states import EventType
 
 _PRICES_OF: Final = "us-east-1"
 _RANDOM: Final = Random()  # noqa: S311 - spreads repeated reads, no secret
-_POLL_S: Final = 0.5
 _LAKE_POLL_S: Final = 5.0
+_DOUBTFUL: Final = frozenset({NO_ANSWER, HTTPStatus.SERVICE_UNAVAILABLE})
 _CLOSE_WITHIN_S: Final = 10.0
 
 
@@ -126,28 +126,33 @@ async def run(place: Place, plan: Plan, progress: Progress, stop: Stop) -> Rehea
         raise events.EventError(f"the event {plan.event_id!r} exists already: try again")
     try:
         progress.step(f"making {plan.clicks:,} clicks")
-        load, ids = await _clicked(plan, progress, stop)
+        load, clicked = await _clicked(plan, progress, stop)
     finally:
         with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_WITHIN_S):
             await _close(place, plan.event_id)
-    decisions = await _decided(place, plan, ids, progress, stop)
-    so_far = Rehearsed(load=load, requests=len(ids), decisions=decisions)
+    decisions = await _decided(place, plan, clicked, progress, stop)
+    so_far = Rehearsed(load=load, requests=len(clicked.accepted), decisions=decisions)
     gathered = await _in_the_lake(place, plan, decisions, began, progress, stop)
     if gathered is None:
         return replace(so_far, is_interrupted=True)
     progress.step("writing the report")
     files = await to_thread.run_sync(report.write, gathered, place.folder / "report")
-    criteria = judge(load, plan.thresholds, plan.seats, len(ids), decisions, gathered)
+    criteria = judge(
+        load, plan.thresholds, plan.seats, decisions, gathered.results, gathered.validation
+    )
     return replace(so_far, criteria=criteria, report=files.page)
 
 
-async def _clicked(plan: Plan, progress: Progress, stop: Stop) -> tuple[Result, list[str]]:
-    """Make the clicks; what became of them, and the requests in the order of their answers."""
-    ids: dict[str, None] = {}
+async def _clicked(plan: Plan, progress: Progress, stop: Stop) -> tuple[Result, Clicked]:
+    """Make the clicks; what became of them, and of which requests."""
+    accepted: dict[str, None] = {}
+    doubtful: dict[str, None] = {}
 
     def settled(outcome: Outcome) -> None:
         if outcome.status == ACCEPTED and outcome.request_id is not None:
-            ids[outcome.request_id] = None
+            accepted[outcome.request_id] = None
+        elif outcome.status in _DOUBTFUL:
+            doubtful[keys.request_id(plan.event_id, outcome.user_id)] = None
 
     def course(now: Course) -> None:
         progress.advance("clicks answered", now.tally.by_status.total(), plan.clicks)
@@ -161,7 +166,7 @@ async def _clicked(plan: Plan, progress: Progress, stop: Stop) -> tuple[Result, 
         course=course,
     )
     progress.advance("clicks answered", result.by_status.total(), plan.clicks)
-    return result, list(ids)
+    return result, Clicked(list(accepted), list(doubtful.keys() - accepted.keys()))
 
 
 async def _close(place: Place, closed_id: str) -> None:
@@ -172,42 +177,16 @@ async def _close(place: Place, closed_id: str) -> None:
 
 
 async def _decided(
-    place: Place, plan: Plan, ids: Sequence[str], progress: Progress, stop: Stop
+    place: Place, plan: Plan, clicked: Clicked, progress: Progress, stop: Stop
 ) -> Decisions:
-    """Wait until the requests are decided, or nothing moves any more.
+    def advanced(decided: int) -> None:
+        progress.advance("requests decided", decided, len(clicked.accepted))
 
-    Only those are read again that were not decided when they were read before, the oldest first:
-    about as many reads as there are requests, and no scan.
-    """
-    by_status: Counter[Status] = Counter()
-    left = deque(ids)
     async with open_client("dynamodb", place.connection) as dynamodb:
         table = Table(dynamodb, place.table_name, _RANDOM)
-        moved_at = anyio.current_time()
-        while left and not stop.requested:
-            asked = [left.popleft() for _ in range(min(DYNAMODB_BATCH_GET_KEYS, len(left)))]
-            found = await _final(table, asked)
-            by_status.update(found.values())
-            left.extend(request_id for request_id in asked if request_id not in found)
-            progress.advance("requests decided", by_status.total(), len(ids))
-            if found:
-                moved_at = anyio.current_time()
-            elif anyio.current_time() > moved_at + plan.patience_s:
-                break
-            if 2 * len(found) < len(asked):
-                with stop.interrupts():
-                    await anyio.sleep(_POLL_S)
-        capacity = await table.capacity(plan.event_id)
-    return Decisions(by_status=by_status, undecided=len(left), capacity=capacity)
-
-
-async def _final(table: Table, ids: Sequence[str]) -> Mapping[str, Status]:
-    """Those that are decided; a table that cannot answer now knows of none."""
-    try:
-        requests = (await table.load(ids)).requests
-    except Transient:
-        return {}
-    return {name: found.status for name, found in requests.items() if found.status.is_final}
+        return await decisions_of(
+            table, plan.event_id, clicked, patience_s=plan.patience_s, advanced=advanced, stop=stop
+        )
 
 
 async def _in_the_lake(

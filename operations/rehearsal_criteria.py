@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from analytics.report.evidence import Evidence
+from analytics.results import QueryResult
+from analytics.validation import Validation
+from operations.decisions import Decisions
 from operations.load import verdict
 from operations.load.tally import Result
 from operations.load.verdict import Thresholds
-from schema.items import Capacity
 from schema.states import ResultCode, Status
 
 
@@ -21,42 +22,28 @@ class Criterion:
     detail: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decisions:
-    """What the table holds of the requests that ingest accepted."""
-
-    by_status: Counter[Status] = field(default_factory=Counter)
-    undecided: int = 0
-    capacity: Capacity | None = None
-
-    @property
-    def decided(self) -> int:
-        """Requests that are decided."""
-        return self.by_status.total()
-
-
 def judge(
     load: Result,
     thresholds: Thresholds,
     seats: int,
-    requests: int,
     decisions: Decisions,
-    gathered: Evidence,
+    results: Mapping[str, QueryResult],
+    validation: Validation,
 ) -> Sequence[Criterion]:
-    """What must be so after a rehearsal; `requests` different ones were accepted."""
+    """What must be so after a rehearsal; `results` are the lake's, by statement."""
     won = decisions.by_status[Status.SUCCEEDED]
     lost = decisions.by_status[Status.REJECTED]
-    wanted = min(seats, requests)
+    wanted = min(seats, decisions.decided + decisions.undecided)
     left = None if decisions.capacity is None else decisions.capacity.remaining
-    published = gathered.results["totals"].count("request_count")
-    codes = _by_result_code(gathered)
+    published = results["totals"].count("request_count")
+    codes = _by_result_code(results["seats"])
     missed = verdict.missed(load, thresholds)
     return [
         Criterion("the clicks were answered as wanted", not missed, "; ".join(missed)),
         Criterion(
             "every accepted request is decided",
             not decisions.undecided,
-            f"{decisions.decided:,} of {requests:,}",
+            f"{decisions.decided:,} are, {decisions.undecided:,} are not",
         ),
         Criterion(
             "the seats are exact",
@@ -72,15 +59,15 @@ def judge(
         ),
         *(
             Criterion(check.name, check.passed, f"{check.violations:,} {check.detail}")
-            for check in gathered.validation.checks
+            for check in validation.checks
         ),
     ]
 
 
-def _by_result_code(gathered: Evidence) -> Mapping[str, int]:
+def _by_result_code(seats: QueryResult) -> Mapping[str, int]:
     """Winners and refusals in the lake, each request once."""
     found: Counter[str] = Counter()
-    for row in gathered.results["seats"].records():
+    for row in seats.records():
         for code, column in (
             (ResultCode.SUCCESS, "seat_count"),
             (ResultCode.REJECTED_CAPACITY, "refused_count"),
