@@ -39,7 +39,11 @@ def judge(
     codes = _by_result_code(results["seats"])
     missed = verdict.missed(load, thresholds)
     return [
-        Criterion("the clicks were answered as wanted", not missed, "; ".join(missed)),
+        Criterion(
+            "the clicks were answered as wanted",
+            not missed,
+            "; ".join(missed) or f"{load.accepted:,} of {load.by_status.total():,} accepted",
+        ),
         Criterion(
             "every accepted request is decided",
             not decisions.undecided,
