@@ -75,7 +75,12 @@ MaxErrors = Annotated[
 
 
 def load(
-    url: Annotated[str, typer.Option(metavar="URL", help="ingest's address, http:// or https://")],
+    url: Annotated[
+        str,
+        typer.Option(
+            envvar="INGEST_URL", metavar="URL", help="ingest's address, http:// or https://"
+        ),
+    ],
     event: Annotated[str, typer.Option(metavar="EVENT", help="the event to take part in")],
     rate: Rate,
     seconds: Seconds,

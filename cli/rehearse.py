@@ -36,7 +36,8 @@ def rehearse(
         ),
     ] = None,
     url: Annotated[
-        str | None, typer.Option(metavar="URL", help="ingest's address; default: the stack's")
+        str | None,
+        typer.Option(metavar="URL", help="ingest's address; default: the stack's, or INGEST_URL"),
     ] = None,
     users: loads.Users = None,
     arrivals: loads.ArrivalsOption = Arrivals.CONSTANT,
@@ -154,7 +155,9 @@ def _where(
     from operations.stacks import StackError
 
     variables: Mapping[str, str] = {**os.environ, "TABLE_NAME": table_name}
-    if stack is not None:
+    if stack is None:
+        url = url or variables.get("INGEST_URL")
+    else:
         try:
             variables, url = run_async(_deployed, connection, stack, url)
         except StackError as error:

@@ -74,7 +74,8 @@ async def test_without_a_worker_it_fails_by_what_is_not_decided(
     connection: Connection, stack: StackOutputs, tmp_path: Path
 ) -> None:
     async with pipeline.running(connection, stack, tmp_path, with_worker=False) as place:
-        found = (await rehearse(place, tmp_path, "--patience=1", code=1)).json
+        known = replace(place, environment={**place.environment, "INGEST_URL": place.url}, url="")
+        found = (await rehearse(known, tmp_path, "--patience=1", code=1)).json
 
     assert found["passed"] is False
     assert found["undecided"] == 200
