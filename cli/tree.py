@@ -1,5 +1,6 @@
 """The commands as one tree: its root's options, its help, and the variables that it reads."""
 
+import inspect
 import os
 import sys
 from collections.abc import Iterator
@@ -46,9 +47,14 @@ def warn_of_near_misses(command: Command) -> None:
 
 
 def of(app: typer.Typer) -> Command:
-    """The command of an app, with help that names values and not the machine's types."""
+    """The command of an app, with help that names values and not the machine's types.
+
+    A paragraph of help is one line, which the terminal's width breaks.
+    """
     whole = typer.main.get_command(app)
     for command in commands(whole):
+        paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
+        command.help = "\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs)
         context = typer.Context(command)
         for parameter in (*command.params, command.get_help_option(context)):
             if getattr(parameter, "is_flag", False):

@@ -117,6 +117,7 @@ async def winners_are_the_tables(
 
 async def dead_letters(place: Pipeline, connection: Connection, stack: StackOutputs) -> None:
     """Two dead letters are listed; nonsense is deleted, and a request comes to its decision."""
+    assert await depths(place) == {"requests": 0, "deadLetters": 0, "lostEvents": 0}
     request_id = keys.request_id(EVENT, LATER)
     waiting = RequestItem(
         request_id=request_id,
@@ -134,6 +135,7 @@ async def dead_letters(place: Pipeline, connection: Connection, stack: StackOutp
         OutgoingMessage("nonsense", {"reasonCode": "BODY_NOT_JSON"}),
         OutgoingMessage(ParticipationMessage(request_id, EVENT, LATER).encode()),
     )
+    assert (await depths(place))["deadLetters"] == 2
     listed = {one["reason"]: one for one in (await place.command("dlq", "list", "--json")).json}
     assert listed.keys() == {"BODY_NOT_JSON", "RETRIES_EXHAUSTED"}
     assert listed["RETRIES_EXHAUSTED"]["requestId"] == request_id
@@ -145,6 +147,7 @@ async def dead_letters(place: Pipeline, connection: Connection, stack: StackOutp
     shown = (await place.command("requests", "show", request_id, "--json")).json
     assert (shown["status"], shown["isDlq"]) == ("REJECTED", True)
     assert (await place.command("dlq", "list", "--json")).json == []
+    assert await depths(place) == {"requests": 0, "deadLetters": 0, "lostEvents": 0}
 
 
 async def lost_event(place: Pipeline, connection: Connection, stack: StackOutputs) -> None:
@@ -159,6 +162,7 @@ async def lost_event(place: Pipeline, connection: Connection, stack: StackOutput
         names.WORKER_SOURCE, names.PARTICIPATION_PROCESSED, text.splitlines()[0], 1_700_000_000
     )
     await send(connection, stack.lost_events_queue_url, OutgoingMessage(encode(lost)))
+    assert (await depths(place))["lostEvents"] == 1
 
     ran = await place.command("lake", "republish")
 
@@ -167,6 +171,20 @@ async def lost_event(place: Pipeline, connection: Connection, stack: StackOutput
     assert after["request_count"] == before["request_count"]
     dry = await place.command("lake", "republish", "--dry-run")
     assert dry.out.startswith("0 event(s) would be published")
+    assert await depths(place) == {"requests": 0, "deadLetters": 0, "lostEvents": 0}
+
+
+async def depths(place: Pipeline) -> dict[str, int]:
+    """How many messages each queue holds, by `status`, once no request waits or is worked on."""
+    with anyio.fail_after(60):
+        while True:
+            queues = (await place.command("status", "--json")).json["queues"]
+            held = {
+                name: depth["waiting"] + depth["inFlight"] + depth["delayed"]
+                for name, depth in queues.items()
+            }
+            if not held["requests"]:
+                return held
 
 
 async def in_the_lake(place: Pipeline, line_count: int) -> dict[str, Any]:

@@ -50,6 +50,12 @@ def test_help_names_values_and_not_the_machine_s_types(command: Command, name: s
         assert machine not in shown.out
 
 
+def test_help_is_broken_by_the_terminal_s_width_alone(command: Command) -> None:
+    shown = command("status", "--help", COLUMNS="160").out
+
+    assert "some minutes old. Exit code 1 where nothing can be read." in shown
+
+
 def test_choices_are_shown(command: Command) -> None:
     assert "<worker|ingest>" in command("config", "--help", COLUMNS="200").out
     assert "<FIRST_COME|LOTTERY>" in command("events", "create", "--help", COLUMNS="200").out
