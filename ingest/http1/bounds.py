@@ -36,7 +36,12 @@ class Refusal:
 
 PROBLEMS: Final[Mapping[str, Problem]] = {
     Refusal.BAD_REQUEST: bad_request("it is not HTTP/1.1"),
-    Refusal.BODY: Problem(400, "body-not-allowed", "The request must not have a body"),
+    Refusal.BODY: Problem(
+        400,
+        "body-not-allowed",
+        "The request must not have a body",
+        "send none, or an empty JSON object with a POST",
+    ),
     Refusal.HEAD_TOO_LARGE: Problem(431, "head-too-large", "The request's headers are too large"),
     Refusal.HEAD_TOO_SLOW: Problem(408, "head-too-slow", "The request did not arrive in time"),
     Refusal.OVERLOAD: unavailable("too many connections are open", retry_after_s=1),

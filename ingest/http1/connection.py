@@ -176,7 +176,7 @@ class Connection(asyncio.BufferedProtocol):
         elif self._client_is_deaf or self._is_closing:
             self._finish()
         else:
-            self._expect_within(LINGER_S if self._reader.is_in_head else BRIEFLY_S)
+            self._expect_within(LINGER_S if self._reader.is_within_request else BRIEFLY_S)
 
     def give_up(self) -> None:
         """Cancel what is under way, to which the app still answers; else drop the connection."""
@@ -197,9 +197,9 @@ class Connection(asyncio.BufferedProtocol):
                 self._pause_reading()
                 return
             end = self._reader.end_of_piece(source, at, count)
-            was_in_head = self._reader.is_in_head
+            was_within = self._reader.is_within_request
             self._reader.feed(view[at:end])
-            if self._reader.is_in_head and not was_in_head:
+            if self._reader.is_within_request and not was_within:
                 self._expect_within(self._bounds.head_timeout_s)
             self._begin_next()
             at = end
@@ -260,7 +260,7 @@ class Connection(asyncio.BufferedProtocol):
             self._abort()
         elif self._is_closing:
             self._abort()
-        elif self._reader.is_in_head:
+        elif self._reader.is_within_request:
             self._refuse(Refusal.HEAD_TOO_SLOW)
         else:
             self._finish()

@@ -1,5 +1,6 @@
 """Bytes to requests: what of HTTP/1.1 is taken, and what is refused. Does no I/O."""
 
+import re
 from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final
@@ -15,11 +16,22 @@ _ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
 _END_OF_HEAD: Final = b"\r\n\r\n"
 _BETWEEN, _IN_HEAD, _IN_BODY = range(3)
 """Where in a request the next byte belongs."""
+_MAX_BODY_BYTES: Final = 32
+"""Of an empty JSON body, with the frames of its chunks."""
+_EMPTY_JSON: Final = re.compile(rb"[ \t\r\n]*(?:\{[ \t\r\n]*\}[ \t\r\n]*|null[ \t\r\n]*)?")
+"""What HTTP libraries send where their user gave nothing to send: white space, `{}`, `null`."""
+_CHUNKS: Final = re.compile(rb"(?:0*[1-9A-Fa-f][0-9A-Fa-f]*\r\n[ \t\r\n{}nul]*\r\n)*0+\r\n\r\n")
+"""Chunks without extensions and trailers, about which intermediaries have disagreed."""
+_LENGTH: Final = re.compile(rb"[0-9]{1,2}")
+_JSON_TYPE: Final = re.compile(rb"application/json[ \t]*(?:;.*)?", re.IGNORECASE)
+_FRAMING: Final = frozenset(
+    {b"content-length", b"content-type", b"transfer-encoding", b"content-encoding", b"expect"}
+)
 
 
 @value(frozen=True, slots=True)
 class Request:
-    """One request without a body."""
+    """One request; its body, if it had one, said nothing."""
 
     scope: Scope
     may_be_followed: bool
@@ -48,19 +60,32 @@ class RequestReader:
         self._headers: list[tuple[bytes, bytes]] = []
         self._hosts = 0
         self._has_body = False
+        self._body = b""
+        self._body_wire = b""
+        """The body as it came, with the frames of its chunks."""
         self._version = ""
 
     @property
-    def is_in_head(self) -> bool:
-        """Whether a head has begun and not ended."""
-        return self._place == _IN_HEAD
+    def is_within_request(self) -> bool:
+        """Whether a request has begun and not ended."""
+        return self._place != _BETWEEN
+
+    @property
+    def origin(self) -> bytes | None:
+        """The page's origin, as the last head that has been read names it."""
+        return next((value for name, value in self._headers if name == b"origin"), None)
 
     def close(self) -> None:
         """Let go of the parser, which refers to the reader."""
         self._parser = None
 
     def end_of_piece(self, source: bytes | bytearray, at: int, count: int) -> int:
-        """Up to where the bytes from `at` on may be fed: to the end of a head, if it is there."""
+        """Up to where the bytes from `at` on may be fed: to the end of a head, if it is there.
+
+        Only the parser knows where a body ends, so its few bytes are fed one by one.
+        """
+        if self._place == _IN_BODY:
+            return at + 1
         if self._tail:
             split = (self._tail + bytes(source[at : min(at + 3, count)])).find(_END_OF_HEAD)
             if split >= 0:
@@ -70,10 +95,16 @@ class RequestReader:
 
     def feed(self, piece: memoryview) -> None:
         """Take in a piece that `end_of_piece` ends: it shows whether a body follows a head."""
-        self._head_bytes += len(piece)
-        if self._head_bytes > self._max_head_bytes:
-            self.refusal = Refusal.HEAD_TOO_LARGE
-            return
+        if self._place == _IN_BODY:
+            self._body_wire += piece
+            if len(self._body_wire) > _MAX_BODY_BYTES:
+                self._refuse(Refusal.BODY)
+                return
+        else:
+            self._head_bytes += len(piece)
+            if self._head_bytes > self._max_head_bytes:
+                self.refusal = Refusal.HEAD_TOO_LARGE
+                return
         tail = self._tail
         try:
             self._parser.feed_data(piece)
@@ -84,7 +115,8 @@ class RequestReader:
             return
         self._tail = b""
         if self._place == _IN_BODY:
-            self._refuse(Refusal.BODY)
+            if not self._body_wire and not self._may_have_empty_body():
+                self._refuse(Refusal.BODY)
         elif self._place == _BETWEEN:
             self._head_bytes = 0
         else:
@@ -102,6 +134,7 @@ class RequestReader:
         self._headers = []
         self._hosts = 0
         self._has_body = False
+        self._body = self._body_wire = b""
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -119,8 +152,9 @@ class RequestReader:
     def on_chunk_header(self) -> None:
         self._has_body = True
 
-    def on_body(self, _body: bytes) -> None:
+    def on_body(self, body: bytes) -> None:
         self._has_body = True
+        self._body += body
 
     def on_message_complete(self) -> None:
         self._place = _BETWEEN
@@ -128,7 +162,8 @@ class RequestReader:
             return
         # The parser looks for no body behind a wish for another protocol.
         upgrades = self._parser.should_upgrade()
-        if self._has_body or (upgrades and _announces_body(self._headers)):
+        announced = upgrades and _announces_body(self._headers)
+        if announced or (self._has_body and not self._body_is_empty()):
             self.refusal = Refusal.BODY
             return
         scope = self._scope()
@@ -139,6 +174,33 @@ class RequestReader:
         # that may be meant as either, so none of them is read as a request.
         follows = self._parser.should_keep_alive() and not upgrades
         self.requests.append(Request(scope, follows and self._version == "1.1"))
+
+    def _may_have_empty_body(self) -> bool:
+        """Whether the head announces a short JSON body, framed in a way that has one meaning."""
+        framing = [header for header in self._headers if header[0] in _FRAMING]
+        framed = dict(framing)
+        length = framed.pop(b"content-length", None)
+        coding = framed.pop(b"transfer-encoding", None)
+        if length is not None:
+            is_short = bool(_LENGTH.fullmatch(length)) and int(length) <= _MAX_BODY_BYTES
+        else:
+            is_short = coding is not None and coding.lower() == b"chunked"
+        return (
+            is_short
+            and len(framing) == 2  # noqa: PLR2004 - each once: a type, and a length or a coding
+            and framed.keys() == {b"content-type"}
+            and _JSON_TYPE.fullmatch(framed[b"content-type"]) is not None
+            and self._parser.get_method() == b"POST"
+            and self._version == "1.1"
+            and not self._parser.should_upgrade()
+        )
+
+    def _body_is_empty(self) -> bool:
+        """Whether the body, and the frames of its chunks, are what an empty JSON body may be."""
+        is_chunked = len(self._body_wire) != len(self._body)
+        return _EMPTY_JSON.fullmatch(self._body) is not None and (
+            not is_chunked or _CHUNKS.fullmatch(self._body_wire) is not None
+        )
 
     def _scope(self) -> Scope | None:
         """The request's ASGI scope; None where it breaks a rule that the parser does not know."""

@@ -310,6 +310,8 @@ async def exchange(url: str, request: bytes) -> bytes:
 async def test_a_body_is_400_on_every_path_and_takes_no_effect_and_an_empty_one_is_none(
     live: Live,
 ) -> None:
+    json = {**bearer("user-1"), "Content-Type": "application/json"}
+
     async def chunks() -> AsyncIterator[bytes]:
         yield b"{}"
 
@@ -319,13 +321,17 @@ async def test_a_body_is_400_on_every_path_and_takes_no_effect_and_an_empty_one_
             for path in (CLICK, "/nowhere", "/healthz")
             for content in (b"{}", b"x" * 100_000, chunks())
         ]
-        empty = await http.post(CLICK, headers=bearer("user-1"), content=b"")
+        empty = [
+            await http.post(CLICK, headers=json, content=content)
+            for content in (b"", b"{}", chunks())
+        ]
         figures = (await http.get("/metrics")).text
 
     for answer in refused:
         assert (answer.status_code, answer.headers["connection"]) == (400, "close")
         assert answer.json()["type"] == "urn:participation:problem:body-not-allowed"
-    assert (empty.status_code, empty.json()["isDuplicate"]) == (202, False)
+    assert [answer.status_code for answer in empty] == [202] * 3
+    assert [answer.json()["isDuplicate"] for answer in empty] == [False, True, True]
     assert 'ingest_refused_total{reason="body"} 9.0' in figures
     assert 'ingest_refused_total{reason="unread"} 0.0' in figures
 

@@ -20,6 +20,10 @@ from tests.virtual_time import run
 EXAMPLES: Final = 200
 ALONE: Final[Scope] = {}
 
+JSON: Final = "Content-Type: application/json"
+CHUNKED: Final = "Transfer-Encoding: chunked"
+EMPTY: Final = (b"{}", b"null", b" ", b"\r\n{ }\r\n", b"\t{\n}")
+
 GOOD: Final[Mapping[str, Sequence[Any]]] = {
     "method": ["GET", "POST", "HEAD", "DELETE", "OPTIONS"],
     "target": ["/", "/a?b=c", "/%61%zz", "http://a/b?c", "//b"],
@@ -33,6 +37,7 @@ GOOD: Final[Mapping[str, Sequence[Any]]] = {
         "Content-Length: 0",
         "Expect: 100-continue",
         "Upgrade: websocket",
+        JSON,
     ],
     "end": ["\r\n"],
     "body": [b""],
@@ -45,6 +50,7 @@ ODD: Final[Mapping[str, Sequence[Any]]] = {
         "host:b",
         "Connection: close",
         "Connection: Upgrade",
+        "Content-Length: 2",
         "Content-Length: 5",
         "Content-Length: 5, 5",
         "Content-Length: +5",
@@ -63,7 +69,14 @@ ODD: Final[Mapping[str, Sequence[Any]]] = {
         "A: " + "b" * 1_500,
     ],
     "end": ["\n", "\r", "\r\r\n"],
-    "body": [b"hello", b"5\r\nhello\r\n0\r\n\r\n", get("/smuggled"), b"\x00"],
+    "body": [
+        b"hello",
+        b"5\r\nhello\r\n0\r\n\r\n",
+        b"{}",
+        b"2\r\n{}\r\n0\r\n\r\n",
+        get("/smuggled"),
+        b"\x00",
+    ],
 }
 
 
@@ -241,6 +254,90 @@ def test_a_body_is_refused_before_it_comes_and_beside_a_wish_for_another_protoco
     for lines in ((line,), (*wish, line), (line, *wish)):
         taken = serve([get("/", *lines, method=method)])
         assert (list(taken.asked), taken.refusals) == ([], {Refusal.BODY: 1})
+
+
+def with_length(body: bytes, *lines: str, method: str = "POST") -> bytes:
+    return get("/", JSON, f"Content-Length: {len(body)}", *lines, method=method) + body
+
+
+def chunked(*chunks: bytes, lines: Sequence[str] = (JSON, CHUNKED), method: str = "POST") -> bytes:
+    framed = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
+    return get("/", *lines, method=method) + framed + b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize("body", EMPTY)
+@pytest.mark.parametrize("content_type", [JSON, "content-type:APPLICATION/json; charset=utf-8"])
+def test_an_empty_json_body_is_none_and_the_next_request_follows(
+    body: bytes, content_type: str
+) -> None:
+    length = f"Content-Length: {len(body)}"
+    whole = get("/", content_type, length, method="POST") + body
+    chunks = filter(None, (body[:1], body[1:]))
+    data = whole + chunked(*chunks, lines=(content_type, CHUNKED)) + get("/next")
+
+    for pieces in ([data], [data[:1], data[1:]], [bytes([byte]) for byte in data]):
+        taken = serve(pieces)
+        assert [scope["path"] for scope in taken.asked] == ["/", "/", "/next"], pieces
+        assert taken.refusals == {}
+
+
+SMUGGLED: Final = get("/smuggled")
+NOT_EMPTY: Final[Mapping[str, bytes]] = {
+    "a value": with_length(b'{"a":1}'),
+    "an array": with_length(b"[]"),
+    "two values": with_length(b"{}{}"),
+    "half a value": with_length(b"{"),
+    "a form feed": with_length(b"\x0c{}"),
+    "a request": with_length(SMUGGLED),
+    "too many blanks": with_length(b" " * 33),
+    "too many chunks": chunked(*[b" "] * 6),
+    "a value in chunks": chunked(b'{"a"', b":1}"),
+    "another method": with_length(b"{}", method="PUT"),
+    "a GET": with_length(b"{}", method="GET"),
+    "another type": get("/", "Content-Type: text/plain", "Content-Length: 2", method="POST")
+    + b"{}",
+    "no type": get("/", "Content-Length: 2", method="POST") + b"{}",
+    "two types": with_length(b"{}", JSON),
+    "a longer type": get("/", JSON + "x", "Content-Length: 2", method="POST") + b"{}",
+    "a coding of the content": with_length(b"{}", "Content-Encoding: identity"),
+    "an expectation": with_length(b"{}", "Expect: 100-continue"),
+    "another protocol": with_length(b"{}", "Connection: Upgrade", "Upgrade: x"),
+    "two codings": chunked(b"{}", lines=(JSON, "Transfer-Encoding: gzip, chunked")),
+    "two lines of coding": chunked(b"{}", lines=(JSON, CHUNKED, CHUNKED)),
+    "a coding like it": chunked(b"{}", lines=(JSON, "Transfer-Encoding: xchunked")),
+    "a coding in quotes": chunked(b"{}", lines=(JSON, 'Transfer-Encoding: "chunked"')),
+    "a length and a coding": chunked(b"{}", lines=(JSON, "Content-Length: 2", CHUNKED)),
+    "a coding and a length": chunked(b"{}", lines=(JSON, CHUNKED, "Content-Length: 12")),
+    "two equal lengths": get("/", JSON, *["Content-Length: 2"] * 2, method="POST") + b"{}",
+    "a list of lengths": get("/", JSON, "Content-Length: 2, 2", method="POST") + b"{}",
+    "a signed length": get("/", JSON, "Content-Length: +2", method="POST") + b"{}",
+    "a long length": get("/", JSON, "Content-Length: 002", method="POST") + b"{}",
+    "a chunk's extension": get("/", JSON, CHUNKED, method="POST") + b"2;a=b\r\n{}\r\n0\r\n\r\n",
+    "the last chunk's extension": get("/", JSON, CHUNKED, method="POST")
+    + b"2\r\n{}\r\n0;a\r\n\r\n",
+    "a trailer": get("/", JSON, CHUNKED, method="POST") + b"2\r\n{}\r\n0\r\nA: b\r\n\r\n",
+    "a chunk's line without CR": get("/", JSON, CHUNKED, method="POST") + b"2\n{}\r\n0\r\n\r\n",
+    "a chunk's blank": get("/", JSON, CHUNKED, method="POST") + b"2 \r\n{}\r\n0\r\n\r\n",
+    "a chunk longer than it says": get("/", JSON, CHUNKED, method="POST") + b"1\r\n{}\r\n0\r\n\r\n",
+    "HTTP/1.0": with_length(b"{}").replace(b"HTTP/1.1", b"HTTP/1.0"),
+}
+"""Bodies that say something, or whose end two readers may see in two places."""
+
+
+@pytest.mark.parametrize("name", NOT_EMPTY)
+def test_any_other_body_is_refused_and_what_follows_is_no_request(name: str) -> None:
+    data = NOT_EMPTY[name] + SMUGGLED
+
+    for pieces in ([data], [bytes([byte]) for byte in data]):
+        taken = serve(pieces)
+        assert list(taken.asked) == []
+        assert taken.refusals in ({Refusal.BODY: 1}, {Refusal.BAD_REQUEST: 1})
+        assert taken.has_ended
+
+
+def test_a_body_that_is_too_long_is_refused_before_it_comes() -> None:
+    for head in (with_length(b" " * 33)[:-33], with_length(b"x" * 2**20)[: -(2**20)]):
+        assert serve([head]).refusals == {Refusal.BODY: 1}
 
 
 def test_a_length_of_zero_is_no_body() -> None:
