@@ -226,6 +226,13 @@ class IngestSettings(CommonSettings):
         le=1_000_000,
         description="requests of one user that may wait simultaneously; beyond that, 429",
     )
+    max_waiting_requests: int = Field(
+        5_000,
+        ge=0,
+        le=1_000_000,
+        description="requests that may wait for a decision (?wait=), at most half of "
+        "MAX_CONNECTIONS; further ones are answered immediately",
+    )
     max_connections: int = Field(
         10_000, ge=1, le=1_000_000, description="open connections; further ones are answered 503"
     )

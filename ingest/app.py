@@ -1,13 +1,13 @@
 """The ASGI app: one route for each operation of `openapi.json`, and the layer around them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from config.settings import IngestSettings
-from ingest import openapi
+from ingest import docs_page, openapi
 from ingest.access import AccessLayer, LineWriter, line_writer
 from ingest.asgi import Answer, ASGIApp
 from ingest.endpoints import Endpoints
@@ -16,6 +16,7 @@ from ingest.http import Call, Endpoint, Handler, Routes
 from ingest.metrics import IngestMetrics
 from ingest.problems import Problem
 from ingest.tokens import Authenticator
+from runtime.stop import Stop
 
 
 @dataclass(slots=True)
@@ -23,6 +24,13 @@ class Health:
     """Why the service is not ready, or None; changed by the server around the app."""
 
     not_ready: str | None = None
+    stop: Stop = field(default_factory=Stop)
+    """Requested when a drain begins: who waits for a decision is answered."""
+
+    def drain(self) -> None:
+        """The service stops."""
+        self.not_ready = "draining"
+        self.stop.request()
 
 
 def create_app(
@@ -42,8 +50,10 @@ def create_app(
     `clock_ms` is the time in epoch milliseconds; `stopwatch_s` measures how long answers take;
     `random` spreads those who are refused.
     """
-    endpoints = Endpoints(gateway, authenticator, settings, clock_ms, random)
-    handlers = {**endpoints.handlers, **_operations(metrics, health or Health())}
+    health = health or Health()
+    endpoints = Endpoints(gateway, authenticator, settings, clock_ms, random, health.stop)
+    metrics.waiting.set_function(lambda: endpoints.waiting_count)
+    handlers = {**endpoints.handlers, **_operations(metrics, health)}
     routes = Routes(
         {
             operation.path: Endpoint(operation.name, operation.method, handlers[operation.name])
@@ -60,6 +70,9 @@ def _operations(metrics: IngestMetrics, health: Health) -> Mapping[str, Handler]
     async def describe(_call: Call) -> Answer:
         return Answer(openapi.text())
 
+    async def show_docs(_call: Call) -> Answer:
+        return docs_page.answer()
+
     async def healthz(_call: Call) -> Answer:
         return Answer(b'{"status":"ok"}')
 
@@ -71,4 +84,10 @@ def _operations(metrics: IngestMetrics, health: Health) -> Mapping[str, Handler]
     async def show_metrics(_call: Call) -> Answer:
         return Answer(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
-    return {"openapi": describe, "healthz": healthz, "readyz": readyz, "metrics": show_metrics}
+    return {
+        "openapi": describe,
+        "docs": show_docs,
+        "healthz": healthz,
+        "readyz": readyz,
+        "metrics": show_metrics,
+    }

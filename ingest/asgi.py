@@ -7,6 +7,7 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 JSON: Final = "application/json"
@@ -23,11 +24,11 @@ class Answer:
         status: int = 200,
         *,
         media_type: str = JSON,
-        more: tuple[tuple[bytes, bytes], ...] = (),
+        more: Headers = (),
     ) -> None:
         self.body = body
         self.status = status
-        self.headers = (
+        self.headers: Headers = (
             (b"content-type", media_type.encode()),
             *more,
             (b"content-length", b"%d" % len(body)),

@@ -18,6 +18,7 @@ from ingest.breaker import Breaker, BreakerObserver
 from ingest.calls import PageQuery, TableCalls, reporting
 from ingest.gateway import (
     Advance,
+    Event,
     Failure,
     Insertion,
     Position,
@@ -29,21 +30,26 @@ from ingest.metrics import SERVICES
 from ingest.retries import Retries, RetryPolicy
 from runtime.batcher import Batcher, BatchLimits, ClosedError, FlushObserver
 from schema.events import ParticipationRequested
-from schema.items import EventConfig, RequestItem
+from schema.items import RequestItem
 from schema.message import ParticipationMessage, message_of
 
 INSERT: Final = "insert"
 SEND: Final = "send"
 UPDATE: Final = "update"
 LOAD: Final = "load"
+LOAD_AGAIN: Final = "load_again"
 EVENT: Final = "event"
 QUERY: Final = "query"
-STAGES: Final = (INSERT, SEND, UPDATE, LOAD, EVENT)
+STAGES: Final = (INSERT, SEND, UPDATE, LOAD, LOAD_AGAIN, EVENT)
 CALLS_PER_STAGE: Final = 16
 """Concurrent calls of one stage: more than a core can keep busy with full batches."""
 QUERIES: Final = 64
 """Concurrent queries of the index, which cannot share a call."""
-TABLE_CONNECTIONS: Final = 4 * CALLS_PER_STAGE + QUERIES
+READS_AGAIN: Final = 4
+"""Concurrent calls for those who wait for decisions: what keeps up with them, and no more."""
+READ_AGAIN_LINGER_S: Final = 0.2
+"""How long the first of them waits for others to share its call."""
+TABLE_CONNECTIONS: Final = 4 * CALLS_PER_STAGE + QUERIES + READS_AGAIN
 PATIENCE_S: Final = 2.0
 """How long a try of a step may take, its wait for others' calls included: DynamoDB and SQS answer
 within milliseconds, so what takes a second is lost, or waits behind what is lost."""
@@ -105,15 +111,17 @@ class AwsGateway:
             max_bytes: int | None = None,
             size_of: Callable[[T], int] | None = None,
         ) -> Batcher[T, R]:
-            is_query = stage == QUERY
+            is_query, is_again = stage == QUERY, stage == LOAD_AGAIN
             return Batcher(
                 reporting(stage, breakers[stage], send),
                 BatchLimits(
                     max_items=max_items,
                     max_bytes=max_bytes,
-                    linger_s=linger_s,
-                    concurrency=QUERIES if is_query else CALLS_PER_STAGE,
-                    eager=True,
+                    linger_s=READ_AGAIN_LINGER_S if is_again else linger_s,
+                    concurrency={QUERY: QUERIES, LOAD_AGAIN: READS_AGAIN}.get(
+                        stage, CALLS_PER_STAGE
+                    ),
+                    eager=not is_again,
                     patience_s=MARK_PATIENCE_S if stage == UPDATE else PATIENCE_S,
                 ),
                 stage=stage,
@@ -133,10 +141,11 @@ class AwsGateway:
             UPDATE, calls.mark_queued, statements
         )
         self._loads: Batcher[str, RequestItem | None] = batcher(LOAD, calls.load_requests, keys)
-        # An event's configuration is read together with its capacity: two keys each.
-        self._events: Batcher[str, EventConfig | None] = batcher(
-            EVENT, calls.load_events, keys // 2
+        self._loads_again: Batcher[str, RequestItem | None] = batcher(
+            LOAD_AGAIN, calls.load_requests, keys
         )
+        # An event's configuration is read together with its capacity: two keys each.
+        self._events: Batcher[str, Event | None] = batcher(EVENT, calls.load_events, keys // 2)
         self._queries: Batcher[PageQuery, RequestPage] = batcher(QUERY, calls.query, 1)
         self._clicks: Batcher[RequestItem, Advance] = Batcher(
             self._advance,
@@ -157,6 +166,7 @@ class AwsGateway:
                 self._sends,
                 self._updates,
                 self._loads,
+                self._loads_again,
                 self._events,
                 self._queries,
                 self._clicks,
@@ -166,14 +176,19 @@ class AwsGateway:
             if self._publisher is not None:
                 self._publisher.hurry(_PUBLISH_WITHIN_S)
 
-    async def load_event(self, event_id: str) -> EventConfig | None:
-        """Read an event's configuration; None where there is no such event."""
-        config, _ = await self._retries[EVENT].run(self._events.submit, event_id)
-        return config
+    async def load_event(self, event_id: str) -> Event | None:
+        """Read an event; None where there is no such event."""
+        event, _ = await self._retries[EVENT].run(self._events.submit, event_id)
+        return event
 
     async def load_request(self, request_id: str) -> RequestItem | None:
         """Read a request, strongly consistently; None where there is no such request."""
         request, _ = await self._retries[LOAD].run(self._loads.submit, request_id)
+        return request
+
+    async def load_request_again(self, request_id: str) -> RequestItem | None:
+        """As `load_request`, with all others that are read again within a moment."""
+        request, _ = await self._retries[LOAD_AGAIN].run(self._loads_again.submit, request_id)
         return request
 
     async def advance(self, request: RequestItem) -> Advance:

@@ -9,9 +9,9 @@ import structlog
 from aws.errors import AwsError, Fatal, Transient
 from aws.table import EventState, Table, is_condition_failed, is_duplicate
 from ingest.breaker import Breaker
-from ingest.gateway import CorruptItem, Position, RequestPage
+from ingest.gateway import CorruptItem, Event, Position, RequestPage
 from schema.attributes import ItemError
-from schema.items import EventConfig, RequestItem
+from schema.items import RequestItem
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -57,14 +57,11 @@ class TableCalls:
             for request_id in request_ids
         ]
 
-    async def load_events(
-        self, event_ids: Sequence[str]
-    ) -> Sequence[EventConfig | Exception | None]:
-        """Read events' configurations; None for one that does not exist."""
+    async def load_events(self, event_ids: Sequence[str]) -> Sequence[Event | Exception | None]:
+        """Read events; None for one that does not exist."""
         loaded = await self._table.load((), event_ids)
         nothing = EventState()
-        states = [loaded.events.get(event_id, nothing) for event_id in event_ids]
-        return [CorruptItem(state.defect) if state.defect else state.config for state in states]
+        return [_event(loaded.events.get(event_id, nothing)) for event_id in event_ids]
 
     async def query(self, queries: Sequence[PageQuery]) -> Sequence[RequestPage | Exception]:
         """Read the page of the only query: queries cannot share a call."""
@@ -79,6 +76,12 @@ class TableCalls:
         if last is None or last.queued_at_ms is None:
             return [RequestPage(page.requests)]
         return [RequestPage(page.requests, Position(last.queued_at_ms, last.request_id))]
+
+
+def _event(state: EventState) -> Event | Exception | None:
+    if state.defect:
+        return CorruptItem(state.defect)
+    return None if state.config is None else Event(state.config, state.capacity)
 
 
 def _met(error: Exception | None, is_condition: Callable[[Exception], bool]) -> bool | Exception:

@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import Protocol
 
 from schema.events import ParticipationRequested
-from schema.items import EventConfig, RequestItem
+from schema.items import Capacity, EventConfig, RequestItem
 from schema.message import ParticipationMessage
 from schema.values import value
 
@@ -22,6 +22,14 @@ class Unavailable(Exception):
 
 class CorruptItem(Exception):
     """A stored item breaks the contract, and an operator must fix it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event as it is stored."""
+
+    config: EventConfig
+    capacity: Capacity | None = None
 
 
 class Progress(Enum):
@@ -89,12 +97,16 @@ class RequestPage:
 class Gateway(Protocol):
     """Table, queue and bus; every operation but `publish` may raise Unavailable."""
 
-    async def load_event(self, event_id: str) -> EventConfig | None:
-        """Read an event's configuration; None where there is no such event."""
+    async def load_event(self, event_id: str) -> Event | None:
+        """Read an event; None where there is no such event."""
         ...
 
     async def load_request(self, request_id: str) -> RequestItem | None:
         """Read a request, strongly consistently; None where there is no such request."""
+        ...
+
+    async def load_request_again(self, request_id: str) -> RequestItem | None:
+        """As `load_request`, and in no hurry: with all others that are read again."""
         ...
 
     async def advance(self, request: RequestItem) -> Advance:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 import orjson
 
 from ingest.access import SCOPE_KEY, Access
-from ingest.asgi import Answer, ASGIApp, Receive, Scope, Send
+from ingest.asgi import Answer, ASGIApp, Headers, Receive, Scope, Send
 from ingest.problems import Problem, bad_request, unauthorized
 from schema.values import value
 
@@ -24,6 +24,7 @@ class Call:
     scope: Scope
     access: Access
     authorization: bytes | None
+    receive: Receive
 
     def path(self, name: str) -> str:
         """A parameter of the path."""
@@ -50,11 +51,16 @@ class Call:
         except ValueError:
             raise bad_request("the query has too many parameters") from None
         if not given.keys() <= set(names):
-            raise bad_request(f"the only parameters are {' and '.join(names)}")
+            raise bad_request(f"the parameters are {' and '.join(names)}, and no others")
         for name, values in given.items():
             if len(values) > 1:
                 raise bad_request(f"{name} is given more than once")
         return {name: values[0] for name, values in given.items()}
+
+    async def client_done(self) -> None:
+        """Return when the client sends nothing more: mostly because it is gone."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass  # the body, which is empty
 
 
 Handler = Callable[[Call], Awaitable[ASGIApp]]
@@ -80,7 +86,7 @@ class Endpoint:
                 "The method is not allowed here",
                 headers={"Allow": ", ".join(self._methods)},
             )
-        response = await self._handle(_call(scope, access))
+        response = await self._handle(_call(scope, access, receive))
         await response(scope, receive, send)
 
 
@@ -114,16 +120,16 @@ class Routes:
         await endpoint(scope, receive, send)
 
 
-def json_answer(document: Any, status: int = 200) -> Answer:
+def json_answer(document: Any, status: int = 200, more: Headers = ()) -> Answer:
     """A JSON answer that no cache may keep."""
-    return Answer(orjson.dumps(document), status, more=_NO_STORE)
+    return Answer(orjson.dumps(document), status, more=_NO_STORE + more)
 
 
-def _call(scope: Scope, access: Access) -> Call:
+def _call(scope: Scope, access: Access, receive: Receive) -> Call:
     authorization: bytes | None = None
     for name, text in scope["headers"]:
         if name == b"authorization":
             if authorization is not None:
                 raise bad_request("there is more than one Authorization header")
             authorization = text
-    return Call(scope, access, authorization)
+    return Call(scope, access, authorization, receive)

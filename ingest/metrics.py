@@ -62,7 +62,12 @@ class IngestMetrics:
             registry=registry,
         )
         self.in_flight = Gauge(
-            "ingest_in_flight_requests", "Requests being answered.", registry=registry
+            "ingest_in_flight_requests",
+            "Requests being answered, with those that wait for a decision.",
+            registry=registry,
+        )
+        self.waiting = Gauge(
+            "ingest_waiting_requests", "Requests that wait for a decision.", registry=registry
         )
         self.connections = Gauge("ingest_connections", "Open connections.", registry=registry)
         refused = Counter(

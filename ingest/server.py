@@ -49,11 +49,13 @@ class _Drain:
         try:
             await stop.wait()
         finally:
-            self._health.not_ready = "draining"
             if self.server is None:
+                self._health.drain()
                 self.scope.cancel()  # nothing was accepted yet
             else:
+                # Connections hear of it before the answers that it brings on, which are their last.
                 self.server.stop()
+                self._health.drain()
                 self.scope.deadline = anyio.current_time() + self._timeout_s + CLOSING_S
 
 

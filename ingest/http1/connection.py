@@ -108,6 +108,8 @@ class Connection(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         """Say whether the connection is still needed: while an answer is due."""
         self._client_is_done = True
+        if self._exchange is not None:
+            self._exchange.client_done()
         return not self._is_closing and (
             self._exchange is not None or bool(self._unread) or self._client_is_deaf
         )
@@ -135,7 +137,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._exchange is None:
             self._server.closed(self)
         else:
-            self._exchange.client_gone()
+            self._exchange.client_done()
 
     # What an exchange reports.
 

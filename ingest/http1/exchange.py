@@ -43,9 +43,9 @@ class Exchange:
     """ASGI 3 for a request without a body; the answer leaves in one piece, when it is whole."""
 
     __slots__ = (
-        "_gone",
+        "_done",
         "_headers",
-        "_is_gone",
+        "_is_done",
         "_line",
         "_parts",
         "_status",
@@ -63,8 +63,8 @@ class Exchange:
         self._headers: Iterable[tuple[bytes, bytes]] = ()
         self._parts: list[bytes] = []
         self._was_read = False
-        self._gone: anyio.Event | None = None
-        self._is_gone = False
+        self._done: anyio.Event | None = None
+        self._is_done = False
 
     async def run(self, app: ASGIApp) -> None:
         """Let the app answer; what it raises ends here."""
@@ -75,20 +75,24 @@ class Exchange:
         finally:
             self._line.ended(self)
 
-    def client_gone(self) -> None:
-        """The client has closed the connection."""
-        self._is_gone = True
-        if self._gone is not None:
-            self._gone.set()
+    def client_done(self) -> None:
+        """The client sends nothing more: it has closed the connection, or its half of it."""
+        self._is_done = True
+        if self._done is not None:
+            self._done.set()
 
     async def receive(self) -> Message:
-        """The body, which is empty; after it, nothing until the client is gone."""
+        """The body, which is empty; after it, nothing until the client sends nothing more.
+
+        To an app that waits, a client that is gone and one that has closed its sending half are
+        the same: only sending shows which it is.
+        """
         if not self._was_read:
             self._was_read = True
             return {"type": "http.request", "body": b"", "more_body": False}
-        if not self._is_gone:
-            self._gone = anyio.Event()
-            await self._gone.wait()
+        if not self._is_done:
+            self._done = anyio.Event()
+            await self._done.wait()
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:

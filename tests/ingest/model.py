@@ -59,6 +59,9 @@ class Ingest:
     answers: list[Answer] = field(default_factory=list)
     in_flight: int = 0
     most_in_flight: int = 0
+    health: Health = field(default_factory=Health)
+    clients_done: dict[str, anyio.Event] = field(default_factory=dict)
+    """Set, by user, when that user sends nothing more."""
     _app: ASGIApp | None = None
 
     @asynccontextmanager
@@ -70,7 +73,7 @@ class Ingest:
             self._opener,
             nullcontext(Trusting()),
             metrics=IngestMetrics(self.registry),
-            health=Health(),
+            health=self.health,
             clock_ms=lambda: NOW_MS,
             stopwatch_s=anyio.current_time,
             random=Random(0),
@@ -108,8 +111,15 @@ class Ingest:
         began_s = anyio.current_time()
         sent: list[Message] = []
 
+        body_was_read = False
+
         async def receive() -> Message:
-            return {"type": "http.request", "body": b"", "more_body": False}
+            nonlocal body_was_read
+            if not body_was_read:
+                body_was_read = True
+                return {"type": "http.request", "body": b"", "more_body": False}
+            await self.clients_done.setdefault(user, anyio.Event()).wait()
+            return {"type": "http.disconnect"}
 
         async def send(message: Message) -> None:
             sent.append(message)
@@ -150,7 +160,8 @@ def statuses(answers: Iterable[Answer]) -> Counter[int]:
     return Counter(answer.status for answer in answers)
 
 
-def _scope(user: str, method: str, path: str) -> dict[str, Any]:
+def _scope(user: str, method: str, target: str) -> dict[str, Any]:
+    path, _, query = target.partition("?")
     return {
         "type": "http",
         "http_version": "1.1",
@@ -159,6 +170,6 @@ def _scope(user: str, method: str, path: str) -> dict[str, Any]:
         "path": path,
         "raw_path": path.encode(),
         "root_path": "",
-        "query_string": b"",
+        "query_string": query.encode(),
         "headers": [(b"authorization", b"Bearer " + user.encode())],
     }

@@ -20,6 +20,7 @@ from ingest.asgi import ASGIApp
 from ingest.claims import ClaimRules
 from ingest.gateway import (
     Advance,
+    Event,
     Failure,
     Insertion,
     Position,
@@ -31,7 +32,7 @@ from ingest.metrics import IngestMetrics
 from ingest.tokens import SecretVerifier, TokenAuthenticator
 from schema import keys
 from schema.events import ParticipationRequested
-from schema.items import EventConfig, RequestItem
+from schema.items import Capacity, EventConfig, RequestItem
 from schema.message import ParticipationMessage
 from schema.states import EventType, Status
 
@@ -63,6 +64,7 @@ class MemoryGateway:
     """Table, queue and bus in memory: notes every operation, and fails as a test says."""
 
     events: dict[str, EventConfig] = field(default_factory=lambda: {EVENT.event_id: EVENT})
+    capacities: dict[str, Capacity] = field(default_factory=dict)
     requests: dict[str, RequestItem] = field(default_factory=dict)
     messages: list[ParticipationMessage] = field(default_factory=list)
     published: list[ParticipationRequested] = field(default_factory=list)
@@ -88,14 +90,22 @@ class MemoryGateway:
             raise Unavailable(operation, "injected")
         return result
 
-    async def load_event(self, event_id: str) -> EventConfig | None:
-        found: EventConfig | None = await self._run("event", lambda: self.events.get(event_id))
+    async def load_event(self, event_id: str) -> Event | None:
+        def effect() -> Event | None:
+            config = self.events.get(event_id)
+            return None if config is None else Event(config, self.capacities.get(event_id))
+
+        found: Event | None = await self._run("event", effect)
         return found
 
     async def load_request(self, request_id: str) -> RequestItem | None:
         found: RequestItem | None = await self._run(
             "request", lambda: self.requests.get(request_id)
         )
+        return found
+
+    async def load_request_again(self, request_id: str) -> RequestItem | None:
+        found: RequestItem | None = await self._run("again", lambda: self.requests.get(request_id))
         return found
 
     async def advance(self, request: RequestItem) -> Advance:  # noqa: ARG002

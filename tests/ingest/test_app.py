@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from ingest.endpoints import RETRY_WITHIN_S
 from ingest.gateway import CorruptItem
+from ingest.waiting import MAX_WAIT_S
 from schema import keys
 from schema.states import Status
 from tests.ingest.support import EVENT, Service, bearer, many, stored, token
@@ -46,6 +47,20 @@ async def test_a_click_is_answered_202_with_the_request_that_it_names(service: S
         "isDuplicate": False,
     }
     assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_202_says_where_and_when_to_ask_for_the_decision_first_and_again(
+    service: Service,
+) -> None:
+    async with service.client() as http:
+        answers = [await http.post(CLICK, headers=bearer("user-1")) for _ in range(2)]
+        request = service.gateway.requests[answers[0].json()["requestId"]]
+        service.gateway.requests[request.request_id] = replace(request, status=Status.REJECTED)
+        decision = await http.get(answers[1].headers["location"], headers=bearer("user-1"))
+
+    location = f"/requests/{request.request_id}?wait={MAX_WAIT_S}"
+    assert [answer.headers["location"] for answer in answers] == [location] * 2
+    assert decision.json()["status"] == "REJECTED"
 
 
 async def test_the_second_click_is_a_duplicate(service: Service) -> None:

@@ -206,7 +206,7 @@ async def test_reads_at_the_same_time_share_calls(live: Live) -> None:
 
     assert found == [*requests, None]
     assert calls == 2
-    assert [event and event.event_id for event in events] == ["event-1", None, "event-1"]
+    assert [event and event.config.event_id for event in events] == ["event-1", None, "event-1"]
     assert live.proxy.count("BatchGetItem") == calls + 1
     for call in live.proxy.calls_of("BatchGetItem"):
         [keys] = call.request["RequestItems"].values()

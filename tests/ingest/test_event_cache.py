@@ -7,10 +7,11 @@ import pytest
 
 from ingest import event_cache
 from ingest.event_cache import EventCache
-from ingest.gateway import CorruptItem, Unavailable
-from schema.items import EventConfig
-from tests.ingest.support import EVENT
+from ingest.gateway import CorruptItem, Event, Unavailable
+from tests.ingest.support import EVENT as CONFIG
 from tests.virtual_time import virtual_time
+
+EVENT = Event(CONFIG)
 
 
 class Source:
@@ -18,11 +19,11 @@ class Source:
 
     def __init__(self) -> None:
         self.reads: list[str] = []
-        self.found: EventConfig | None = EVENT
+        self.found: Event | None = EVENT
         self.error: Exception | None = None
         self.wait_s = 0.0
 
-    async def read(self, event_id: str) -> EventConfig | None:
+    async def read(self, event_id: str) -> Event | None:
         self.reads.append(event_id)
         await anyio.sleep(self.wait_s)
         if self.error is not None:
@@ -68,8 +69,8 @@ async def test_that_an_event_does_not_exist_is_remembered_until_it_does() -> Non
     assert await cache.get("event-1") is EVENT
 
 
-async def ask_together(cache: EventCache, count: int) -> list[EventConfig | Exception | None]:
-    answers: list[EventConfig | Exception | None] = []
+async def ask_together(cache: EventCache, count: int) -> list[Event | Exception | None]:
+    answers: list[Event | Exception | None] = []
 
     async def ask() -> None:
         try:
@@ -138,7 +139,7 @@ async def test_an_event_that_cannot_be_read_is_used_for_a_minute_more_and_read_o
     await anyio.sleep(0.7)
     with pytest.raises(Unavailable):
         await cache.get("event-1")
-    changed = source.found = replace(EVENT, closes_at_ms=1)
+    changed = source.found = Event(replace(CONFIG, closes_at_ms=1))
     source.error = None
     assert await cache.get("event-1") is changed
 
@@ -197,7 +198,7 @@ async def test_a_reader_that_is_cancelled_leaves_the_reading_to_another() -> Non
     source = Source()
     source.wait_s = 1
     cache = cache_of(source, ttl_s=5)
-    answers: list[EventConfig | None] = []
+    answers: list[Event | None] = []
 
     async def ask() -> None:
         answers.append(await cache.get("event-1"))

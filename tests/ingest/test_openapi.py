@@ -14,17 +14,19 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from ingest.authentication import cursor_key
 from ingest.cursors import Cursors
 from ingest.endpoints import DEFAULT_LIMIT, MAX_LIMIT
-from ingest.gateway import Position
+from ingest.gateway import Event, Position
 from ingest.openapi import text
-from schema.items import EventConfig, RequestItem
+from ingest.waiting import MAX_WAIT_S
+from schema.items import RequestItem
+from schema.states import ResultCode, Status
 from tests.ingest.support import EVENT, MemoryGateway, Service, bearer, many, settings_of, stored
 
 
 class Crowded(MemoryGateway):
     """Knows about half of all events and requests that anybody asks for."""
 
-    async def load_event(self, event_id: str) -> EventConfig | None:
-        return replace(EVENT, event_id=event_id) if len(event_id) % 2 else None
+    async def load_event(self, event_id: str) -> Event | None:
+        return Event(replace(EVENT, event_id=event_id)) if len(event_id) % 2 else None
 
     async def load_request(self, request_id: str) -> RequestItem | None:
         known = stored("user-1", 5, request_id=request_id) if len(request_id) % 2 else None
@@ -41,7 +43,8 @@ CURSOR = Cursors(cursor_key(settings_of())).write("user-1", Position(1_100, "req
 
 DOCUMENT: dict[str, Any] = orjson.loads(text())
 
-schema = schemathesis.openapi.from_asgi("/openapi.json", service().app())
+# With room for nobody: no answer is waited for.
+schema = schemathesis.openapi.from_asgi("/openapi.json", service().app(max_waiting_requests=0))
 
 
 @schema.parametrize()
@@ -77,6 +80,15 @@ async def test_every_route_is_described_and_every_description_has_a_route() -> N
                 assert (answer.status_code != 405) == (method in operations), (method, path)
                 if method in operations:
                     assert str(answer.status_code) in operations[method]["responses"], path
+
+
+def test_result_codes_statuses_and_the_longest_wait_are_those_of_the_description() -> None:
+    properties = DOCUMENT["components"]["schemas"]["Request"]["properties"]
+    (_, wait) = DOCUMENT["paths"]["/requests/{requestId}"]["get"]["parameters"]
+
+    assert properties["resultCode"]["enum"] == [*ResultCode, None]
+    assert properties["status"]["enum"] == list(Status)
+    assert wait["schema"] == {"type": "integer", "minimum": 0, "maximum": MAX_WAIT_S, "default": 0}
 
 
 def test_the_list_s_limits_are_those_of_the_description() -> None:
