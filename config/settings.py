@@ -36,6 +36,7 @@ def _hard_to_guess(secret: SecretStr) -> SecretStr:
 Port = Annotated[int, Field(ge=0, le=65_535)]
 HmacSecret = Annotated[SecretStr, AfterValidator(_hard_to_guess)]
 Url = Annotated[str, AfterValidator(urls.without_credentials)]
+Origins = Annotated[str, AfterValidator(urls.origins)]
 KeySetUrl = Annotated[Url, AfterValidator(urls.confidential)]
 
 
@@ -205,6 +206,11 @@ class IngestSettings(CommonSettings):
     )
     jwt_audience: str | None = Field(None, description="audience that tokens must name")
     jwt_issuer: str | None = Field(None, description="issuer that tokens must name")
+    cors_origins: Origins | None = Field(
+        None,
+        description="origins whose pages may call the API, separated by commas, or *; none: no "
+        "other page may",
+    )
     publish_requested_events: bool = Field(
         False, description="publish ParticipationRequested events as well"
     )

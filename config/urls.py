@@ -8,6 +8,10 @@ from urllib.parse import urlsplit
 MASK: Final = "*" * 10
 # Greedy to the last @: a password may hold any character, and hiding too much does no harm.
 _USERINFO: Final = re.compile(r"^([^:/?#@]*://)?.*@", re.DOTALL)
+_ORIGIN: Final = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://([a-z0-9][a-z0-9._-]*|\[[0-9a-f:.]+\])(?P<port>:[0-9]{1,5})?"
+)
+_OWN_PORTS: Final = {"http": ":80", "https": ":443"}
 _QUERY: Final = re.compile(r"[?#].*", re.DOTALL)
 
 
@@ -38,6 +42,26 @@ def confidential(url: str) -> str:
     if parts.scheme == "http" and not _is_loopback(host):
         raise ValueError("must be an https URL; http is for loopback addresses alone")
     return url
+
+
+def origins(text: str) -> str:
+    """Pass a list of web origins on, normalised, or `*`; raises ValueError for anything else.
+
+    A browser sends an origin in lower case and without its scheme's own port, and it is compared
+    as it is: what could never be equal is refused.
+    """
+    found = [part.strip().lower() for part in text.split(",")]
+    if found != ["*"]:
+        for origin in found:
+            match = _ORIGIN.fullmatch(origin)
+            if match is None:
+                raise ValueError(
+                    "must be * alone, or origins separated by commas, such as "
+                    "https://shop.example or http://localhost:3000: no path, no slash at the end"
+                )
+            if match["port"] == _OWN_PORTS.get(match["scheme"], ""):
+                raise ValueError(f"must not name the port in {origin}: browsers leave it out")
+    return ",".join(dict.fromkeys(found))
 
 
 def _is_loopback(host: str) -> bool:

@@ -19,8 +19,8 @@ from runtime.sampling import Sampler
 SCOPE_KEY: Final = "participation.access"
 _CLIENT_GONE: Final = 499
 """The status, in log and figures, of what nobody was there to read (nginx's number)."""
-_CLIENT_ERRORS: Final = range(400, 500)
-"""What anybody can cause, thousands a second, without a token."""
+_ANYBODYS: Final = frozenset({204, *range(400, 500)})
+"""What anybody can cause, thousands a second, without a token: preflights, and errors."""
 _RETRY_AFTER_STOP_S: Final = 1
 
 _LOGGER: Final = "ingest"
@@ -152,7 +152,7 @@ class AccessLayer:
             self._log(scope["method"], access, seconds)
 
     def _log(self, method: str, access: Access, seconds: float) -> None:
-        if access.user_hash is None and access.status in _CLIENT_ERRORS:
+        if access.user_hash is None and access.status in _ANYBODYS:
             access.unlogged = self._anybodys.take(f"{access.route} {access.status}")
             if access.unlogged is None:
                 return

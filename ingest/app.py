@@ -10,6 +10,7 @@ from config.settings import IngestSettings
 from ingest import docs_page, openapi
 from ingest.access import AccessLayer, LineWriter, line_writer
 from ingest.asgi import Answer, ASGIApp
+from ingest.cors import Cors, CorsLayer
 from ingest.endpoints import Endpoints
 from ingest.gateway import Gateway
 from ingest.http import Call, Endpoint, Handler, Routes
@@ -54,14 +55,21 @@ def create_app(
     endpoints = Endpoints(gateway, authenticator, settings, clock_ms, random, health.stop)
     metrics.waiting.set_function(lambda: endpoints.waiting_count)
     handlers = {**endpoints.handlers, **_operations(metrics, health)}
+    cors = Cors.of(settings)
     routes = Routes(
         {
-            operation.path: Endpoint(operation.name, operation.method, handlers[operation.name])
+            operation.path: Endpoint(
+                operation.name,
+                operation.method,
+                handlers[operation.name],
+                answers_preflights=cors.is_on,
+            )
             for operation in openapi.operations()
         }
     )
     write_line = write_line or line_writer(settings.log_level, settings.log_format, clock_ms)
-    return AccessLayer(routes, metrics, write_line, stopwatch_s)
+    app = AccessLayer(routes, metrics, write_line, stopwatch_s)
+    return CorsLayer(app, cors) if cors.is_on else app
 
 
 def _operations(metrics: IngestMetrics, health: Health) -> Mapping[str, Handler]:

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs
 
 import orjson
 
+from ingest import cors
 from ingest.access import SCOPE_KEY, Access
 from ingest.asgi import Answer, ASGIApp, Headers, Receive, Scope, Send
 from ingest.problems import Problem, bad_request, unauthorized
@@ -68,18 +69,27 @@ Handler = Callable[[Call], Awaitable[ASGIApp]]
 
 
 class Endpoint:
-    """One route's ASGI app: checks the method, then answers. The server takes no bodies."""
+    """One route's ASGI app: checks the method, then answers. The server takes no bodies.
 
-    def __init__(self, name: str, method: str, handle: Handler) -> None:
+    With `answers_preflights`, browsers learn what pages of other origins may send.
+    """
+
+    def __init__(
+        self, name: str, method: str, handle: Handler, *, answers_preflights: bool = False
+    ) -> None:
         self._name = name
         self._methods = ("GET", "HEAD") if method == "GET" else (method,)
         self._handle = handle
+        self._preflight = cors.preflight(self._methods) if answers_preflights else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer; raises Problem for every answer but success."""
         access: Access = scope[SCOPE_KEY]
         access.route = self._name
         if scope["method"] not in self._methods:
+            if self._preflight is not None and cors.is_preflight(scope):
+                await self._preflight(scope, receive, send)
+                return
             raise Problem(
                 405,
                 "method-not-allowed",

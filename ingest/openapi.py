@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import orjson
 
-_ANYWHERE: Final = (405, 500)
-"""What any route may answer as well: to another method, and after a failure of ours."""
+_ANYWHERE: Final = (204, 405, 500)
+"""What any route may answer as well: to a browser's preflight, to another method, and after a
+failure of ours."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from aws.sdk import opener
 from config.settings import IngestSettings
 from ingest.app import Health
 from ingest.authentication import open_authenticator
+from ingest.cors import Cors
 from ingest.http1.bounds import Bounds
 from ingest.http1.server import HttpServer
 from ingest.jwks import KeySetError
@@ -82,7 +83,10 @@ async def serve(
             watch.start_soon(drain.watch, stop or Stop())
             with drain.scope:
                 async with _service(settings, connection, metrics, health) as service:
-                    server = HttpServer(service.app, Bounds.of(settings), metrics, time)
+                    headers_for = Cors.of(settings).headers
+                    server = HttpServer(
+                        service.app, Bounds.of(settings), metrics, time, headers_for
+                    )
                     metrics.connections.set_function(lambda: server.connection_count)
                     drain.server = server
                     watch.start_soon(start.run, service, server, _url(listener))

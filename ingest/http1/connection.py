@@ -7,6 +7,7 @@ and so is the time that it may take (`Bounds`).
 import asyncio
 from typing import Final, Protocol, cast
 
+from ingest.asgi import Headers
 from ingest.http1.bounds import (
     BRIEFLY_S,
     LINGER_S,
@@ -53,6 +54,10 @@ class Server(Protocol):
 
     def refused(self, reason: str) -> None:
         """A client was refused, for a reason of `Refusal`."""
+        ...
+
+    def headers_for(self, origin: bytes | None) -> Headers:
+        """What lets a page of this origin read a refusal; None: the origin is not known."""
         ...
 
 
@@ -275,7 +280,7 @@ class Connection(asyncio.BufferedProtocol):
         answer = _REFUSED[reason]
         head = encode_head(
             answer.status,
-            answer.headers,
+            (*answer.headers, *self._server.headers_for(self._reader.origin)),
             date=self._server.date,
             length=len(answer.body),
             keep_alive=False,

@@ -9,7 +9,7 @@ from typing import Final
 import anyio
 import structlog
 
-from ingest.asgi import ASGIApp
+from ingest.asgi import ASGIApp, Headers
 from ingest.http1.bounds import SOCKET_BUFFER_BYTES, Bounds, Observer
 from ingest.http1.connection import Connection
 from ingest.http1.exchange import Exchange
@@ -23,16 +23,25 @@ log = structlog.get_logger("ingest")
 
 
 class HttpServer:
-    """Serves an app over HTTP/1.1. `time_s` is the time in epoch seconds."""
+    """Serves an app over HTTP/1.1.
+
+    `time_s` is the time in epoch seconds; `headers_for` an origin are added to refusals.
+    """
 
     def __init__(
-        self, app: ASGIApp, bounds: Bounds, observer: Observer, time_s: Callable[[], float]
+        self,
+        app: ASGIApp,
+        bounds: Bounds,
+        observer: Observer,
+        time_s: Callable[[], float],
+        headers_for: Callable[[bytes | None], Headers] = lambda _origin: (),
     ) -> None:
         self.bounds = bounds
         self.buffer = bytearray(bounds.head_bytes)
         self._app = app
         self._observer = observer
         self._time_s = time_s
+        self.headers_for = headers_for
         self._connections: set[Connection] = set()
         self._tasks: asyncio.TaskGroup
         self._lines = Sampler(asyncio.get_running_loop().time)

@@ -50,6 +50,7 @@ INGEST_DEFAULTS = COMMON_DEFAULTS | {
     "JWKS_URL": None,
     "JWT_AUDIENCE": None,
     "JWT_ISSUER": None,
+    "CORS_ORIGINS": None,
     "MAX_WAITING_REQUESTS": 5_000,
     "PUBLISH_REQUESTED_EVENTS": False,
     "EVENT_CACHE_TTL_S": 5,
@@ -252,3 +253,56 @@ def test_a_tool_needs_no_queue(environment: pytest.MonkeyPatch) -> None:
 
 def test_the_seats_of_a_transaction_leave_room_for_the_capacity() -> None:
     assert limits.SEATS_PER_TRANSACTION + 1 == limits.DYNAMODB_TRANSACT_ACTIONS == 100
+
+
+@pytest.mark.parametrize(
+    ("given", "normalised"),
+    [
+        ("*", "*"),
+        ("https://shop.example", "https://shop.example"),
+        ("HTTPS://Shop.Example", "https://shop.example"),
+        (
+            "https://shop.example, http://localhost:5173,https://shop.example",
+            "https://shop.example,http://localhost:5173",
+        ),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+        ("capacitor://localhost", "capacitor://localhost"),
+        ("http://shop.example:443", "http://shop.example:443"),
+    ],
+)
+def test_origins_are_taken_as_browsers_send_them(
+    given: str, normalised: str, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("JWT_SECRET", SECRET)
+    environment.setenv("CORS_ORIGINS", given)
+
+    assert load(IngestSettings).cors_origins == normalised
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("shop.example", "must be * alone, or origins"),
+        ("https://shop.example/", "no path, no slash at the end"),
+        ("https://shop.example/path", "must be * alone, or origins"),
+        ("https://shop.example?", "must be * alone, or origins"),
+        ("https://a@shop.example", "must be * alone, or origins"),
+        ("https://*.shop.example", "must be * alone, or origins"),
+        ("*,https://shop.example", "must be * alone, or origins"),
+        ("https://shop.example,", "must be * alone, or origins"),
+        ("https://shop.example https://other.example", "must be * alone, or origins"),
+        ("null", "must be * alone, or origins"),
+        ("https://caf\u00e9.example", "must be * alone, or origins"),
+        ("https://shop.example:443", "must not name the port in https://shop.example:443"),
+        ("http://shop.example:80", "must not name the port"),
+    ],
+)
+def test_an_origin_that_no_browser_sends_is_refused_at_the_start(
+    given: str, says: str, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("JWT_SECRET", SECRET)
+    environment.setenv("CORS_ORIGINS", given)
+
+    [line] = errors_of(IngestSettings)
+    assert line.startswith("CORS_ORIGINS=")
+    assert says in line

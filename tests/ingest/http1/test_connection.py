@@ -101,6 +101,47 @@ async def test_a_body_is_refused_after_the_answers_before_it() -> None:
 
 
 @virtual_time
+async def test_an_empty_body_has_the_head_s_time_and_is_followed_by_the_next_request() -> None:
+    async with opened() as house:
+        head = get("/", "Content-Type: application/json", "Content-Length: 2", method="POST")
+        slow, steady = house.connect(), house.connect()
+        slow.arrive(head, b"{")
+        steady.arrive(head)
+        await asyncio.sleep(BOUNDS.head_timeout_s - A_BIT_S)
+        steady.arrive(b"{}" + get("/"))
+        await settled()
+        assert (slow.statuses, steady.statuses) == ([], [200, 200])
+        await asyncio.sleep(2 * A_BIT_S)
+        assert (slow.statuses, slow.has_ended) == ([408], True)
+        assert not steady.has_ended
+    assert house.refusals == {Refusal.HEAD_TOO_SLOW: 1}
+
+
+@virtual_time
+async def test_who_has_closed_its_sending_half_is_done_and_still_gets_its_answer() -> None:
+    async with opened() as house:
+        wire = house.connect()
+        wire.arrive(get("/until-gone"))
+        await settled()
+        wire.half_close()
+        await settled()
+        assert house.disconnects == 1
+        assert (wire.statuses, wire.is_lost) == ([200], True)
+
+
+@virtual_time
+async def test_refusals_may_be_read_by_the_pages_that_may_read_answers() -> None:
+    async with opened() as house:
+        house.server.headers_for = lambda origin: ((b"x-for", origin or b"anybody"),)
+        before, after = house.connect(), house.connect()
+        before.arrive(b"\x00nonsense\r\n\r\n")
+        after.arrive(get("/", "Origin: http://page", "Content-Length: 5"))
+        await settled()
+    assert b"x-for: anybody\r\n" in before.heard
+    assert b"x-for: http://page\r\n" in after.heard
+
+
+@virtual_time
 async def test_a_deaf_client_asks_nothing_more_and_is_dropped() -> None:
     async with opened() as house:
         wire = house.connect()
