@@ -13,6 +13,8 @@ ALL: Final = (
     Attack("upgrade-behind-proxy", framing.upgrade_behind_a_proxy),
     Attack("upgrade-without-body", framing.upgrade_without_body),
     Attack("bodies", framing.bodies),
+    Attack("empty-bodies", framing.empty_bodies),
+    Attack("empty-bodies-behind-proxy", framing.empty_bodies_behind_a_proxy),
     Attack("dripping-bodies", framing.dripping_bodies),
     Attack("odd-heads", heads.odd_heads),
     Attack("endless-heads", heads.endless_heads),

@@ -15,6 +15,8 @@ _HEALTHY: Final = b'{"status":"ok"}'
 _LENGTH: Final = f"Content-Length: {len(_SMUGGLED)}"
 _CHUNKED: Final = "Transfer-Encoding: chunked"
 _CHUNKS: Final = b"%x\r\n%b\r\n0\r\n\r\n" % (len(_SMUGGLED), _SMUGGLED)
+_JSON: Final = "Content-Type: application/json"
+_EMPTY_CHUNKS: Final = b"2\r\n{}\r\n0\r\n\r\n"
 _PLACES: Final = (
     ("POST", "/requests/x"),
     ("GET", "/requests/x"),
@@ -115,12 +117,61 @@ async def bodies(target: Target, _seconds: float) -> Findings:
         "coded": (("Transfer-Encoding: gzip, chunked",), _CHUNKS),
     }
     cases = [
-        Case(f"{name} {method} {path}", segments)
+        Case(f"{name} {method} {path} {kind}", segments)
         for method, path in _PLACES
         for name, (lines, body) in framings.items()
-        for segments in _cut(_head(method, path, *lines), body)
+        for kind in ([], [_JSON])
+        for segments in _cut(_head(method, path, *kind, *lines), body)
     ]
     return await each_is_answered_once(target, cases)
+
+
+async def empty_bodies(target: Target, _seconds: float) -> Findings:
+    """Empty JSON bodies whose end two readers may see in two places, and a request behind them."""
+    bodies = {
+        "two lengths": (("Content-Length: 2", "Content-Length: 2"), b"{}"),
+        "a list of lengths": (("Content-Length: 2, 2",), b"{}"),
+        "a signed length": (("Content-Length: +2",), b"{}"),
+        "length and chunked": (("Content-Length: 2", _CHUNKED), _EMPTY_CHUNKS),
+        "chunked and length": ((_CHUNKED, "Content-Length: 12"), _EMPTY_CHUNKS),
+        "chunked twice": ((_CHUNKED, _CHUNKED), _EMPTY_CHUNKS),
+        "a coding before": (("Transfer-Encoding: gzip, chunked",), _EMPTY_CHUNKS),
+        "a coding behind": (("Transfer-Encoding: chunked, identity",), _EMPTY_CHUNKS),
+        "a coding's extension": (("Transfer-Encoding: chunked;a=b",), _EMPTY_CHUNKS),
+        "a chunk's extension": ((_CHUNKED,), b"2;a=b\r\n{}\r\n0\r\n\r\n"),
+        "a last chunk's extension": ((_CHUNKED,), b"2\r\n{}\r\n0;a\r\n\r\n"),
+        "a trailer": ((_CHUNKED,), b"2\r\n{}\r\n0\r\nContent-Length: 9\r\n\r\n"),
+        "a bare line feed": ((_CHUNKED,), b"2\n{}\r\n0\r\n\r\n"),
+        "a bare line feed at the end": ((_CHUNKED,), b"2\r\n{}\r\n0\r\n\n"),
+        "a short chunk": ((_CHUNKED,), b"1\r\n{}\r\n0\r\n\r\n"),
+        "a huge chunk": ((_CHUNKED,), b"10000000000000002\r\n{}\r\n0\r\n\r\n"),
+        "an expectation": (("Content-Length: 2", "Expect: 100-continue"), b"{}"),
+        "another protocol": (("Content-Length: 2", *_wish("h2c")), b"{}"),
+    }
+    cases = [
+        Case(f"{name} {path}", segments)
+        for path in ("/requests/x", "/events/event-1/participations", "/healthz", "/nowhere")
+        for name, (lines, body) in bodies.items()
+        for segments in _cut(_head("POST", path, _JSON, *lines), body + _SMUGGLED)
+    ]
+    return await each_is_answered_once(target, cases)
+
+
+async def empty_bodies_behind_a_proxy(target: Target, _seconds: float) -> Findings:
+    """Behind a proxy, whoever comes after an empty JSON body gets its own answer."""
+    bodies = (("Content-Length: 2", b"{}"), (_CHUNKED, _EMPTY_CHUNKS), (_CHUNKED, b"0\r\n\r\n"))
+    places = ("/events/event-1/participations", "/requests/x", "/nowhere")
+    cases = [(p, line, body) for p in places for line, body in bodies]
+    found: list[str] = []
+    for path, line, body in cases:
+        proxy = _Proxy(target)
+        first = await proxy.pass_on(_head("POST", path, _JSON, line), body[:1], body[1:])
+        answer = await proxy.pass_on(_HEALTH)
+        proxy.close()
+        are_own = first is not None and answer is not None and answer.body == _HEALTHY
+        found.append("own" if are_own else "another's")
+    faults = ["the next caller got another's answer"] if "another's" in found else []
+    return Findings(f"{len(cases)} requests, and after each /healthz", counted(found), faults)
 
 
 async def dripping_bodies(target: Target, _seconds: float) -> Findings:

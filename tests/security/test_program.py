@@ -23,6 +23,8 @@ FINDS_IT = (
     "upgrade-behind-proxy",
     "upgrade-without-body",
     "bodies",
+    "empty-bodies",
+    "empty-bodies-behind-proxy",
     "dripping-bodies",
     "odd-heads",
     "endless-heads",
