@@ -19,8 +19,9 @@ from local.programs import LineListener, Program
 
 BUFFER_INTERVAL_S: Final = 2.0
 """Instead of the stream's 60 s: nobody at a laptop wants to wait a minute for a file."""
-_LOCAL_DEFAULTS: Final = {"RECEIVE_WAIT_S": "2", "ENVIRONMENT": "local"}
-"""A short poll, so that Ctrl-C is answered soon."""
+_LOCAL_DEFAULTS: Final = {"RECEIVE_WAIT_S": "2", "ENVIRONMENT": "local", "CORS_ORIGINS": "*"}
+"""A short poll, so that Ctrl-C is answered soon; and a page under development may call, wherever it
+is served: it must know a token."""
 
 
 @dataclass(frozen=True, slots=True)

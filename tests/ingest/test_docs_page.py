@@ -4,12 +4,17 @@ import hashlib
 import re
 from base64 import b64encode
 from html.parser import HTMLParser
+from pathlib import Path
 
 import httpx
 import orjson
+import pytest
 
 from ingest import openapi
+from tests.browser import chromium
 from tests.ingest.support import Service
+
+_CHECK = Path(__file__).parents[1] / "analytics" / "report" / "browser" / "check.mjs"
 
 
 async def page() -> httpx.Response:
@@ -72,3 +77,14 @@ async def test_its_policy_allows_its_own_style_and_nothing_else() -> None:
     assert f"style-src 'sha256-{digest}';" in policy
     assert "unsafe" not in policy
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.slow
+async def test_a_browser_finds_no_fault_with_it_on_a_wide_screen_and_on_a_phone(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "docs.html"
+    file.write_bytes((await page()).content)
+    checked = chromium.run(_CHECK, str(file))
+
+    assert checked.returncode == 0, checked.stdout + checked.stderr
