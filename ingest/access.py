@@ -1,4 +1,6 @@
-"""Around every request: its figures, its one log line, and an answer for what went wrong."""
+"""Around every request: its figures, its one log line, who may read the answer, and an answer for
+what went wrong.
+"""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -11,6 +13,7 @@ import structlog
 
 from config import logs
 from ingest.asgi import ASGIApp, Message, Receive, Scope, Send
+from ingest.cors import Cors
 from ingest.http1.exchange import ClientGoneError
 from ingest.metrics import IngestMetrics
 from ingest.problems import Problem, internal_error, unavailable
@@ -104,11 +107,13 @@ class AccessLayer:
         metrics: IngestMetrics,
         write_line: LineWriter,
         stopwatch_s: Callable[[], float],
+        cors: Cors,
     ) -> None:
         self._app = app
         self._metrics = metrics
         self._write_line = write_line
         self._stopwatch_s = stopwatch_s
+        self._cors = cors
         self._anybodys = Sampler(stopwatch_s)
         self._in_flight = 0
         metrics.in_flight.set_function(lambda: self._in_flight)
@@ -124,6 +129,7 @@ class AccessLayer:
         async def note_status(message: Message) -> None:
             if message["type"] == "http.response.start":
                 access.status = message["status"]
+                self._cors.complete(message, scope)
             try:
                 await send(message)
             except ClientGoneError:

@@ -10,7 +10,7 @@ from config.settings import IngestSettings
 from ingest import docs_page, openapi
 from ingest.access import AccessLayer, LineWriter, line_writer
 from ingest.asgi import Answer, ASGIApp
-from ingest.cors import Cors, CorsLayer
+from ingest.cors import Cors
 from ingest.endpoints import Endpoints
 from ingest.gateway import Gateway
 from ingest.http import Call, Endpoint, Handler, Routes
@@ -68,8 +68,7 @@ def create_app(
         }
     )
     write_line = write_line or line_writer(settings.log_level, settings.log_format, clock_ms)
-    app = AccessLayer(routes, metrics, write_line, stopwatch_s)
-    return CorsLayer(app, cors) if cors.is_on else app
+    return AccessLayer(routes, metrics, write_line, stopwatch_s, cors)
 
 
 def _operations(metrics: IngestMetrics, health: Health) -> Mapping[str, Handler]:

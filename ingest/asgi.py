@@ -1,6 +1,6 @@
 """ASGI's types, and a whole answer as an ASGI app."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final, TypeAlias
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -11,6 +11,14 @@ Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 JSON: Final = "application/json"
+
+
+def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
+    """The first header of a name, in lower case; None where there is none."""
+    for found, value in headers:
+        if found == name:
+            return value
+    return None
 
 
 class Answer:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final, Self
 
 from config.settings import IngestSettings
-from ingest.asgi import Answer, ASGIApp, Headers, Message, Receive, Scope, Send
+from ingest.asgi import Answer, Headers, Message, Scope, header
 
 ANY: Final = "*"
 _EXPOSED: Final = (b"access-control-expose-headers", b"location, retry-after")
@@ -42,6 +42,12 @@ class Cors:
         """What an answer says to a page of this origin; None where that is not known."""
         return self._unknown if origin is None else self._of.get(origin, self._foreign)
 
+    def complete(self, head: Message, scope: Scope) -> None:
+        """Add the headers to an answer's head."""
+        if self.is_on:
+            more = self.headers(header(scope["headers"], b"origin"))
+            head["headers"] = (*head["headers"], *more)
+
 
 def _reading(origin: str) -> Headers:
     return (b"access-control-allow-origin", origin.encode()), _EXPOSED
@@ -60,26 +66,5 @@ def preflight(methods: Sequence[str]) -> Answer:
 
 def is_preflight(scope: Scope) -> bool:
     """Whether a request is a browser's question, and none of the page itself."""
-    return scope["method"] == "OPTIONS" and any(
-        name == b"access-control-request-method" for name, _ in scope["headers"]
-    )
-
-
-class CorsLayer:
-    """The outermost ASGI layer, where any origin is allowed: all answers get the headers."""
-
-    def __init__(self, app: ASGIApp, cors: Cors) -> None:
-        self._app = app
-        self._cors = cors
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        origins = (value for name, value in scope.get("headers", ()) if name == b"origin")
-        more = self._cors.headers(next(origins, None))
-
-        async def send_more(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = (*message["headers"], *more)
-            await send(message)
-
-        await self._app(scope, receive, send_more)
+    asked = header(scope["headers"], b"access-control-request-method")
+    return scope["method"] == "OPTIONS" and asked is not None

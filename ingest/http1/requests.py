@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import httptools
 
-from ingest.asgi import Scope
+from ingest.asgi import Scope, header
 from ingest.http1.bounds import Refusal
 from schema.values import value
 
@@ -73,7 +73,7 @@ class RequestReader:
     @property
     def origin(self) -> bytes | None:
         """The page's origin, as the last head that has been read names it."""
-        return next((value for name, value in self._headers if name == b"origin"), None)
+        return header(self._headers, b"origin")
 
     def close(self) -> None:
         """Let go of the parser, which refers to the reader."""
