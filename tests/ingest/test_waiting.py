@@ -255,6 +255,21 @@ async def test_who_sends_nothing_more_is_waited_for_no_longer() -> None:
         assert len(reads(ingest)) == calls
 
 
+@virtual_time
+async def test_a_request_that_expires_meanwhile_is_shown_as_it_was() -> None:
+    ingest = Ingest()
+    async with ingest.opened(), anyio.create_task_group() as tasks:
+        request = queued("user-1")
+        ingest.aws.store(request)
+        tasks.start_soon(wait, ingest, "user-1", 3)
+        await anyio.sleep(1)
+        key = keys.request_pk(request.request_id), keys.REQUEST_SORT_KEY
+        del ingest.aws.cloud.table.store.records[key]
+
+    [answer] = ingest.answers
+    assert (answer.status, answer.document["status"]) == (200, "QUEUED")
+
+
 @pytest.mark.parametrize("kind", [Kind.REFUSED, Kind.LOST])
 def test_a_table_that_goes_away_ends_the_waits_with_503(kind: Kind) -> None:
     @virtual_time

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import h11
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from ingest.asgi import Scope
@@ -221,6 +221,8 @@ def _path(target: bytes) -> bytes:
 @settings(max_examples=EXAMPLES)
 @given(mutated())
 def test_what_is_taken_is_what_h11_takes(data: bytes) -> None:
+    # More than one space in a request line may be passed over (RFC 9112 §3); h11 never does.
+    assume(b"  " not in data)
     taken = [as_reference(scope) for scope in serve([data]).asked]
 
     expected = [
