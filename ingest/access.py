@@ -1,6 +1,4 @@
-"""Around every request: its figures, its one log line, who may read the answer, and an answer for
-what went wrong.
-"""
+"""Around every request: figures, one log line, who may read it, an answer to what went wrong."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import count
+from math import ceil
 from random import Random
 from typing import Final
 
@@ -19,6 +20,9 @@ MAX_WAIT_S: Final = 20
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 1.6
 """Pauses between reads grow from the one to the other: most decisions come within a second."""
+_EARLIER_S: Final = 0.000_4
+"""uvloop's clock and timers count whole milliseconds, and anyio looks at a deadline whose timer
+fired early again and again: one just before a whole millisecond never fires early."""
 _READS_PER_S: Final = 2_000
 """Where more wait than can be read at this rate, all of them read more rarely."""
 
@@ -64,7 +68,7 @@ class Waits:
         self.count += 1
         self._of_users[user] += 1
         try:
-            with self._stop.interrupts(), anyio.move_on_after(wait_s):
+            with self._stop.interrupts(), anyio.move_on_after(wait_s - _EARLIER_S):
                 for attempt in count(1):
                     request = await self._read_again(request.request_id) or request
                     if request.status.is_final:
@@ -82,4 +86,5 @@ class Waits:
 
     def _pause_s(self, attempt: int) -> float:
         own_s = backoff.delay_s(attempt, _FIRST_PAUSE_S, _LONGEST_PAUSE_S, self._random)
-        return max(own_s, self.count / _READS_PER_S)
+        pause_ms = ceil(1000 * max(own_s, self.count / _READS_PER_S))
+        return pause_ms / 1000 - _EARLIER_S

@@ -26,8 +26,10 @@ async def test_up_takes_a_click_and_ends_cleanly_on_ctrl_c(tmp_path: Path) -> No
         token = found_in(up.output, r"TOKEN=(\S+)")
         headers = {"Authorization": f"Bearer {token}"}
         async with httpx.AsyncClient(trust_env=False, headers=headers) as http:
-            answer = await http.post(f"{ingest}/events/first/participations")
+            page = {"Origin": "http://localhost:5173"}
+            answer = await http.post(f"{ingest}/events/first/participations", headers=page)
             assert answer.status_code == 202
+            assert answer.headers["access-control-allow-origin"] == "*"
 
             async def decided() -> bool:
                 mine = (await http.get(f"{ingest}/me/participations")).json()
