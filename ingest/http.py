@@ -52,7 +52,7 @@ class Call:
         except ValueError:
             raise bad_request("the query has too many parameters") from None
         if not given.keys() <= set(names):
-            raise bad_request(f"the parameters are {' and '.join(names)}, and no others")
+            raise bad_request(f"there are no parameters but {' and '.join(names)}")
         for name, values in given.items():
             if len(values) > 1:
                 raise bad_request(f"{name} is given more than once")
