@@ -146,7 +146,7 @@ def invitation(stack: PipelineStack, event_id: str, command: str, up: Up | None 
     page = f"live     {up.page_url}   open it in a browser\n" if up and up.page_url else ""
     commands = "" if up is None else _COMMANDS.format(event_id=event_id, command=command)
     return f"""
-{page}ingest   {ingest}   ({ingest}/openapi.json)
+{page}ingest   {ingest}   ({ingest}/docs)
 worker   {stack.worker.url}/metrics
 AWS      {stack.emulator.endpoint_url}   table {stack.outputs.table_name}
 logs     {stack.worker.log_path.parent}
