@@ -5,8 +5,6 @@ some of them bring about ("Swarm Testing", Groce et al. 2012).
 """
 
 from collections.abc import Callable
-from dataclasses import replace
-from math import inf
 from random import Random
 from typing import Final
 
@@ -29,8 +27,6 @@ from simulation.scenario import (
     Stop,
 )
 
-_UNITS_OF_A_SEAT: Final = 8
-"""Write units of a seat in a transaction, index and all, rounded up."""
 NAME: Final = "random"
 _FAULTS_END_S: Final = 15.0
 """Faults begin and end within this time; clicks come in its first seconds."""
@@ -51,7 +47,7 @@ def draw(seed: int) -> Scenario:
     nodes += [f"ingest-{n + 1}" for n in range(ingests)]
     share = random.choice((0.1, 0.4, 0.4))
     chosen = [draw_some for draw_some in _FAULTS if _happens(random, share)]
-    scenario = Scenario(
+    return Scenario(
         name=NAME,
         seed=seed,
         events=_events(random, rate * seconds),
@@ -74,15 +70,6 @@ def draw(seed: int) -> Scenario:
         unordered=_happens(random, 0.5),
         settles_in_s=600.0,
     )
-    return replace(scenario, worker_settings=_within(scenario.limits, scenario.worker_settings))
-
-
-def _within(limits: Limits, settings: Settings) -> Settings:
-    """Batches whose transaction fits into a second's throughput: no other ever succeeds."""
-    bounds = (limits.partition_write_units, limits.table_write_units, limits.index_write_units)
-    least = min((bound for bound in bounds if bound is not None), default=inf)
-    most = max(1, int(min(least / _UNITS_OF_A_SEAT, 99)))
-    return {**settings, "batch_max_messages": min(int(settings["batch_max_messages"]), most)}
 
 
 def _events(random: Random, clicks: float) -> tuple[EventPlan, ...]:
@@ -129,12 +116,12 @@ def _ingest_settings(random: Random) -> Settings:
 
 
 def _limits(random: Random) -> Limits:
-    """None, or some that a small run can reach."""
+    """None, or some that a small run can reach: the least bear no full seat transaction."""
     if _happens(random, 0.7):
         return NO_LIMITS
     return Limits(
         partition_write_units=random.choice((None, 100.0, 400.0)),
-        table_write_units=random.choice((None, 100.0, 400.0)),
+        table_write_units=random.choice((None, 50.0, 400.0)),
         index_write_units=random.choice((None, 50.0, 300.0)),
         put_events_per_s=random.choice((None, 5.0, 30.0)),
         in_flight_messages=random.choice((None, 100)),

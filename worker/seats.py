@@ -12,7 +12,6 @@ import structlog
 
 from aws.errors import Fatal, Transient
 from aws.table import EventState, SeatsCancelled
-from config.limits import SEATS_PER_TRANSACTION
 from runtime import backoff
 from worker import decide
 from worker.decide import Seeker, Step
@@ -21,6 +20,7 @@ from worker.metrics import Cancellation
 from worker.outage import Outage
 from worker.parts import Parts
 from worker.results import BatchResult, Decided, Retry, Undecided
+from worker.size import Size
 from worker.turn import Turn
 
 _SAME_TOKEN_TRIES: Final = 2
@@ -28,6 +28,7 @@ _BACKOFF_BASE_S: Final = 0.05
 _BACKOFF_MAX_S: Final = 1.0
 _CONDITION: Final = "ConditionalCheckFailed"
 _CONFLICT: Final = "TransactionConflict"
+_NO_THROTTLES: Final = frozenset({"None", _CONDITION, _CONFLICT})
 
 log = structlog.get_logger("seats")
 
@@ -58,8 +59,9 @@ class Seller:
         self._numbers = count()
         self._waiting: list[tuple[tuple[int, str], int, _Waiting]] = []
         self._lock = asyncio.Lock()
-        self._conflicts = 0
-        """Transactions in a row that others were in the way of."""
+        self._size = Size()
+        self._cancellations = 0
+        """Transactions in a row that another worker, or a throttle, was in the way of."""
 
     async def sell(self, seekers: Sequence[Seeker]) -> tuple[BatchResult, list[Step]]:
         """Decide seekers; returns what is decided or undecided, and the losers to be written."""
@@ -108,7 +110,7 @@ class Seller:
             if capacity is not None and capacity.remaining != event.seats_left:
                 self._events.left(self._event_id, capacity.remaining)
                 return
-        chunk = list(self._next(min(SEATS_PER_TRANSACTION, event.seats_left)))
+        chunk = list(self._next(min(self._size.most, event.seats_left)))
         try:
             await self._commit(chunk, event)
         finally:
@@ -152,6 +154,8 @@ class Seller:
             await self._cancelled(chunk, error)
         except Transient as error:
             self._outage.failed("seats", error)
+            if error.is_throttle:
+                self._size.throttled(len(steps))
             for waiting, step in zip(chunk, steps, strict=True):
                 # It may have taken effect: what was meant to be written is recognised then.
                 attempted = replace(step.candidate, attempted=step.change.after)
@@ -167,7 +171,8 @@ class Seller:
             await self._commit(chunk[:middle], event)
             await self._commit(chunk[middle:], event)
         else:
-            self._conflicts = 0
+            self._cancellations = 0
+            self._size.committed(len(steps))
             for waiting, step in zip(chunk, steps, strict=True):
                 deliveries = step.candidate.deliveries
                 waiting.outcome = Decided(deliveries, step.change.after, by_this_worker=True)
@@ -205,7 +210,7 @@ class Seller:
         for waiting, reason in zip(chunk, requests, strict=False):
             if reason == _CONDITION:
                 waiting.outcome = _again(waiting, error, Retry.IMMEDIATELY)
-            elif reason != "None":
+            elif reason == _CONFLICT:
                 waiting.outcome = _again(waiting, error, Retry.WHEN_FREE)
         if capacity == _CONDITION:
             if error.seats_left is None:
@@ -215,18 +220,24 @@ class Seller:
             return
         if capacity == _CONFLICT:
             self._turn.lost()
-        if not any(waiting.outcome for waiting in chunk):
-            if self._parts.stop.requested:
-                for waiting in chunk:
-                    waiting.outcome = _again(waiting, error, Retry.WHEN_FREE)
-                return
-            # Another worker sells, too.
-            self._conflicts += 1
-            await anyio.sleep(
-                backoff.full_delay_s(
-                    self._conflicts, _BACKOFF_BASE_S, _BACKOFF_MAX_S, self._parts.random
-                )
+        is_throttled = not {capacity, *requests} <= _NO_THROTTLES
+        if is_throttled:
+            self._size.throttled(len(chunk))
+        if is_throttled or not any(waiting.outcome for waiting in chunk):
+            await self._back_off(chunk, error)
+
+    async def _back_off(self, chunk: Sequence[_Waiting], error: SeatsCancelled) -> None:
+        """Wait for another worker that sells, too, or for the table's next units."""
+        if self._parts.stop.requested:
+            for waiting in chunk:
+                waiting.outcome = waiting.outcome or _again(waiting, error, Retry.WHEN_FREE)
+            return
+        self._cancellations += 1
+        await anyio.sleep(
+            backoff.full_delay_s(
+                self._cancellations, _BACKOFF_BASE_S, _BACKOFF_MAX_S, self._parts.random
             )
+        )
 
 
 def _again(waiting: _Waiting, error: SeatsCancelled, retry: Retry) -> Undecided:

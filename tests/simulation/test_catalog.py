@@ -23,6 +23,16 @@ def test_every_scenario_holds_and_decides_all(name: str) -> None:
     assert outcome.figures.seats_taken == 30
 
 
+def test_a_table_that_bears_no_full_transaction_sells_all_its_seats() -> None:
+    limits = {"all": None, "table_write_units": 50.0, "index_write_units": 50.0}
+    wishes = Wishes(rate=200, seconds=1, seats=150, workers=1, limits=limits)
+
+    outcome = simulate(catalog.scenario("flash", 1, wishes))
+
+    assert outcome.violation is None, outcome.violation
+    assert outcome.figures.seats_taken == 150
+
+
 def test_wishes_replace_what_a_scenario_has() -> None:
     wishes = Wishes(rate=10, seconds=3, seats=5, region="us-east-1", workers=4, ingests=5)
 

@@ -418,6 +418,23 @@ async def test_too_few_seats_are_planned_again_immediately() -> None:
 
 
 @virtual_time
+async def test_a_throttled_transaction_is_halved_until_the_table_bears_it_and_grows_again() -> None:
+    scene = Scene(seats=100)
+    throttled = cancelled("None", "None", "ThrottlingError", "ProvisionedThroughputExceeded")
+    scene.wire.faults[SEATS] = iter([throttled, throttled])
+
+    outcomes = await scene.decide(scene.candidates(scene.stored(40)))
+
+    sizes = [len(call.parameters["TransactItems"]) - 1 for call in scene.wire.calls_of(SEATS)]
+    assert sizes == [40, 20, 10, 12, 15, 3]
+    assert [d.item.status for d in outcomes.decided] == [Status.SUCCEEDED] * 40
+    assert cancellations(scene, "throttled") == 2
+    # Whoever was throttled waits with the others, and none is read again.
+    assert scene.wire.asked[LOAD] == 1
+    assert anyio.current_time() > scene.began_s
+
+
+@virtual_time
 async def test_rounds_are_bounded_for_what_may_be_a_request_s_own_fault() -> None:
     scene = Scene(seats=0)
     items = scene.stored(1)

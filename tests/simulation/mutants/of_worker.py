@@ -152,6 +152,12 @@ from schema.states import Status
         ),
     ),
     replaced(
+        "throttled-transaction-repeated-as-it-is",
+        "A seat transaction that is larger than the table bears is tried again as it is.",
+        "worker.size",
+        ("max(1, min(self.most, winners // 2))", "self.most"),
+    ),
+    replaced(
         "turn-of-the-dead",
         "A seller that is gone is waited for without end.",
         "worker.turn",
