@@ -1,6 +1,6 @@
 """Performs one plan: load, plan, commit; what another writer blocked stays undecided."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
@@ -43,20 +43,25 @@ class Committer:
         self._events = Events(parts.metrics.seats_left)
         self._sellers: WeakValueDictionary[str, Seller] = WeakValueDictionary()
 
-    async def attempt(self, batch: Sequence[Candidate], started_at_ms: int) -> BatchResult:
-        """Try once to decide every candidate.
+    async def attempt(
+        self, batch: Sequence[Candidate], started_at_ms: int
+    ) -> AsyncIterator[BatchResult]:
+        """Try once to decide every candidate: first come the young, who wait for no seats.
 
         Raises Fatal where only an operator can help, and any unforeseen error as it is.
         """
         try:
             loaded = await self.load(batch)
         except Transient as error:
-            return BatchResult(
+            yield BatchResult(
                 undecided=[Undecided(c, str(error), Retry.AFTER_OUTAGE) for c in batch]
             )
+            return
         reading = self.reading(started_at_ms)
         plan = decide.plan(batch, loaded, reading)
-        return _without_writes(plan, reading) + await self._execute(plan)
+        if plan.young:
+            yield BatchResult(young=plan.young)
+        yield _without_writes(plan, reading) + await self._execute(plan)
 
     def reading(self, started_at_ms: int) -> Reading:
         """The clock now, for a batch whose processing began then."""
@@ -151,7 +156,6 @@ def _without_writes(plan: Plan, reading: Reading) -> BatchResult:
                 for candidate in plan.deferred
             ),
         ],
-        plan.young,
     )
 
 

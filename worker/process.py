@@ -68,12 +68,12 @@ class Processing:
             self._busy += 1
             metrics.busy_processors.inc()
             try:
-                await self._process(batch, inbox, settling)
+                await self._process(batch, settling)
             finally:
                 self._busy -= 1
                 metrics.busy_processors.dec()
 
-    async def _process(self, batch: Sequence[Delivery], inbox: Inbox, settling: TaskGroup) -> None:
+    async def _process(self, batch: Sequence[Delivery], settling: TaskGroup) -> None:
         """Have what is decided settled as soon as it is, and the young come again."""
         results: list[BatchResult] = []
         try:
@@ -82,7 +82,7 @@ class Processing:
                 if result.decided or result.defective or result.undecided:
                     settling.start_soon(self.settler.settle, result)
                 if result.young:
-                    settling.start_soon(self._put_aside, result.young, inbox)
+                    settling.start_soon(self._put_aside, result.young, settling)
         except Fatal as error:
             self.parts.fail(error)
             begun = {d.receipt_handle for result in results for d in result.deliveries}
@@ -93,8 +93,11 @@ class Processing:
                 if delivery.receipt_handle not in waiting:
                     self._aside.pop(delivery.receipt_handle, None)
 
-    async def _put_aside(self, candidates: Sequence[Candidate], inbox: Inbox) -> None:
-        """Let a moment pass, in which ingest writes QUEUED, and process deliveries again."""
+    async def _put_aside(self, candidates: Sequence[Candidate], settling: TaskGroup) -> None:
+        """Let a moment pass, in which ingest writes QUEUED, and process deliveries again.
+
+        They wait for no processor: younger requests would be decided before them.
+        """
         young = [delivery for candidate in candidates for delivery in candidate.deliveries]
         tries = 1 + max(self._aside.get(delivery.receipt_handle, 0) for delivery in young)
         self._aside |= {delivery.receipt_handle: tries for delivery in young}
@@ -103,7 +106,8 @@ class Processing:
         if self.parts.stop.requested:
             await self.settler.return_now(young)
         else:
-            inbox.put(young)
+            await self._process(young, settling)
+            await self._give_back()
 
     async def _return_unstarted(self, inbox: Inbox) -> None:
         """After a stop, give back what waits, even if all processors are busy.

@@ -35,7 +35,12 @@ async def decide_batch(
     rounds = waits = 0
     candidates = batch
     while candidates:
-        result = await _attempt(committer, candidates, started_at_ms)
+        result = BatchResult()
+        async for part in _attempt(committer, candidates, started_at_ms):
+            if part.young:
+                yield part
+            else:
+                result += part
         again = [u for u in result.undecided if u.retry is not Retry.NEVER]
         rounds += any(u.retry not in OTHERS_FAULT for u in again)
         tired = rounds >= MAX_ROUNDS
@@ -58,23 +63,30 @@ async def decide_batch(
 
 async def _attempt(
     committer: Committer, batch: Sequence[Candidate], started_at_ms: int
-) -> BatchResult:
+) -> AsyncIterator[BatchResult]:
     """Try once; candidates that fail together for an unforeseen reason are tried by halves.
 
     One that AWS or our code can't take does not drag its neighbours along.
     """
+    left = batch
     try:
-        return await committer.attempt(batch, started_at_ms)
+        async for result in committer.attempt(batch, started_at_ms):
+            left = [candidate for candidate in left if candidate not in result.young]
+            yield result
     except Exception as error:
         for cause in leaves(error):
             if isinstance(cause, Fatal):
                 raise cause from None
-        if len(batch) == 1:
-            log.exception("decision_failed", request_id=batch[0].request_id)
-            return BatchResult(undecided=[Undecided(batch[0], str(error))])
-    middle = len(batch) // 2
-    first_half = await _attempt(committer, batch[:middle], started_at_ms)
-    return first_half + await _attempt(committer, batch[middle:], started_at_ms)
+        if len(left) == 1:
+            log.exception("decision_failed", request_id=left[0].request_id)
+            yield BatchResult(undecided=[Undecided(left[0], str(error))])
+            return
+    else:
+        return
+    middle = len(left) // 2
+    for half in (left[:middle], left[middle:]):
+        async for result in _attempt(committer, half, started_at_ms):
+            yield result
 
 
 async def _give_up(committer: Committer, result: BatchResult, started_at_ms: int) -> BatchResult:

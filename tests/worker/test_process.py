@@ -1,6 +1,6 @@
 """The processors: full batches, nothing lost, nothing twice, one poison message alone."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import repeat
 from typing import Any
@@ -57,7 +57,11 @@ class FakeCommitter(Committer):
         self.most_under_way = 0
         self._deciding = deciding
 
-    async def attempt(self, batch: Sequence[Candidate], started_at_ms: int) -> BatchResult:  # noqa: ARG002
+    async def attempt(
+        self,
+        batch: Sequence[Candidate],
+        started_at_ms: int,  # noqa: ARG002
+    ) -> AsyncIterator[BatchResult]:
         """Remember the batch, do as the test says, and call every candidate decided."""
         self.batches.append(list(batch))
         self.under_way += 1
@@ -68,7 +72,7 @@ class FakeCommitter(Committer):
         finally:
             self.under_way -= 1
         item = Requests().request(status=Status.SUCCEEDED)
-        return BatchResult([Decided(c.deliveries, item, by_this_worker=True) for c in batch])
+        yield BatchResult([Decided(c.deliveries, item, by_this_worker=True) for c in batch])
 
 
 @dataclass(slots=True)
@@ -512,6 +516,33 @@ async def test_a_young_request_comes_again_a_moment_later_and_then_is_decided_as
     # 20, 40 and 80 ms for ingest to write QUEUED.
     assert took_s == pytest.approx(0.14, abs=0.02)
     assert aws.wire.asked["BatchGetItem"] == 4
+
+
+@virtual_time
+async def test_the_young_wait_for_no_seats_of_their_batch_and_for_no_processor() -> None:
+    aws, here = Aws(), Requests()
+    aws.create("e1", 10)
+    young = here.request(status=Status.RECEIVED, queued_at_ms=None)
+    other = here.request()
+    aws.store(young, other)
+    aws.wire.each_way_s = {"TransactWriteItems": 1.0}
+    parts = parts_of(aws, batch_linger_ms=0)
+    settler = RecordingSettler()
+    inbox = Inbox()
+
+    async with anyio.create_task_group() as settling, anyio.create_task_group() as working:
+        processing = Processing(parts, Committer(parts), settler, 1)
+        working.start_soon(processing.run, inbox, settling)
+        inbox.put([here.delivery(young), here.delivery(other)])
+        # The only processor waits for the other's seat meanwhile.
+        await anyio.sleep(0.5)
+        reads = aws.wire.asked["BatchGetItem"]
+        while len(settler.settled) < 2:
+            await anyio.sleep(0.01)
+        inbox.close()
+        parts.stop.request()
+
+    assert reads == 4
 
 
 @virtual_time

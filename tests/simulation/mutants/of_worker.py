@@ -71,7 +71,7 @@ SEATS: Final = (
         "losers-first",
         "A transaction turns away who gets none of its seats, before they are committed.",
         "worker.seats",
-        ("min(SEATS_PER_TRANSACTION, event.seats_left)", "SEATS_PER_TRANSACTION"),
+        ("min(self._size.most, event.seats_left)", "self._size.most"),
         (
             "steps = self._plan(chunk, event)",
             "steps = self._plan(chunk, event); chunk = chunk[:len(steps)]",
@@ -238,7 +238,7 @@ YOUNG: Final = (
         "young-never-brought-back",
         "A young request that was put aside is never looked at again.",
         "worker.process",
-        ("inbox.put(young)", "pass"),
+        ("await self._process(young, settling)", "pass"),
     ),
     replaced(
         "young-without-end",
@@ -255,11 +255,12 @@ YOUNG: Final = (
         if self.parts.stop.requested:
             await self.settler.return_now(young)
         else:
-            inbox.put(young)
+            await self._process(young, settling)
 """,
             """\
         await self.settler.return_now(young)
-        inbox.put(young)
+        if True:
+            await self._process(young, settling)
 """,
         ),
     ),
