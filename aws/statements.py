@@ -6,9 +6,39 @@ from typing import Any, Final
 
 from schema import keys, names
 from schema.attributes import AttributeValue, encode
-from schema.items import Capacity, Change, RequestItem
+from schema.items import PLACE_PREFIX, Capacity, Change, RequestItem
+from schema.values import value
 
 Assignments = Mapping[str, str | int | bool]
+
+
+@value(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """What the worker that has the turn to sell writes of it (domain §6)."""
+
+    name: str
+    """Its own."""
+    seller: str | None
+    """Who has the turn from now on: itself, the next in line, or nobody."""
+    place: str | None = None
+    """Its new place in line, if it takes one; else it has none."""
+    gone: Sequence[str] = ()
+    """Others that are in line no more."""
+
+    def update(self) -> tuple[str, str, dict[str, AttributeValue]]:
+        """What an update expression sets, what it removes, and the values of the former."""
+        sets, removes, values = "", [PLACE_PREFIX + name for name in self.gone], {}
+        if self.seller is None:
+            removes.append("seller")
+        else:
+            sets, values = ", seller = :seller", {":seller": encode(self.seller)}
+        if self.place is None:
+            removes.append(PLACE_PREFIX + self.name)
+        else:
+            sets += f", {PLACE_PREFIX}{self.name} = :place"
+            values[":place"] = encode(self.place)
+        return sets, f" REMOVE {', '.join(removes)}" if removes else "", values
+
 
 _MARKED: Final = (
     "status",
@@ -53,26 +83,27 @@ def update_action(table: str, change: Change) -> dict[str, Any]:
 
 
 def take_seats_action(
-    table: str, event_id: str, seats: int, at_ms: int, seller: str | None = None
+    table: str, event_id: str, seats: int, at_ms: int, mark: Mark | None = None
 ) -> dict[str, Any]:
     """The capacity's decrement by `seats`, on condition that `seats` are left (domain §4).
 
-    With it the turn to sell is kept by `seller`, or passed on by None (domain §6).
+    With it the turn to sell is kept or passed on; who sells without one leaves it as it is.
     """
-    values = {":seats": encode(seats), ":at": encode(at_ms)}
-    update = "SET capacityRemaining = capacityRemaining - :seats, updatedAt = :at"
-    if seller is None:
-        update += " REMOVE seller"
-    else:
-        update += ", seller = :seller"
-        values[":seller"] = encode(seller)
+    sets, removes, values = ("", "", {}) if mark is None else mark.update()
     return {
         "Update": {
             "TableName": table,
             "Key": event_key(event_id, keys.CAPACITY_SORT_KEY),
-            "UpdateExpression": update,
+            "UpdateExpression": (
+                "SET capacityRemaining = capacityRemaining - :seats, updatedAt = :at"
+                f"{sets}{removes}"
+            ),
             "ConditionExpression": "capacityRemaining >= :seats",
-            "ExpressionAttributeValues": values,
+            "ExpressionAttributeValues": {
+                ":seats": encode(seats),
+                ":at": encode(at_ms),
+                **values,
+            },
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
     }
@@ -81,31 +112,65 @@ def take_seats_action(
 def take_turn_update(
     table: str, event_id: str, seller: str, at_ms: int, idle: Capacity | None
 ) -> dict[str, Any]:
-    """The parameters of an UpdateItem that takes the turn, if it is free or `idle` has it still."""
+    """The parameters of an UpdateItem that takes the turn, if it is free or `idle` has it still.
+
+    Whoever `idle` shows in line goes with it: who is there still takes a place again.
+    """
     values = {":seller": encode(seller), ":at": encode(at_ms)}
-    free = "attribute_not_exists(seller)"
+    free, gone = "attribute_not_exists(seller)", [seller]
     if idle is not None and idle.seller is not None and idle.updated_at_ms is not None:
         free = f"({free} OR (seller = :idle AND updatedAt = :since))"
         values |= {":idle": encode(idle.seller), ":since": encode(idle.updated_at_ms)}
+        gone += sorted(set(idle.line) - {seller})
+    places = ", ".join(PLACE_PREFIX + name for name in gone)
     return {
-        "TableName": table,
-        "Key": event_key(event_id, keys.CAPACITY_SORT_KEY),
-        "UpdateExpression": "SET seller = :seller, updatedAt = :at",
+        **_update_of_capacity(table, event_id),
+        "UpdateExpression": f"SET seller = :seller, updatedAt = :at REMOVE {places}",
         "ConditionExpression": f"attribute_exists(capacityRemaining) AND {free}",
         "ExpressionAttributeValues": values,
-        "ReturnValues": "ALL_NEW",
-        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
 
 
-def pass_turn_update(table: str, event_id: str, seller: str) -> dict[str, Any]:
-    """The parameters of an UpdateItem that passes the turn on, if `seller` has it still."""
+def line_up_update(table: str, event_id: str, name: str, place: str) -> dict[str, Any]:
+    """The parameters of an UpdateItem that takes a place in line."""
+    return {
+        **_update_of_capacity(table, event_id),
+        "UpdateExpression": f"SET {PLACE_PREFIX}{name} = :place",
+        "ConditionExpression": "attribute_exists(capacityRemaining)",
+        "ExpressionAttributeValues": {":place": encode(place)},
+    }
+
+
+def leave_line_update(table: str, event_id: str, name: str) -> dict[str, Any]:
+    """The parameters of an UpdateItem that gives up a place in line."""
+    return {
+        **_update_of_capacity(table, event_id),
+        "UpdateExpression": f"REMOVE {PLACE_PREFIX}{name}",
+        "ConditionExpression": f"attribute_exists({PLACE_PREFIX}{name})",
+    }
+
+
+def pass_turn_update(table: str, event_id: str, at_ms: int, mark: Mark) -> dict[str, Any]:
+    """The parameters of an UpdateItem that passes the turn on, if the writer has it still."""
+    sets, removes, values = mark.update()
+    return {
+        **_update_of_capacity(table, event_id),
+        "UpdateExpression": f"SET updatedAt = :at{sets}{removes}",
+        "ConditionExpression": "seller = :name",
+        "ExpressionAttributeValues": {
+            ":at": encode(at_ms),
+            ":name": encode(mark.name),
+            **values,
+        },
+    }
+
+
+def _update_of_capacity(table: str, event_id: str) -> dict[str, Any]:
     return {
         "TableName": table,
         "Key": event_key(event_id, keys.CAPACITY_SORT_KEY),
-        "UpdateExpression": "REMOVE seller",
-        "ConditionExpression": "seller = :seller",
-        "ExpressionAttributeValues": {":seller": encode(seller)},
+        "ReturnValues": "ALL_NEW",
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
 
 

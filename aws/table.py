@@ -10,6 +10,7 @@ import anyio
 from aws import errors, statements, winners
 from aws.client import CallObserver, Client, Unobserved
 from aws.errors import AwsError, Rejected, Throttle, Transient
+from aws.statements import Mark
 from config.limits import DYNAMODB_BATCH_GET_KEYS
 from runtime import backoff
 from schema import attributes, keys, names
@@ -154,24 +155,23 @@ class Table:
         Returns the capacity as it is now: the turn is taken if its `seller` is the one given.
         """
         update = statements.take_turn_update(self.name, event_id, seller, at_ms, idle)
-        try:
-            response = await self._client.call("UpdateItem", **update)
-        except Rejected as error:
-            if not is_condition_failed(error):
-                raise
-            item = error.response.get("Item")
-        else:
-            item = response.get("Attributes")
-        return Capacity.from_item(event_id, item) if item else None
+        return await self._update_capacity(event_id, update)
 
-    async def pass_turn(self, event_id: str, seller: str) -> None:
-        """Let others sell; changes nothing where `seller` has lost the turn."""
-        update = statements.pass_turn_update(self.name, event_id, seller)
-        try:
-            await self._client.call("UpdateItem", **update)
-        except Rejected as error:
-            if not is_condition_failed(error):
-                raise
+    async def line_up(self, event_id: str, name: str, place: str) -> Capacity | None:
+        """Take a place in line for the turn; returns the capacity as it is now."""
+        update = statements.line_up_update(self.name, event_id, name, place)
+        return await self._update_capacity(event_id, update)
+
+    async def leave_line(self, event_id: str, name: str) -> None:
+        """Give up a place in line, if there is one."""
+        await self._update_capacity(
+            event_id, statements.leave_line_update(self.name, event_id, name)
+        )
+
+    async def pass_turn(self, event_id: str, at_ms: int, mark: Mark) -> None:
+        """Let others sell; changes nothing where the turn has been lost."""
+        update = statements.pass_turn_update(self.name, event_id, at_ms, mark)
+        await self._update_capacity(event_id, update)
 
     async def take_seats(
         self,
@@ -179,16 +179,16 @@ class Table:
         changes: Sequence[Change],
         at_ms: int,
         token: str,
-        seller: str | None = None,
+        mark: Mark | None = None,
     ) -> None:
         """Commit up to 99 winners of one event and their seats, all or none.
 
-        `seller` keeps the turn, None passes it on.
+        `mark` keeps the turn or passes it on.
         `token` makes a repetition within ten minutes harmless; other changes need another token.
         Raises SeatsCancelled where nothing was committed, Transient where that is unknown.
         """
         actions = [
-            statements.take_seats_action(self.name, event_id, len(changes), at_ms, seller),
+            statements.take_seats_action(self.name, event_id, len(changes), at_ms, mark),
             *(statements.update_action(self.name, change) for change in changes),
         ]
         try:
@@ -315,6 +315,18 @@ class Table:
                 "IndexMissing",
                 f"table {self.name} has no index {', '.join(sorted(missing))}",
             )
+
+    async def _update_capacity(self, event_id: str, update: dict[str, Any]) -> Capacity | None:
+        """Make a conditional update; returns the item as it is now, whether or not it changed."""
+        try:
+            response = await self._client.call("UpdateItem", **update)
+        except Rejected as error:
+            if not is_condition_failed(error):
+                raise
+            item = error.response.get("Item")
+        else:
+            item = response.get("Attributes")
+        return Capacity.from_item(event_id, item) if item else None
 
     async def _batch_get(self, wanted: list[dict[str, AttributeValue]]) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = []

@@ -124,7 +124,7 @@ class WorkerSettings(CommonSettings):
         description="messages received and not yet settled",
     )
     processors: int = Field(
-        8, ge=1, le=64, description="the main queue's batches processed concurrently"
+        20, ge=1, le=64, description="the main queue's batches processed concurrently"
     )
     batch_max_messages: int = Field(
         50, ge=1, le=limits.SEATS_PER_TRANSACTION, description="messages decided together"

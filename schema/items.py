@@ -1,7 +1,7 @@
 """The table's items as values, and the change from one state of a request to the next."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Final, Self
 
@@ -12,6 +12,8 @@ from schema.values import value
 
 MAX_ERROR_MESSAGE_CHARS: Final = 256
 UNKNOWN_WORKER: Final = "unknown"
+PLACE_PREFIX: Final = "line_"
+"""Begins the name of an attribute that is a worker's place in line; the worker's name follows."""
 
 
 @value(frozen=True, slots=True, kw_only=True)
@@ -236,6 +238,8 @@ class Capacity:
     updated_at_ms: int | None = None
     seller: str | None = None
     """The worker whose turn it is to sell, while one is selling (domain §6)."""
+    line: Mapping[str, str] = field(default_factory=dict)
+    """Workers that wait for their turn, each with what it says of its requests."""
 
     @classmethod
     def from_item(cls, event_id: str, item: Item) -> Self:
@@ -246,6 +250,11 @@ class Capacity:
             remaining=attributes.integer(item, "capacityRemaining"),
             updated_at_ms=attributes.optional_integer(item, "updatedAt"),
             seller=attributes.text_of(item["seller"], "seller") if "seller" in item else None,
+            line={
+                name.removeprefix(PLACE_PREFIX): attributes.text(item, name)
+                for name in item
+                if name.startswith(PLACE_PREFIX)
+            },
         )
 
     def to_item(self) -> dict[str, AttributeValue]:
@@ -257,5 +266,6 @@ class Capacity:
             "capacityRemaining": self.remaining,
             "updatedAt": self.updated_at_ms,
             "seller": self.seller,
+            **{f"{PLACE_PREFIX}{name}": place for name, place in self.line.items()},
         }
         return {name: attributes.encode(v) for name, v in values.items() if v is not None}

@@ -1,21 +1,24 @@
 """Sells one event's seats: what all batches of this worker wait for, oldest first."""
 
 import asyncio
-import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from heapq import heappop, heappush, nsmallest
 from itertools import count
 from typing import Final
 
 import anyio
 import structlog
 
-from aws.errors import Fatal, Transient
+from aws.errors import AwsError, Fatal, Transient
+from aws.statements import Mark
 from aws.table import EventState, SeatsCancelled
 from runtime import backoff
-from worker import decide
+from schema.items import Change
+from worker import decide, line
 from worker.decide import Seeker, Step
 from worker.events import Events
+from worker.line import Place
 from worker.metrics import Cancellation
 from worker.outage import Outage
 from worker.parts import Parts
@@ -106,11 +109,16 @@ class Seller:
             self._plan(everybody, event)
             return
         if not self._turn.is_held:
-            capacity = await self._turn.take()
+            capacity = await self._turn.take(self._mine)
             if capacity is not None and capacity.remaining != event.seats_left:
                 self._events.left(self._event_id, capacity.remaining)
                 return
-        chunk = list(self._next(min(self._size.most, event.seats_left)))
+        mine = self._mine()
+        most = min(self._size.most, event.seats_left, self._turn.share(mine, event.seats_left))
+        chunk = list(self._next(most))
+        if not chunk:
+            await self._turn.release(mine, event.seats_left)
+            return
         try:
             await self._commit(chunk, event)
         finally:
@@ -119,13 +127,18 @@ class Seller:
                     self._wait(waiting)
 
     def _wait(self, waiting: _Waiting) -> None:
-        heapq.heappush(self._waiting, (waiting.seeker.turn, next(self._numbers), waiting))
+        heappush(self._waiting, (waiting.seeker.turn, next(self._numbers), waiting))
+
+    def _mine(self) -> Place:
+        """When the oldest that wait were queued: what others may know of them."""
+        waiting = (entry[0][0] for entry in self._waiting if entry[2].outcome is None)
+        return nsmallest(line.SHOWN, waiting)
 
     def _next(self, most: int) -> Iterator[_Waiting]:
         """The oldest that wait, each request once: a transaction may name an item only once."""
         found: set[str] = set()
         while self._waiting and len(found) < most:
-            waiting = heapq.heappop(self._waiting)[2]
+            waiting = heappop(self._waiting)[2]
             request_id = waiting.seeker.request_id
             if waiting.outcome is not None:
                 continue
@@ -184,10 +197,13 @@ class Seller:
         at_ms = self._parts.clock()
         event = self._events.known(self._event_id)
         left = 0 if event is None or event.seats_left is None else event.seats_left - len(changes)
-        mark = self._turn.next_mark(is_more=bool(self._waiting and left))
+        is_full = len(self._waiting) >= self._size.most
+        mine = self._mine()
+        mark = self._turn.mark(mine, left, is_full=is_full)
+        looks = mark is not None and bool(mine and left) and self._turn.is_look_due(left)
         for attempt in range(1, _SAME_TOKEN_TRIES + 1):
             try:
-                await self._parts.table.take_seats(self._event_id, changes, at_ms, token, mark)
+                await self._transact(changes, at_ms, token, mark, looks=looks)
             except Transient:
                 # The same token makes a repetition harmless, should the first have worked.
                 if attempt == _SAME_TOKEN_TRIES:
@@ -195,12 +211,29 @@ class Seller:
             else:
                 break
         self._outage.answered("seats")
-        if mark is None:
-            self._turn.passed()
+        self._turn.marked(mark)
         if left:
             self._events.left(self._event_id, left)
         else:
             self._events.sold_out(self._event_id)
+
+    async def _transact(
+        self, changes: Sequence[Change], at_ms: int, token: str, mark: Mark | None, *, looks: bool
+    ) -> None:
+        """Make the call, and see meanwhile who else would sell."""
+        table = self._parts.table
+        if not looks:
+            await table.take_seats(self._event_id, changes, at_ms, token, mark)
+            return
+        failed: AwsError | None = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._turn.look)
+            try:
+                await table.take_seats(self._event_id, changes, at_ms, token, mark)
+            except AwsError as error:
+                failed = error
+        if failed is not None:
+            raise failed
 
     async def _cancelled(self, chunk: Sequence[_Waiting], error: SeatsCancelled) -> None:
         """Leave out who was in the way; the others wait on, and need not be read again."""

@@ -1,31 +1,40 @@
 """Whose turn it is to sell an event's seats: one worker's at a time, by the capacity item."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import anyio
 import structlog
 
 from aws.errors import Rejected, Transient
-from runtime import backoff
+from aws.statements import Mark
 from schema.items import Capacity
+from worker import line
+from worker.line import Place
 from worker.parts import Parts
 
-_LOOK_BASE_S: Final = 0.02
+_NEXT_LOOKS_AFTER_S: Final = 0.001
+_LOOKS_AFTER_S: Final = 0.01
+"""How long the first two in line wait between looks, and the others for each before them."""
 _LOOK_MAX_S: Final = 0.1
 _IDLE_S: Final = 1.0
 """A seller whose mark has stood still for so long is gone: it renews it with each transaction."""
 _PATIENCE_S: Final = 5.0
 """Whoever has waited so long sells without a turn."""
-_LONGEST_S: Final = 0.25
-_OTHERS_S: Final = 10.0
-"""So long after another worker sold, this one passes its turn on; alone it keeps it."""
+_LONGEST_S: Final = 0.4
+_ROUND_S: Final = 4.0
+"""How long a turn lasts while others wait, and how long the turns of all together."""
+_WORKER_HOLDS: Final = 1_000
+"""So many requests a worker may have at hand: with fewer seats, their order matters."""
+_LOOKED_AFTER_SEATS: Final = 10_000
+"""With fewer seats left even a lone seller looks with each transaction who else has come."""
 
 log = structlog.get_logger("seats")
 
 
 class Turn:
-    """Keeps transactions of several workers on one event apart.
+    """Keeps transactions of several workers on one event apart, and the last seats in order.
 
     Transactions that overlap cancel each other, and each that is cancelled costs as much as one
     that is not. A turn is advice: safety rests on the conditions of the transaction alone, so that
@@ -37,48 +46,73 @@ class Turn:
         self._event_id = event_id
         self._name = f"{parts.random.getrandbits(64):016x}"
         self._held_since: float | None = None
-        self._others_until = 0.0
-        self._pause_until = 0.0
+        self._is_in_line = False
+        self._was_in_conflict = False
+        self._others: Mapping[str, Place] = {}
+        """The others in line, as they were seen last."""
 
     @property
     def is_held(self) -> bool:
         """Whether this worker has it, as far as it knows."""
         return self._held_since is not None
 
-    def next_mark(self, *, is_more: bool) -> str | None:
-        """What the next transaction writes: this worker's name to keep the turn, None to pass it.
+    def share(self, mine: Place, seats_left: int) -> int:
+        """How many of its oldest this worker may sell now; `mine` is what it shows of them."""
+        if not self.is_held or not self._is_scarce(seats_left):
+            return len(mine)
+        return line.share(mine, self._others.values(), seats_left)
 
-        It is passed when there is nothing left to sell to, or when others have waited for long.
+    def mark(self, mine: Place, seats_left: int, *, is_full: bool) -> Mark | None:
+        """What the next transaction writes, if it leaves so much; None without a turn.
+
+        `is_full`: whether what is left fills another transaction.
         """
-        now = asyncio.get_running_loop().time()
-        if self._held_since is None:
+        if not self.is_held:
             return None
-        over = now < self._others_until and now - self._held_since > _LONGEST_S
-        return None if over or not is_more else self._name
+        if not seats_left:
+            return Mark(name=self._name, seller=None, gone=sorted(self._others))
+        if mine and self._goes_on(mine, seats_left, is_full=is_full):
+            return Mark(name=self._name, seller=self._name)
+        return self._passing(mine, seats_left)
 
-    def passed(self) -> None:
-        """Take note that a transaction has passed the turn on."""
-        now = asyncio.get_running_loop().time()
-        if now < self._others_until:
-            # As long as others look away: one of those who wait is next.
-            self._pause_until = now + _LOOK_MAX_S * (0.5 + self._parts.random.random() / 2)
-        self._held_since = None
+    def marked(self, mark: Mark | None) -> None:
+        """Take note that a transaction has written a mark."""
+        if mark is not None and mark.seller != self._name:
+            self._held_since = None
+            self._is_in_line = mark.place is not None
 
     def lost(self) -> None:
         """Take note that another worker sells, turn or no turn."""
         self._held_since = None
 
-    async def release(self) -> None:
+    def is_look_due(self, seats_left: int) -> bool:
+        """Whether it matters who has come: for the order of the last seats, or as others wait."""
+        return seats_left <= _LOOKED_AFTER_SEATS or self._is_scarce(seats_left) or self._is_over
+
+    async def look(self) -> None:
+        """See who is in line; the turn begins anew where nobody is."""
+        capacity = await self._read()
+        if capacity is not None and self.is_held:
+            self._others = self._others_of(capacity)
+            if not self._others:
+                self._held_since = asyncio.get_running_loop().time()
+
+    async def release(self, mine: Place = (), seats_left: int | None = None) -> None:
         """Pass the turn on without a transaction; whoever waits finds out in time if this fails."""
-        if self._held_since is None:
+        table, is_held = self._parts.table, self.is_held
+        if not is_held and not self._is_in_line:
             return
-        self._held_since = None
+        mark = self._passing(mine, seats_left)
+        self._held_since, self._is_in_line = None, mark.place is not None
         try:
-            await self._parts.table.pass_turn(self._event_id, self._name)
+            if is_held:
+                await table.pass_turn(self._event_id, self._parts.clock(), mark)
+            else:
+                await table.leave_line(self._event_id, self._name)
         except (Transient, Rejected) as error:
             log.debug("turn_not_passed", event_id=self._event_id, error=str(error))
 
-    async def take(self) -> Capacity | None:
+    async def take(self, mine: Callable[[], Place]) -> Capacity | None:
         """Wait for the turn; returns the capacity if it was read meanwhile, sold out or not.
 
         Returns without the turn where no seat is left, where the table does not answer, and when
@@ -87,45 +121,92 @@ class Turn:
         loop = asyncio.get_running_loop()
         began = seen_at = loop.time()
         seen: Capacity | None = None
-        looks = 0
-        await anyio.sleep(max(0.0, self._pause_until - began))
         while True:
             idle = seen if loop.time() - seen_at >= _IDLE_S else None
-            capacity = await self._look(seen, idle)
-            if capacity is None or capacity.seller == self._name or capacity.remaining <= 0:
+            capacity = await self._look(seen, idle, mine)
+            if capacity is None or self.is_held or capacity.remaining <= 0:
                 return capacity
             now = loop.time()
-            if capacity.seller is not None:
-                self._others_until = now + _OTHERS_S
             if seen is None or (seen.seller, seen.updated_at_ms) != (
                 capacity.seller,
                 capacity.updated_at_ms,
             ):
-                seen, seen_at = capacity, now
-                looks = 0
+                seen_at = now
+            seen = capacity
             if now - began > _PATIENCE_S or self._parts.stop.requested:
                 return capacity
-            looks += 1
-            await anyio.sleep(
-                backoff.full_delay_s(looks, _LOOK_BASE_S, _LOOK_MAX_S, self._parts.random)
-            )
+            await anyio.sleep(self._wait_s(mine()))
 
-    async def _look(self, seen: Capacity | None, idle: Capacity | None) -> Capacity | None:
-        """Try to take the turn, or read while another has it: reading costs half, and no write."""
-        table = self._parts.table
+    async def _look(
+        self, seen: Capacity | None, idle: Capacity | None, mine: Callable[[], Place]
+    ) -> Capacity | None:
+        """Try to take the turn, or a place in line; read while it has one, which writes nothing."""
+        table, event_id = self._parts.table, self._event_id
+        is_taken = self._is_in_line if seen is None else seen.seller is not None
         try:
-            if seen is not None and seen.seller is not None and idle is None:
-                return await table.capacity(self._event_id)
-            at_ms = self._parts.clock()
-            taken = await table.take_turn(self._event_id, self._name, at_ms, idle)
+            if idle is None and self._is_in_line and is_taken:
+                capacity = await table.capacity(event_id)
+            elif idle is None and (is_taken or self._was_in_conflict) and not self._is_in_line:
+                place = self._place(mine(), None if seen is None else seen.remaining)
+                capacity = await table.line_up(event_id, self._name, place)
+            else:
+                at_ms = self._parts.clock()
+                capacity = await table.take_turn(event_id, self._name, at_ms, idle)
+            self._was_in_conflict = False
         except Transient as error:
-            # In a conflict, somebody's transaction is under way.
-            return await self._read() if error.is_conflict else None
+            if not error.is_conflict:
+                return None
+            # Somebody's transaction is under way.
+            self._was_in_conflict = True
+            capacity = await self._read()
         except Rejected:
             return None
-        if taken is not None and taken.seller == self._name:
-            self._held_since = asyncio.get_running_loop().time()
-        return taken
+        if capacity is not None:
+            self._others = self._others_of(capacity)
+            self._is_in_line = self._name in capacity.line
+            if capacity.seller == self._name:
+                self._held_since = asyncio.get_running_loop().time()
+        return capacity
+
+    def _wait_s(self, mine: Place) -> float:
+        """Until the next look: whoever may be next looks often, so that no time is lost."""
+        if self._is_in_line and mine:
+            before = sum(place[0] < mine[0] for place in self._others.values())
+            wait_s = max(_NEXT_LOOKS_AFTER_S, min((before - 1) * _LOOKS_AFTER_S, _LOOK_MAX_S))
+        else:
+            wait_s = _NEXT_LOOKS_AFTER_S
+        return wait_s * (0.5 + self._parts.random.random() / 2)
+
+    def _goes_on(self, mine: Place, seats_left: int, *, is_full: bool) -> bool:
+        """Whether to keep the turn for what is left."""
+        if not self._others:
+            return True
+        if self._is_scarce(seats_left):
+            return self.share(mine, seats_left) > 0
+        return is_full and not self._is_over
+
+    def _place(self, mine: Place, seats_left: int | None) -> str:
+        """What the others are shown: where order does not matter, the oldest request alone."""
+        matters = seats_left is None or self._is_scarce(seats_left)
+        return line.text(mine if matters else mine[:1])
+
+    def _passing(self, mine: Place, seats_left: int | None) -> Mark:
+        place = self._place(mine, seats_left) if mine else None
+        return Mark(name=self._name, seller=line.first(self._others), place=place)
+
+    def _is_scarce(self, seats_left: int) -> bool:
+        return seats_left <= _WORKER_HOLDS * (len(self._others) + 1)
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether others should have their turn, if there are any."""
+        longest_s = min(_LONGEST_S, _ROUND_S / (len(self._others) + 1))
+        return asyncio.get_running_loop().time() - (self._held_since or 0.0) >= longest_s
+
+    def _others_of(self, capacity: Capacity) -> Mapping[str, Place]:
+        places = line.parsed(capacity.line)
+        places.pop(self._name, None)
+        return places
 
     async def _read(self) -> Capacity | None:
         try:

@@ -15,7 +15,7 @@ TABLE: Final = (
         "one-seat-a-transaction",
         "A transaction takes one seat, however many winners it has.",
         "aws.table",
-        ("event_id, len(changes), at_ms, seller", "event_id, 1, at_ms, seller"),
+        ("event_id, len(changes), at_ms, mark", "event_id, 1, at_ms, mark"),
     ),
     replaced(
         "winner-without-condition",
