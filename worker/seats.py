@@ -65,6 +65,8 @@ class Seller:
         self._size = Size()
         self._cancellations = 0
         """Transactions in a row that another worker, or a throttle, was in the way of."""
+        self._busy_since = 0.0
+        """Since when somebody has waited all the time (event loop time)."""
 
     async def sell(self, seekers: Sequence[Seeker]) -> tuple[BatchResult, list[Step]]:
         """Decide seekers; returns what is decided or undecided, and the losers to be written."""
@@ -113,11 +115,18 @@ class Seller:
             if capacity is not None and capacity.remaining != event.seats_left:
                 self._events.left(self._event_id, capacity.remaining)
                 return
+        await self._sell_share(event, event.seats_left)
+
+    async def _sell_share(self, event: EventState, seats_left: int) -> None:
+        """Commit the oldest, as many as may be sold before others; none: it is the others' turn."""
         mine = self._mine()
-        most = min(self._size.most, event.seats_left, self._turn.share(mine, event.seats_left))
+        if self._turn.is_hasty(mine, seats_left, self._busy_since):
+            await self._turn.settle(self._busy_since)
+            return
+        most = min(self._size.most, seats_left, self._turn.share(mine, seats_left))
         chunk = list(self._next(most))
         if not chunk:
-            await self._turn.release(mine, event.seats_left)
+            await self._turn.release(mine, seats_left)
             return
         try:
             await self._commit(chunk, event)
@@ -127,6 +136,8 @@ class Seller:
                     self._wait(waiting)
 
     def _wait(self, waiting: _Waiting) -> None:
+        if not self._waiting:
+            self._busy_since = asyncio.get_running_loop().time()
         heappush(self._waiting, (waiting.seeker.turn, next(self._numbers), waiting))
 
     def _mine(self) -> Place:

@@ -9,6 +9,7 @@ import structlog
 
 from aws.errors import Rejected, Transient
 from aws.statements import Mark
+from config.limits import SQS_BATCH_ENTRIES
 from schema.items import Capacity
 from worker import line
 from worker.line import Place
@@ -27,6 +28,11 @@ _ROUND_S: Final = 4.0
 """How long a turn lasts while others wait, and how long the turns of all together."""
 _WORKER_HOLDS: Final = 1_000
 """So many requests a worker may have at hand: with fewer seats, their order matters."""
+_SETTLES_S: Final = 0.06
+"""How long a burst waits for what other workers are about to receive, where it matters."""
+_BURST: Final = SQS_BATCH_ENTRIES
+_BURST_OF_SEATS: Final = 4
+"""A burst is more than one receive brings, and a good part of the seats that are left."""
 _LOOKED_AFTER_SEATS: Final = 10_000
 """With fewer seats left even a lone seller looks with each transaction who else has come."""
 
@@ -61,6 +67,18 @@ class Turn:
         if not self.is_held or not self._is_scarce(seats_left):
             return len(mine)
         return line.share(mine, self._others.values(), seats_left)
+
+    def is_hasty(self, mine: Place, seats_left: int, busy_since: float) -> bool:
+        """Whether it would sell so much so early that others had no time to stand in line."""
+        if not self.is_held or len(mine) < max(_BURST, seats_left / _BURST_OF_SEATS):
+            return False
+        return asyncio.get_running_loop().time() < busy_since + _SETTLES_S
+
+    async def settle(self, busy_since: float) -> None:
+        """Wait until others had that time, and see who is there."""
+        now = asyncio.get_running_loop().time()
+        await anyio.sleep(busy_since + _SETTLES_S - now)
+        await self.look()
 
     def mark(self, mine: Place, seats_left: int, *, is_full: bool) -> Mark | None:
         """What the next transaction writes, if it leaves so much; None without a turn.

@@ -1,0 +1,97 @@
+"""Turns of several workers: the last seats go in order, and who is gone is not waited for."""
+
+from collections.abc import Sequence
+
+import anyio
+
+from schema.attributes import encode
+from schema.items import Capacity, RequestItem
+from schema.states import Status
+from tests.aws.model import NOW_MS, Aws
+from tests.virtual_time import virtual_time
+from tests.worker.parts import Requests, parts_of, total
+from worker import retry
+from worker.commit import Committer
+
+
+class Workers:
+    """Workers on one table."""
+
+    def __init__(self, count: int, seats: int) -> None:
+        self.aws = Aws()
+        self.aws.create("e1", seats)
+        calls = ("TransactWriteItems", "UpdateItem", "BatchGetItem")
+        self.aws.wire.each_way_s = dict.fromkeys(calls, 0.003)
+        self.requests = Requests()
+        self._committers = [
+            Committer(parts_of(self.aws, worker_id=f"w{number}")) for number in range(count)
+        ]
+
+    def stored(self, count: int) -> list[RequestItem]:
+        """Store requests, the oldest first."""
+        items = [self.requests.request() for _ in range(count)]
+        self.aws.store(*items)
+        return items
+
+    async def decide(self, worker: int, items: Sequence[RequestItem], after_s: float = 0.0) -> None:
+        """Have a worker decide a batch."""
+        await anyio.sleep(after_s)
+        batch = [self.requests.candidate(item) for item in items]
+        await total(retry.decide_batch(self._committers[worker], batch, NOW_MS))
+        self.aws.check()
+
+    def winners(self, items: Sequence[RequestItem]) -> list[bool]:
+        """Who of them has a seat."""
+        stored = self.aws.requests
+        return [stored[item.request_id].status is Status.SUCCEEDED for item in items]
+
+
+@virtual_time
+async def test_the_last_seats_go_to_the_oldest_whichever_worker_has_them() -> None:
+    workers = Workers(3, seats=60)
+    items = workers.stored(153)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(workers.decide, 0, items[:3])
+        for number in range(3):
+            # While the first transaction is under way; mixed, so that each has every third.
+            tasks.start_soon(workers.decide, number, items[3 + number :: 3], 0.01)
+
+    assert workers.winners(items) == [True] * 60 + [False] * 93
+
+
+@virtual_time
+async def test_a_seller_that_is_gone_and_its_line_are_waited_for_once() -> None:
+    workers = Workers(1, seats=5)
+    gone = Capacity(event_id="e1", total=5, remaining=5, updated_at_ms=7, seller="gone")
+    item = gone.to_item() | {"line_next": encode("5"), "line_last": encode("9 1")}
+    workers.aws.cloud.table.seed(item)
+    began_s = anyio.current_time()
+
+    await workers.decide(0, workers.stored(2))
+
+    assert 1 <= anyio.current_time() - began_s < 2
+    left = await workers.aws.straight.capacity("e1")
+    assert left is not None
+    assert (left.remaining, left.seller, left.line) == (3, None, {})
+
+
+@virtual_time
+async def test_the_turn_goes_by_name_to_whoever_has_the_oldest_request() -> None:
+    workers = Workers(1, seats=9)
+    held = Capacity(event_id="e1", total=9, remaining=9)
+    places = {"line_younger": encode("a"), "line_older": encode("9")}
+    workers.aws.cloud.table.seed(held.to_item() | places)
+    sellers: list[str | None] = []
+
+    async def look() -> None:
+        await anyio.sleep(0.5)
+        capacity = await workers.aws.straight.capacity("e1")
+        assert capacity is not None
+        sellers.append(capacity.seller)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(look)
+        tasks.start_soon(workers.decide, 0, workers.stored(1))
+
+    assert sellers == ["older"]
