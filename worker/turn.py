@@ -10,6 +10,7 @@ import structlog
 from aws.errors import Rejected, Transient
 from aws.statements import Mark
 from config.limits import SQS_BATCH_ENTRIES
+from schema.attributes import ItemError
 from schema.items import Capacity
 from worker import line
 from worker.line import Place
@@ -229,5 +230,5 @@ class Turn:
     async def _read(self) -> Capacity | None:
         try:
             return await self._parts.table.capacity(self._event_id)
-        except (Transient, Rejected):
+        except (Transient, Rejected, ItemError):
             return None
