@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from aws.client import CallObserver
 from aws.errors import Fatal, Rejected, Throttle, Transient
 from aws.metrics import CallMetrics
+from aws.statements import Mark
 from aws.table import SeatsCancelled, Table, is_condition_failed, is_duplicate
 from config.quotas import Limits
 from schema.items import Capacity, Change, EventConfig, RequestItem
@@ -297,6 +298,81 @@ async def test_seats_are_taken_by_one_decrement_and_an_update_for_each_winner() 
         assert update["ConditionExpression"] == "#status = :read"
         assert update["ExpressionAttributeNames"]["#status"] == "status"
         assert update["ExpressionAttributeValues"][":read"] == {"S": "QUEUED"}
+
+
+@pytest.mark.parametrize(
+    ("mark", "update", "values"),
+    [
+        (
+            Mark(name="me", seller="me"),
+            ", seller = :seller REMOVE line_me",
+            {":seller": {"S": "me"}},
+        ),
+        (
+            Mark(name="me", seller="other", place="5 1"),
+            ", seller = :seller, line_me = :place",
+            {":seller": {"S": "other"}, ":place": {"S": "5 1"}},
+        ),
+        (
+            Mark(name="me", seller=None, gone=("a", "b")),
+            " REMOVE line_a, line_b, seller, line_me",
+            {},
+        ),
+    ],
+)
+async def test_with_the_seats_the_turn_is_kept_or_passed_on(
+    mark: Mark, update: str, values: dict[str, Any]
+) -> None:
+    client, table = answering({})
+
+    await table.take_seats("e1", [SEATED], 7, "token", mark)
+
+    seats = client.parameters["TransactItems"][0]["Update"]
+    expected = f"SET capacityRemaining = capacityRemaining - :seats, updatedAt = :at{update}"
+    assert seats["UpdateExpression"] == expected
+    assert seats["ExpressionAttributeValues"] == {
+        ":seats": {"N": "1"},
+        ":at": {"N": "7"},
+        **values,
+    }
+
+
+@virtual_time
+async def test_the_turn_and_the_line_are_taken_and_given_up_on_condition() -> None:
+    aws = Aws()
+    aws.create("e1", 3)
+    table = aws.table
+
+    taken = await table.take_turn("e1", "a", 7)
+    second = await table.take_turn("e1", "b", 8)
+    lined_up = await table.line_up("e1", "b", "5")
+    await table.pass_turn("e1", 9, Mark(name="c", seller=None))
+    await table.pass_turn("e1", 9, Mark(name="a", seller="b", place="6"))
+    passed = await table.capacity("e1")
+    await table.leave_line("e1", "a")
+    await table.leave_line("e1", "a")
+    left = await table.capacity("e1")
+
+    assert taken == Capacity(event_id="e1", total=3, remaining=3, updated_at_ms=7, seller="a")
+    assert second == taken
+    assert lined_up == replace(taken, line={"b": "5"})
+    assert passed == replace(taken, updated_at_ms=9, seller="b", line={"a": "6", "b": "5"})
+    assert left == replace(passed, line={"b": "5"})
+
+
+@virtual_time
+async def test_a_turn_that_stands_still_is_taken_and_its_line_removed() -> None:
+    aws = Aws()
+    idle = Capacity(
+        event_id="e1", total=3, remaining=3, updated_at_ms=7, seller="gone", line={"d": "5"}
+    )
+    aws.cloud.table.seed(dict(idle.to_item()))
+
+    other = await aws.table.take_turn("e1", "a", 9, replace(idle, updated_at_ms=6))
+    taken = await aws.table.take_turn("e1", "a", 9, idle)
+
+    assert other == idle
+    assert taken == Capacity(event_id="e1", total=3, remaining=3, updated_at_ms=9, seller="a")
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,16 @@ def _requests(won_ms: tuple[int, ...], lost_ms: tuple[int, ...], **changes: Any)
     return won + [_request(at_ms, wins=False, **changes) for at_ms in lost_ms]
 
 
+def test_the_last_seats_go_in_order_among_workers() -> None:
+    wishes = Wishes(rate=4_000, seconds=0.5, seats=500, workers=4, ingests=2, limits={"all": None})
+
+    outcome = simulate(catalog.scenario("flash", 1, wishes))
+
+    assert outcome.violation is None, outcome.violation
+    assert outcome.figures.fairness.winners == 500
+    assert outcome.figures.fairness.winners_overtaking == 0
+
+
 def test_winners_queued_after_the_first_loser_overtook_and_equal_times_did_not() -> None:
     found = fairness(_requests((10, 20, 30, 60), (20, 50, 70)))
 
