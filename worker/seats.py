@@ -208,10 +208,9 @@ class Seller:
         at_ms = self._parts.clock()
         event = self._events.known(self._event_id)
         left = 0 if event is None or event.seats_left is None else event.seats_left - len(changes)
-        is_full = len(self._waiting) >= self._size.most
-        mine = self._mine()
-        mark = self._turn.mark(mine, left, is_full=is_full)
-        looks = mark is not None and bool(mine and left) and self._turn.is_look_due(left)
+        mine, full = self._mine(), len(self._waiting) // self._size.most
+        mark = self._turn.mark(mine, left, full)
+        looks = bool(mine and left) and self._turn.is_look_due(left, full)
         for attempt in range(1, _SAME_TOKEN_TRIES + 1):
             try:
                 await self._transact(changes, at_ms, token, mark, looks=looks)

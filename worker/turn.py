@@ -81,16 +81,16 @@ class Turn:
         await anyio.sleep(busy_since + _SETTLES_S - now)
         await self.look()
 
-    def mark(self, mine: Place, seats_left: int, *, is_full: bool) -> Mark | None:
+    def mark(self, mine: Place, seats_left: int, full: int) -> Mark | None:
         """What the next transaction writes, if it leaves so much; None without a turn.
 
-        `is_full`: whether what is left fills another transaction.
+        `full`: how many more transactions are filled by what is left.
         """
         if not self.is_held:
             return None
         if not seats_left:
             return Mark(name=self._name, seller=None, gone=sorted(self._others))
-        if mine and self._goes_on(mine, seats_left, is_full=is_full):
+        if mine and self._goes_on(mine, seats_left, full):
             return Mark(name=self._name, seller=self._name)
         return self._passing(mine, seats_left)
 
@@ -104,9 +104,12 @@ class Turn:
         """Take note that another worker sells, turn or no turn."""
         self._held_since = None
 
-    def is_look_due(self, seats_left: int) -> bool:
-        """Whether it matters who has come: for the order of the last seats, or as others wait."""
-        return seats_left <= _LOOKED_AFTER_SEATS or self._is_scarce(seats_left) or self._is_over
+    def is_look_due(self, seats_left: int, full: int) -> bool:
+        """Whether it matters who has come: for the order of the last seats, or as the turn ends."""
+        if not self.is_held:
+            return False
+        ends = full == 1 or self._is_over
+        return ends or seats_left <= _LOOKED_AFTER_SEATS or self._is_scarce(seats_left)
 
     async def look(self) -> None:
         """See who is in line; the turn begins anew where nobody is."""
@@ -196,13 +199,13 @@ class Turn:
             wait_s = _NEXT_LOOKS_AFTER_S
         return wait_s * (0.5 + self._parts.random.random() / 2)
 
-    def _goes_on(self, mine: Place, seats_left: int, *, is_full: bool) -> bool:
+    def _goes_on(self, mine: Place, seats_left: int, full: int) -> bool:
         """Whether to keep the turn for what is left."""
         if not self._others:
             return True
         if self._is_scarce(seats_left):
             return self.share(mine, seats_left) > 0
-        return is_full and not self._is_over
+        return full > 0 and not self._is_over
 
     def _place(self, mine: Place, seats_left: int | None) -> str:
         """What the others are shown: where order does not matter, the oldest request alone."""
