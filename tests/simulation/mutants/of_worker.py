@@ -71,7 +71,7 @@ SEATS: Final = (
         "losers-first",
         "A transaction turns away who gets none of its seats, before they are committed.",
         "worker.seats",
-        ("min(self._size.most, seats_left, ", "min(self._size.most, "),
+        ("min(self._size.most, seats_left, self._turn.share(mine, seats_left))", "self._size.most"),
         (
             "steps = self._plan(chunk, event)",
             "steps = self._plan(chunk, event); chunk = chunk[:len(steps)]",
