@@ -37,7 +37,8 @@ class Workers:
         """Have a worker decide a batch."""
         await anyio.sleep(after_s)
         batch = [self.requests.candidate(item) for item in items]
-        await total(retry.decide_batch(self._committers[worker], batch, NOW_MS))
+        with anyio.fail_after(60):
+            await total(retry.decide_batch(self._committers[worker], batch, NOW_MS))
         self.aws.check()
 
     def winners(self, items: Sequence[RequestItem]) -> list[bool]:
