@@ -30,7 +30,7 @@ WRITTEN_AFTER_S: Final = 0.037
 PUBLISHED_AFTER_S: Final = 0.078
 IN_FLIGHT_S: Final = 0.1
 """From receive to delete, at the usual times of AWS's calls."""
-SEATS_PER_S: Final = 4_300
+SEATS_PER_S: Final = 4_600
 """How fast one event's seats are sold (docs/operations.md, "Seats a second": twelve workers)."""
 CLICKS_A_LOAD_BALANCER_UNIT: Final = 25
 """New connections a second of one LCU (Elastic Load Balancing pricing): each click from another
