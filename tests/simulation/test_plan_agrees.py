@@ -16,11 +16,15 @@ from simulation.run import simulate
 
 BEGIN_S: Final = 1.0
 """Clicks begin so long after the run."""
-ABOVE: Final = 1.4
-LASTS_S: Final = 2.8
-"""At 1.4 times the rate of a limit, what a rested bucket has saved is used up after 2.5 s."""
+ABOVE: Final = 1.5
+LASTS_S: Final = 3.2
+"""At 1.5 times the rate of a limit, what a rested bucket has saved is used up after 2 s, and a
+little later where clicks are decided first."""
 LAKE: Final = {"invocations_per_s": 20_000.0}
 WARM: Final = LAKE | {"table_write_units": 30_000.0, "index_write_units": 20_000.0}
+DECISIONS_BEGIN_S: Final = 0.06
+"""A burst waits so long for its first seats (docs/decisions/turns.md); the plan counts from the
+first click."""
 Raised = Mapping[str, float]
 
 
@@ -112,7 +116,7 @@ def test_a_burst_uses_up_the_same_limit_first(region: str, rate: float, limit: s
 
     assert binding is not None
     assert (ceiling.limit, binding.limit) == (limit, limit)
-    assert binding.first_s - BEGIN_S == pytest.approx(after_s, rel=0.1)
+    assert binding.first_s - BEGIN_S == pytest.approx(after_s, rel=0.1, abs=DECISIONS_BEGIN_S)
 
 
 @pytest.mark.parametrize("region", ["ap-northeast-2", "us-east-1"])
