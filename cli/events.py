@@ -123,6 +123,8 @@ def show(event_id: EventId, as_json: AsJson = False) -> None:
     for name, key in (("opens", "opensAt"), ("closes", "closesAt")):
         if one[key] is not None:
             sys.stdout.write(f"{name:<10} {time_text(one[key])}\n")
+    if found.config is not None and found.config.event_type == EventType.LOTTERY:
+        sys.stdout.write("entries    all who clicked: `participation events winners` lists them\n")
     if found.capacity is not None:
         left, total = found.capacity.remaining, found.capacity.total
         sys.stdout.write(f"seats      {left} of {total} left")

@@ -118,6 +118,7 @@ def _arrangements(plan: CapacityPlan) -> list[tuple[str, str, str]]:
         *(
             (f"warm {one.what}", f"{one.needed:,.0f} units/s", f"now {one.available:,.0f}")
             for one in plan.warming
+            if one.needed > one.available
         ),
         (
             "MAX_IN_FLIGHT of a worker",

@@ -11,6 +11,7 @@ from config.settings import AwsSettings, load
 from schema.attributes import ItemError
 from schema.items import RequestItem
 from schema.keys import MAX_TIME_MS
+from schema.names import TTL_ATTRIBUTE
 
 app = typer.Typer(help="Requests: who asked, and what became of it.", no_args_is_help=True)
 
@@ -39,8 +40,16 @@ def show(
         return
     for name, value in fields.items():
         if value is not None:
-            shown = iso(int(value)) if name in _TIMES else value
-            sys.stdout.write(f"{name:<13} {shown}\n")
+            sys.stdout.write(f"{name:<13} {_text(name, value)}\n")
+
+
+def _text(name: str, value: str | float) -> str:
+    """A field as a person reads it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name == TTL_ATTRIBUTE:
+        return iso(int(value) * 1000)
+    return iso(int(value)) if name in _TIMES else str(value)
 
 
 @app.command("list")

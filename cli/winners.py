@@ -3,6 +3,7 @@
 import csv
 import sys
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from enum import StrEnum
 from typing import Annotated
 
@@ -42,8 +43,15 @@ def winners(
     settings = load(AwsSettings)
     form = Form.JSON if as_json else form
     write = {Form.TABLE: _table, Form.CSV: _csv, Form.JSON: _json}[form]
+    connection = connection_of(settings)
+
+    async def run() -> None:
+        # Whoever reads the list may go before its end (`| head`).
+        async with aclosing(events.winners(connection, settings.table_name, event_id)) as found:
+            await write(found)
+
     try:
-        run_async(write, events.winners(connection_of(settings), settings.table_name, event_id))
+        run_async(run)
     except events.EventError as error:
         fail(str(error))
     except KeyboardInterrupt:
@@ -51,6 +59,7 @@ def winners(
 
 
 async def _table(requests: AsyncIterator[RequestItem]) -> None:
+    sys.stdout.write("DECIDED\tUSER\tREQUEST\n")
     async for request in requests:
         decided = "?" if request.finished_at_ms is None else iso(request.finished_at_ms)
         sys.stdout.write(f"{decided}\t{request.user_id}\t{request.request_id}\n")

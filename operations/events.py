@@ -1,6 +1,6 @@
 """Creates and changes events, shows how they stand, and lists who won."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from enum import StrEnum
@@ -94,7 +94,7 @@ async def add_seats(connection: Connection, table_name: str, event_id: str, seat
 
 async def winners(
     connection: Connection, table_name: str, event_id: str
-) -> AsyncIterator[RequestItem]:
+) -> AsyncGenerator[RequestItem, None]:
     """Who won in an event, in the order of the decisions (domain §9).
 
     Raises EventError where there is no such event.

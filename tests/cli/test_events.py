@@ -68,6 +68,7 @@ def test_type_and_opening_times_are_stored(
         "phase      UPCOMING",
         "opens      2099-01-04T00:00:00.000Z",
         "closes     2099-01-04T00:00:01.000Z",
+        "entries    all who clicked: `participation events winners` lists them",
         "seats      0 of 0 left",
     ]
 

@@ -51,7 +51,7 @@ def test_a_request_is_shown_with_what_is_stored_of_it(
         ["queuedAt", "2024-01-03T13:53:20.001Z"],
         ["finishedAt", "2024-01-03T13:53:20.010Z"],
         ["resultCode", "REJECTED_CAPACITY"],
-        ["ttl", "1712066000"],
+        ["ttl", "2024-04-02T13:53:20.000Z"],
     ]
 
 

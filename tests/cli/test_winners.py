@@ -1,6 +1,9 @@
 """`participation events winners`: who won, in order, as a table, CSV or JSON."""
 
 import json
+import os
+import subprocess
+import sys
 from functools import partial
 
 import anyio
@@ -46,6 +49,7 @@ def test_winners_are_listed_in_the_order_of_their_decisions(
 
     assert listed.code == 0
     assert listed.out.splitlines() == [
+        "DECIDED\tUSER\tREQUEST",
         '2024-01-03T13:53:20.001Z\tu"3,\tr-u"3,',
         "2024-01-03T13:53:20.002Z\tu1\tr-u1",
     ]
@@ -89,3 +93,29 @@ def test_an_event_that_does_not_exist_has_no_winners(
     listed = command("events", "winners", "nothing", **deployed)
 
     assert (listed.code, listed.err) == (1, "participation: there is no event 'nothing'\n")
+
+
+def test_whoever_reads_the_list_may_go_before_its_end(
+    decided: dict[str, str], connection: Connection
+) -> None:
+    """As in `participation events winners e1 | head -1`, with more than a buffer holds."""
+    for start in range(0, 300, 25):
+        some = [
+            request(f"{'u' * 50}{number}", Status.SUCCEEDED, AT_MS)
+            for number in range(start, start + 25)
+        ]
+        anyio.run(partial(store, connection, decided["TABLE_NAME"], *some))
+    listing = subprocess.Popen(
+        [sys.executable, "-m", "cli.main", "events", "winners", "e1", "--format=csv"],
+        env={**os.environ, **decided},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+    )
+    assert listing.stdout is not None
+    listing.stdout.readline()
+    listing.stdout.close()
+    _, written = listing.communicate(timeout=60)
+
+    assert written == b""
+    assert listing.returncode == 1
