@@ -11,7 +11,7 @@ from aws.errors import Rejected, Transient
 from runtime import backoff
 from schema import keys, names
 from schema.attributes import encode
-from schema.items import EventConfig
+from schema.items import MAX_SEATS, EventConfig
 
 _TRIES: Final = 50
 _BACKOFF_BASE_S: Final = 0.02
@@ -79,7 +79,8 @@ class EventChanges:
         )
 
     async def add_seats(self, event_id: str, seats: int) -> bool:
-        """Raise the total and the remaining seats together; False where the event has none stored.
+        """Raise the total and the remaining seats together; False where the event has none stored,
+        or would have more than MAX_SEATS.
 
         `updatedAt` stays: it says when the seller last sold (domain §6). Raises Transient where
         it is unknown whether the seats were added.
@@ -88,8 +89,8 @@ class EventChanges:
             "SET capacityTotal = capacityTotal + :seats,"
             " capacityRemaining = capacityRemaining + :seats"
         )
-        condition = "attribute_exists(capacityTotal) AND attribute_exists(capacityRemaining)"
-        values = {":seats": encode(seats)}
+        condition = "capacityTotal <= :most AND attribute_exists(capacityRemaining)"
+        values = {":seats": encode(seats), ":most": encode(MAX_SEATS - seats)}
         return await self._update(event_id, keys.CAPACITY_SORT_KEY, update, condition, values)
 
     async def _update(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from cli.output import AsJson, fail, write_json
+from cli.output import AsJson, confirm, fail, write_json
 from cli.running import connection_of, run_async
 from config.settings import AwsSettings, TokenSettings, load
 
@@ -127,8 +127,8 @@ def teardown(
     from operations import deployment
 
     what = "stacks, table, lake and queues" if delete_data else "stacks"
-    if not yes and not typer.confirm(f"Delete the {what} of {stack}?", err=True):
-        sys.exit(1)
+    if not yes:
+        confirm(f"Delete the {what} of {stack}?")
 
     outputs = _run(
         lambda connection: deployment.tear_down(connection, stack, _report, with_data=delete_data)

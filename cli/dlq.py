@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.output import AsJson, duration_s, fail, write_json, write_table
+from cli.output import AsJson, confirm, duration_s, fail, write_json, write_table
 from cli.running import audited, connection_of, log_to_stderr, run_shielded
 from config.settings import CommonSettings, load
 from runtime.program import epoch_ms
@@ -135,9 +135,9 @@ def delete(
             f"participation: {missing} of the ids are not to be seen in the DLQ, or left out\n"
         )
     if dry_run:
-        return
+        sys.exit(1 if missing else 0)
     if found and not yes:
-        typer.confirm(f"delete {len(found)} message(s) for good?", abort=True, err=True)
+        confirm(f"delete {len(found)} message(s) for good?")
     try:
         ids = frozenset(one.message_id for one in found)
         done = run_shielded(_delete, settings, ids, as_json)

@@ -12,7 +12,7 @@ from cli.output import AsJson, fail, write_json
 from cli.running import audited, connection_of, run_async
 from config.settings import AwsSettings, load
 from runtime.program import epoch_ms
-from schema.items import EventConfig
+from schema.items import MAX_SEATS, EventConfig
 
 
 def close(event_id: EventId, as_json: AsJson = False) -> None:
@@ -83,7 +83,9 @@ def reschedule(
 
 def add_seats(
     event_id: EventId,
-    seats: Annotated[int, typer.Argument(min=1, help="how many more seats, not how many in all")],
+    seats: Annotated[
+        int, typer.Argument(min=1, max=MAX_SEATS, help="how many more seats, not how many in all")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Add seats to an event, also while it sells.

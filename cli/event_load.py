@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from schema.items import MAX_SEATS
+
 if TYPE_CHECKING:
     from operations.needs import Needs
 
 _MOST_RATE: Final = 1_000_000
-_MOST_SEATS: Final = 10_000_000
 _MOST_SECONDS: Final = 86_400
 
 Rate = Annotated[
@@ -18,7 +19,7 @@ Rate = Annotated[
 Seconds = Annotated[
     float, typer.Option(min=1, max=_MOST_SECONDS, metavar="S", help="how long they last, in s")
 ]
-Seats = Annotated[int, typer.Option(min=0, max=_MOST_SEATS, metavar="N", help="seats of the event")]
+Seats = Annotated[int, typer.Option(min=0, max=MAX_SEATS, metavar="N", help="seats of the event")]
 
 
 def needs_of(rate: float, seconds: float, seats: int) -> "Needs":

@@ -7,12 +7,14 @@ import typer
 
 from aws.table import EventState
 from cli.output import AsJson, fail, iso, moment_ms, write_json, write_table
-from cli.running import connection_of, run_async
+from cli.running import audited, connection_of, run_async
 from config.settings import AwsSettings, load
 from runtime.program import epoch_ms
-from schema.items import Capacity, EventConfig
+from schema.items import MAX_SEATS, Capacity, EventConfig
 from schema.message import MAX_ID_BYTES
 from schema.states import EventType
+
+_OUTSIDE_OF_PATHS = frozenset(" /\\?#%")
 
 app = typer.Typer(help="Events that people take part in.", no_args_is_help=True)
 
@@ -32,7 +34,9 @@ ClosesAt = Annotated[
 @app.command()
 def create(
     event_id: EventId,
-    capacity: Annotated[int, typer.Option(min=0, metavar="SEATS", help="how many can win")],
+    capacity: Annotated[
+        int, typer.Option(min=0, max=MAX_SEATS, metavar="SEATS", help="how many can win")
+    ],
     event_type: Annotated[
         EventType,
         typer.Option(
@@ -47,7 +51,9 @@ def create(
     """Create an event with its seats; exit code 1 where it exists."""
     if not 0 < len(event_id.encode()) <= MAX_ID_BYTES:
         raise typer.BadParameter(f"an event id has 1 to {MAX_ID_BYTES} bytes")
-    check_in_future(closes_at)
+    if not event_id.isprintable() or _OUTSIDE_OF_PATHS.intersection(event_id):
+        raise typer.BadParameter("an event id is part of a URL's path: no space, no / \\ ? # %")
+    check_in_future(closes_at, "give a later one, or none")
     if opens_at is not None and closes_at is not None and closes_at <= opens_at:
         raise typer.BadParameter("the event closes before it opens")
     from operations import events
@@ -62,6 +68,15 @@ def create(
     connection = connection_of(settings)
     if not run_async(events.create, connection, settings.table_name, event, capacity):
         fail(f"the event {event_id!r} exists already")
+    audited(
+        settings,
+        "event_created",
+        event_id=event_id,
+        event_type=event.event_type,
+        capacity=capacity,
+        opens_at=opens_at,
+        closes_at=closes_at,
+    )
     if as_json:
         seats = Capacity(event_id=event_id, total=capacity, remaining=capacity)
         write_json(document(event_id, EventState(event, seats)))
@@ -161,9 +176,11 @@ def seats_document(capacity: Capacity | None) -> dict[str, int | float | None]:
     }
 
 
-def check_in_future(closes_at_ms: int | None) -> None:
+def check_in_future(
+    closes_at_ms: int | None, instead: str = "`participation events close` closes now"
+) -> None:
     if closes_at_ms is not None and closes_at_ms <= epoch_ms():
-        raise typer.BadParameter("--closes-at has passed; `participation events close` closes now")
+        raise typer.BadParameter(f"--closes-at has passed; {instead}")
 
 
 def _text(value: str | float | None) -> str:

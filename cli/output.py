@@ -13,6 +13,7 @@ import typer
 from schema.keys import MAX_TIME_MS
 
 _NAME = "participation"
+_INTERRUPTED = 130
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON with stable keys; times in epoch ms")]
@@ -45,6 +46,20 @@ def fail(message: str, code: int = 1) -> NoReturn:
     """End with one sentence on standard error."""
     sys.stderr.write(f"participation: {message}\n")
     sys.exit(code)
+
+
+def confirm(question: str) -> None:
+    """Ask on standard error; ends the command, which has changed nothing, if the answer is no."""
+    try:
+        is_agreed = typer.confirm(question, err=True)
+    except typer.Abort:
+        # Ctrl-C, or an input that is at its end.
+        if sys.stdin.isatty():
+            sys.stderr.write("\n")
+            fail("interrupted: nothing was changed", _INTERRUPTED)
+        fail("nobody is there to answer: give --yes, or ask from a terminal")
+    if not is_agreed:
+        fail("nothing was changed")
 
 
 def iso(at_ms: int) -> str:

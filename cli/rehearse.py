@@ -11,10 +11,11 @@ import typer
 
 from analytics.sources import EngineName
 from cli import load as loads
-from cli.output import AsJson, fail, write_json
+from cli.output import AsJson, confirm, fail, write_json
 from cli.running import audited, connection_of, log_to_stderr, run_async, run_stoppable
 from config.settings import AwsSettings, load
 from operations.load.people import Arrivals
+from schema.items import MAX_SEATS
 
 if TYPE_CHECKING:
     from analytics.sources import Source
@@ -28,7 +29,9 @@ _INTERRUPTED = 130
 def rehearse(
     rate: loads.Rate,
     seconds: loads.Seconds,
-    seats: Annotated[int, typer.Option(min=1, metavar="N", help="seats of the event")],
+    seats: Annotated[
+        int, typer.Option(min=1, max=MAX_SEATS, metavar="N", help="seats of the event")
+    ],
     stack: Annotated[
         str | None,
         typer.Option(
@@ -100,7 +103,7 @@ def rehearse(
         "the tasks included\n"
     )
     if not yes:
-        typer.confirm("rehearse?", abort=True, err=True)
+        confirm("rehearse?")
     folder = out or run_folders.new(Path("var"), "rehearsal", now)
     place = rehearsal.Place(
         connection=connection,

@@ -10,7 +10,7 @@ import typer
 
 from cli.deploy import StackName
 from cli.event_load import Rate, Seats, Seconds, needs_of
-from cli.output import AsJson, duration_s, fail, write_json, write_table
+from cli.output import AsJson, confirm, duration_s, fail, write_json, write_table
 from cli.running import audited, connection_of, run_async
 from config.settings import AwsSettings, load
 
@@ -108,7 +108,7 @@ class _Shown:
             self.end(is_changed=False)
             return False
         if self.changes and not yes:
-            typer.confirm(f"Change this for {self.price}?", abort=True, err=True)
+            confirm(f"Change this for {self.price}?")
         return True
 
     def _write_table(self) -> None:

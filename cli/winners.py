@@ -67,9 +67,15 @@ async def _table(requests: AsyncIterator[RequestItem]) -> None:
 
 async def _csv(requests: AsyncIterator[RequestItem]) -> None:
     lines = csv.writer(sys.stdout, lineterminator="\n")
-    lines.writerow(_KEYS)
+    # Not before: an event that does not exist has no list.
+    is_begun = False
     async for request in requests:
+        if not is_begun:
+            lines.writerow(_KEYS)
+            is_begun = True
         lines.writerow(_fields(request))
+    if not is_begun:
+        lines.writerow(_KEYS)
 
 
 async def _json(requests: AsyncIterator[RequestItem]) -> None:

@@ -12,7 +12,7 @@ from aws.errors import Rejected
 from aws.objects import list_objects
 from aws.sdk import open_client
 from operations import table_checks, templates
-from operations.stacks import Report, StackError, Stacks
+from operations.stacks import Report, StackError, Stacks, missing
 from operations.table_checks import PROTECTION
 from operations.templates import PIPELINE, QUERIES, SERVICE
 
@@ -61,7 +61,7 @@ class Deployment:
         name = stack_name(self.name, template)
         stack = await self.stacks.find(name)
         if stack is None:
-            raise StackError(f"there is no stack {name}: run `participation deploy` first")
+            raise missing(name)
         return stack.outputs
 
     async def deploy(

@@ -11,7 +11,7 @@ from aws.client import Connection
 from aws.event_changes import EventChanges
 from aws.sdk import open_client
 from aws.table import EventState, Table
-from schema.items import Capacity, EventConfig, RequestItem
+from schema.items import MAX_SEATS, Capacity, EventConfig, RequestItem
 from schema.states import EventType
 
 _RANDOM: Final[Random] = SystemRandom()
@@ -84,11 +84,14 @@ async def add_seats(connection: Connection, table_name: str, event_id: str, seat
     """
     async with _opened(connection, table_name) as (table, changes):
         await _existing(table, event_id)
-        if not await changes.add_seats(event_id, seats):
-            raise EventError(f"the event {event_id!r} has no capacity item")
+        is_changed = await changes.add_seats(event_id, seats)
         now = await table.capacity(event_id)
     if now is None:
-        raise EventError(f"the event {event_id!r} was deleted")
+        raise EventError(f"the event {event_id!r} has no capacity item")
+    if not is_changed:
+        raise EventError(
+            f"the event {event_id!r} has {now.total:,} seats, and may have {MAX_SEATS:,} in all"
+        )
     return now
 
 

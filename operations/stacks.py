@@ -23,6 +23,14 @@ class StackError(Exception):
     """A stack could not be made, changed or deleted; the text says why."""
 
 
+def missing(name: str) -> StackError:
+    """The error for a stack that is not deployed, or not where it was looked for."""
+    return StackError(
+        f"there is no stack {name} in this account and region: is AWS_REGION right? "
+        "`participation deploy` makes one"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Stack:
     """A stack as CloudFormation describes it."""
@@ -85,7 +93,7 @@ class Stacks:
         """
         before = await self.find(name)
         if before is None:
-            raise StackError(f"there is no stack {name}: run `participation deploy` first")
+            raise missing(name)
         if unknown := parameters.keys() - before.parameters.keys():
             raise StackError(
                 f"{name} was deployed from a template without {', '.join(sorted(unknown))}: "

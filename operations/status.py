@@ -13,7 +13,7 @@ from operations.account.clients import Clients
 from operations.account.facts import Alarm, QueueDepth, Route, Scaling, Tasks
 from operations.deployment import stack_name
 from operations.preflight.capacity import PROGRAMS
-from operations.stacks import StackError, Stacks
+from operations.stacks import Stacks, missing
 from operations.templates import PIPELINE, SERVICE
 from schema.names import RULE_NAME
 
@@ -76,7 +76,7 @@ async def place_of(opened: Clients, stack: str) -> Place:
     stacks = Stacks(opened.cloudformation, lambda _line: None)
     pipeline = await stacks.find(stack_name(stack, PIPELINE))
     if pipeline is None:
-        raise StackError(f"there is no stack {stack}: run `participation deploy` first")
+        raise missing(stack)
     service_stack = stack_name(stack, SERVICE)
     services = await stacks.find(service_stack)
     outputs = pipeline.outputs

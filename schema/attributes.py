@@ -8,6 +8,9 @@ AttributeValue: TypeAlias = Mapping[str, str | bool]
 Item: TypeAlias = Mapping[str, AttributeValue]
 
 NULL: Final[AttributeValue] = {"NULL": True}
+_MOST: Final = 2**53 - 1
+_LEAST: Final = -_MOST
+"""RFC 8259, section 6: whole numbers beyond these are not the same everywhere."""
 
 
 class ItemError(ValueError):
@@ -66,9 +69,12 @@ def integer_of(attribute: AttributeValue, name: str) -> int | None:
     if "NULL" in attribute:
         return None
     try:
-        return int(attribute["N"])
+        number = int(attribute["N"])
     except (KeyError, ValueError):
         raise ItemError(f"attribute {name!r} is not a whole number: {dict(attribute)!r}") from None
+    if not _LEAST <= number <= _MOST:
+        raise ItemError(f"attribute {name!r} is beyond what JSON's readers count exactly: {number}")
+    return number
 
 
 def flag_of(attribute: AttributeValue, name: str) -> bool | None:

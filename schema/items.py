@@ -11,6 +11,8 @@ from schema.states import Status, may_become
 from schema.values import value
 
 MAX_ERROR_MESSAGE_CHARS: Final = 256
+MAX_SEATS: Final = 10_000_000
+"""Of one event: seats cannot be taken away, so that a mistyped figure would stay (domain §9)."""
 UNKNOWN_WORKER: Final = "unknown"
 PLACE_PREFIX: Final = "line_"
 """Begins the name of an attribute that is a worker's place in line; the worker's name follows."""

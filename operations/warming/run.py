@@ -16,7 +16,7 @@ from operations.account.facts import Reservation, Scaling, TableState, Tasks
 from operations.deployment import stack_name
 from operations.needs import Needs
 from operations.preflight.capacity import PROGRAMS
-from operations.stacks import Report, StackError, Stacks
+from operations.stacks import Report, StackError, Stacks, missing
 from operations.templates import PIPELINE, SERVICE
 from operations.warming import changes
 from operations.warming.changes import Change, Deployed
@@ -77,7 +77,7 @@ async def opened(connection: Connection, stack: str, report: Report) -> AsyncIte
         stacks = Stacks(open_clients.cloudformation, report)
         pipeline = await stacks.find(stack_name(stack, PIPELINE))
         if pipeline is None:
-            raise StackError(f"there is no stack {stack}: run `participation deploy` first")
+            raise missing(stack)
         services = await stacks.find(stack_name(stack, SERVICE))
         table = await readers.table(open_clients.dynamodb, pipeline.outputs["TableName"])
         yield Pipeline(

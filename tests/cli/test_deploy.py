@@ -38,7 +38,8 @@ def test_a_pipeline_that_is_not_deployed_is_reported(
     shown = command(name, "--stack", "nowhere", *more, JWT_SECRET=SECRET, **deployed)
     assert shown.code == 1
     assert shown.err == (
-        "participation: there is no stack nowhere: run `participation deploy` first\n"
+        "participation: there is no stack nowhere in this account and region: is AWS_REGION right? "
+        "`participation deploy` makes one\n"
     )
 
 

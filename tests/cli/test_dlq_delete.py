@@ -107,6 +107,13 @@ def test_what_comes_after_the_count_stays(
     assert bodies(anyio.run(receive, connection, dead["DLQ_URL"])) == {MISSING.body, late.body}
 
 
+def test_a_dry_run_reports_an_id_that_is_not_there_as_the_deletion_would(
+    command: Command, dead: dict[str, str]
+) -> None:
+    assert command("dlq", "delete", "nothing", "--dry-run", **dead).code == 1
+    assert command("dlq", "delete", "nothing", "--yes", **dead).code == 1
+
+
 def test_a_dry_run_deletes_nothing(
     command: Command, dead: dict[str, str], connection: Connection
 ) -> None:

@@ -9,7 +9,8 @@ import pytest
 from aws.client import Connection
 from aws.sdk import open_client
 from aws.table import Table
-from schema.items import EventConfig
+from schema.attributes import Item
+from schema.items import Capacity, EventConfig
 from tests.cli.conftest import Command
 
 NINE = "2099-01-04T09:00+09:00"
@@ -21,6 +22,11 @@ async def stored_config(connection: Connection, table_name: str, event_id: str) 
         state = (await Table(client, table_name, Random(0)).load([], [event_id])).events[event_id]
     assert state.config is not None
     return state.config
+
+
+async def put(connection: Connection, table_name: str, item: Item) -> None:
+    async with open_client("dynamodb", connection) as client:
+        await client.call("PutItem", TableName=table_name, Item=item)
 
 
 def test_an_event_is_created_once_and_shown_with_its_seats(
@@ -241,6 +247,44 @@ def test_seats_are_added_to_what_is_left_and_to_the_total(
     assert '"event":"seats_added"' in added.err
     shown = json.loads(command("events", "show", "e1", "--json", **deployed).out)
     assert (shown["capacityTotal"], shown["capacityRemaining"]) == (8, 8)
+
+
+def test_a_mistyped_number_of_seats_is_refused_because_seats_stay(
+    command: Command, deployed: dict[str, str]
+) -> None:
+    absurd = command("events", "create", "e1", f"--capacity={'9' * 26}", **deployed)
+    command("events", "create", "e1", "--capacity=5", **deployed)
+    together = command("events", "add-seats", "e1", "9" * 26, **deployed)
+    in_all = command("events", "add-seats", "e1", "10000000", **deployed)
+
+    assert (absurd.code, together.code, in_all.code) == (2, 2, 1)
+    assert in_all.err == (
+        "participation: the event 'e1' has 5 seats, and may have 10,000,000 in all\n"
+    )
+    shown = json.loads(command("events", "show", "e1", "--json", **deployed).out)
+    assert (shown["capacityTotal"], shown["capacityRemaining"]) == (5, 5)
+
+
+def test_an_item_with_an_absurd_number_hides_no_other_event(
+    command: Command, deployed: dict[str, str], connection: Connection
+) -> None:
+    command("events", "create", "e1", "--capacity=5", **deployed)
+    command("events", "create", "e2", "--capacity=5", **deployed)
+    huge = Capacity(event_id="e1", total=10**26, remaining=10**26)
+    anyio.run(put, connection, deployed["TABLE_NAME"], huge.to_item())
+
+    listed = json.loads(command("events", "list", "--json", **deployed).out)
+
+    assert [one["capacityTotal"] for one in listed] == [None, 5]
+    assert "beyond" in listed[0]["defect"]
+
+
+@pytest.mark.parametrize("event_id", ["a b", "a/b", "a?b", "a#b", "a%b", "a\\b", "a\n", "\x7f"])
+def test_an_id_that_no_url_reaches_is_refused(command: Command, event_id: str) -> None:
+    refused = command("events", "create", event_id, "--capacity=1")
+
+    assert refused.code == 2
+    assert "part of a URL's path" in " ".join(refused.err.replace("│", " ").split())
 
 
 @pytest.mark.parametrize(

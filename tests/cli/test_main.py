@@ -81,7 +81,7 @@ def test_the_worker_s_settings_in_force_are_printed_by_default(command: Command)
     lines = dict(line.split("=", 1) for line in shown.out.splitlines())
     assert shown.code == 0
     assert lines["POLLERS"] == "7"
-    assert lines["PROCESSORS"] == "8"
+    assert lines["PROCESSORS"] == "20"
     assert lines["QUEUE_URL"] == "http://q"
     assert "JWT_SECRET" not in lines
 

@@ -1,5 +1,6 @@
-"""How the command line names itself, and writes times."""
+"""How the command line names itself, and asks."""
 
+import io
 import sys
 from pathlib import Path
 
@@ -29,3 +30,36 @@ def test_the_command_line_names_itself_as_it_can_be_called_again(
     monkeypatch.setattr(sys, "argv", [str(script), "demo"])
 
     assert output.command_name() == name
+
+
+class Terminal(io.StringIO):
+    """A person, who presses what ends the input."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stdin", "code", "said"),
+    [
+        (Terminal(), 130, "interrupted: nothing was changed"),
+        (io.StringIO(), 1, "nobody is there to answer: give --yes"),
+        (io.StringIO("n\n"), 1, "nothing was changed"),
+    ],
+)
+def test_a_question_without_a_yes_ends_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    stdin: io.StringIO,
+    code: int,
+    said: str,
+) -> None:
+    monkeypatch.setattr(sys, "stdin", stdin)
+
+    with pytest.raises(SystemExit) as ended:
+        output.confirm("Really?")
+
+    assert ended.value.code == code
+    written = capsys.readouterr()
+    assert said in written.err
+    assert written.out.strip() == ""

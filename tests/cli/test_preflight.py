@@ -102,7 +102,8 @@ def test_a_pipeline_that_is_not_deployed_is_an_error(command: Command, aws: Stan
     shown = command("preflight", "--stack", "elsewhere", "--rate", "1", **aws.variables)
     assert (shown.code, shown.out) == (1, "")
     assert shown.err == (
-        "participation: there is no stack elsewhere: run `participation deploy` first\n"
+        "participation: there is no stack elsewhere in this account and region: is AWS_REGION "
+        "right? `participation deploy` makes one\n"
     )
 
 

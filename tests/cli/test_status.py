@@ -95,7 +95,8 @@ def test_a_stack_that_is_not_deployed_is_an_error(command: Command, aws: StandIn
     shown = command("status", "--stack", "elsewhere", **aws.variables)
     assert shown.code == 1
     assert shown.err == (
-        "participation: there is no stack elsewhere: run `participation deploy` first\n"
+        "participation: there is no stack elsewhere in this account and region: is AWS_REGION "
+        "right? `participation deploy` makes one\n"
     )
 
 

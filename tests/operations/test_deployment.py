@@ -109,7 +109,7 @@ async def test_a_parameter_that_no_template_takes_is_refused_before_anything_is_
     with pytest.raises(StackError, match=r"no template has a parameter WorkerMinTask$"):
         await session.deploy(WorkerMinTask="7")
     assert session.lines == []
-    with pytest.raises(StackError, match="run `participation deploy` first"):
+    with pytest.raises(StackError, match="is AWS_REGION right"):
         await session.deployment.outputs()
 
 

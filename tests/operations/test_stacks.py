@@ -107,7 +107,7 @@ async def test_a_change_of_parameters_leaves_the_template_as_it_is(session: Sess
 
 
 async def test_a_change_needs_a_stack_and_a_template_that_takes_it(session: Session) -> None:
-    with pytest.raises(StackError, match=f"there is no stack {session.name}: run"):
+    with pytest.raises(StackError, match=f"there is no stack {session.name} in this account"):
         await session.stacks.change(session.name, {"Seconds": "50"})
     await session.stacks.apply(session.name, TEMPLATE, {"Name": session.name})
     with pytest.raises(StackError, match="a template without Minutes: run `participation deploy`"):

@@ -62,3 +62,9 @@ def test_another_type_than_the_contract_s_is_an_error(
 ) -> None:
     with pytest.raises(ItemError, match="attribute 'a' is not a"):
         read(item, "a")
+
+
+@pytest.mark.parametrize("digits", ["9007199254740992", "-9007199254740992", "9" * 38])
+def test_a_number_that_json_s_readers_would_round_is_an_error(digits: str) -> None:
+    with pytest.raises(ItemError, match="attribute 'a' is beyond"):
+        attributes.integer({"a": {"N": digits}}, "a")

@@ -25,6 +25,7 @@ from tests.strategies import (
 
 PROCESSED = jsonschema.Draft202012Validator(json_schemas.load(names.PARTICIPATION_PROCESSED))
 FAILED = jsonschema.Draft202012Validator(json_schemas.load(names.REQUEST_FAILED))
+MOST = 2**53 - 1
 UNDECIDED = (Status.RECEIVED, Status.QUEUED, Status.PROCESSING)
 
 json_values = st.recursive(
@@ -88,7 +89,7 @@ def test_an_event_s_configuration_survives_its_storage(
     assert EventConfig.from_item(event_id, config.to_item()) == config
 
 
-@given(ids, st.integers(0), st.integers(), maybe_times_ms)
+@given(ids, st.integers(0, MOST), st.integers(-MOST, MOST), maybe_times_ms)
 def test_a_capacity_survives_its_storage(
     event_id: str, total: int, remaining: int, updated_at: int | None
 ) -> None:
