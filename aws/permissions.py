@@ -1,4 +1,4 @@
-"""What a role lacks when AWS refuses a call, and the policy statement that allows it."""
+"""What an operator can do where AWS refuses a call or is not reached."""
 
 import re
 from collections.abc import Mapping
@@ -30,6 +30,7 @@ _DENYING: Final = re.compile(
     r"with an explicit deny in an? (?P<policy>[A-Za-z -]+)(?:: (?P<arn>arn:\S+))?"
 )
 _ENCODED: Final = re.compile(r"Encoded authorization failure message: (?P<message>\S+)")
+_UNREACHABLE: Final = "EndpointConnectionError"
 _ITS_OWN: Final = "identity-based policy"
 
 _PREFIXES: Final[Mapping[str, str]] = MappingProxyType(
@@ -119,7 +120,7 @@ def refusal_in(text: str) -> Refusal | None:
 
 
 def sentence(error: Exception) -> str:
-    """An error for an operator; where a policy refused a call, with what to add to which policy."""
+    """An error for an operator, with what to look at, or what to add to which policy."""
     if not isinstance(error, AwsError):
         found = refusal_in(str(error))
         return str(error) if found is None else f"{error} ({found})"
@@ -129,6 +130,8 @@ def sentence(error: Exception) -> str:
             f"{error.service}.{error.operation} is not allowed; AWS says why to "
             f"`aws sts decode-authorization-message --encoded-message {encoded['message']}`"
         )
+    if error.code == _UNREACHABLE:
+        return f"{error} (is there a network, and is AWS_REGION right?)"
     found = refusal(error)
     if found is None:
         return str(error)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from aws import errors
-from aws.errors import AwsError, Fatal
+from aws.errors import AwsError, Fatal, Transient
 from aws.permissions import refusal, refusal_in, sentence
 
 ROLE = "arn:aws:sts::123456789012:assumed-role/operator/kim"
@@ -170,3 +170,9 @@ def test_an_error_of_another_kind_stays_as_it_is(code: str) -> None:
 
 def test_a_text_without_a_refusal_has_none() -> None:
     assert refusal_in("the stack ended as ROLLBACK_COMPLETE") is None
+
+
+def test_who_is_not_reached_may_be_in_no_region() -> None:
+    error = Transient("sqs", "SendMessage", "EndpointConnectionError", "Could not connect")
+
+    assert sentence(error).endswith("(is there a network, and is AWS_REGION right?)")
