@@ -203,7 +203,8 @@ def _show(plan: "Plan", rehearsed: "Rehearsed", *, as_json: bool) -> None:
     from cli.load_output import document, page, write_page
     from operations.load.verdict import remarks
 
-    decisions = rehearsed.decisions
+    # What was interrupted has not been looked at to its end.
+    decisions = None if rehearsed.is_interrupted else rehearsed.decisions
     hints = remarks(rehearsed.load.sending)
     if as_json:
         write_json(
@@ -213,9 +214,10 @@ def _show(plan: "Plan", rehearsed: "Rehearsed", *, as_json: bool) -> None:
                 "load": document(rehearsed.load),
                 "remarks": hints,
                 "requests": rehearsed.requests,
-                "decided": {status.value: n for status, n in decisions.by_status.items()},
-                "undecided": decisions.undecided,
-                "seatsLeft": decisions.capacity and decisions.capacity.remaining,
+                "decided": decisions
+                and {status.value: n for status, n in decisions.by_status.items()},
+                "undecided": decisions and decisions.undecided,
+                "seatsLeft": decisions and decisions.capacity and decisions.capacity.remaining,
                 "criteria": [
                     {"name": one.name, "passed": one.is_met, "detail": one.detail}
                     for one in rehearsed.criteria

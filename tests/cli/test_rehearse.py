@@ -99,7 +99,7 @@ async def test_ctrl_c_closes_the_event_and_says_what_remains(
 ) -> None:
     async with pipeline.running(connection, stack, tmp_path) as place:
         command = ["rehearse", f"--url={place.url}", f"--out={tmp_path}", "--yes"]
-        arguments = [*command, "--rate=20", "--seconds=600", "--seats=10"]
+        arguments = [*command, "--rate=20", "--seconds=600", "--seats=10", "--json"]
         async with programs.participation(*arguments, environment=place.environment) as program:
             await shows(program, "making 12,000 clicks")
             program.send(signal.SIGINT)
@@ -107,6 +107,7 @@ async def test_ctrl_c_closes_the_event_and_says_what_remains(
 
     assert ended.exit_code == 130, ended.output
     assert "takes no more clicks; what was accepted is still decided" in ended.output
+    assert '"undecided": null' in ended.output
     assert await phases(connection, stack) == [Phase.CLOSED]
 
 
