@@ -31,6 +31,8 @@ REQUEST = keys.request_id("event-1", "user-1")
 CONNECTIONS = 40
 PAUSE_S = 0.2
 AT_MOST_S = 10.0
+HEALS_WITHIN_S = 3.0
+"""A second, and two for a machine that others use as well."""
 TLS = ssl.create_default_context()
 
 
@@ -172,7 +174,7 @@ async def test_a_table_that_is_away_for_seconds_costs_nobody_a_wait_and_the_task
             for fault in faults:
                 fault.remove()
             back_s = perf_counter()
-            await anyio.sleep(2)
+            await anyio.sleep(HEALS_WITHIN_S + 1)
             over.set()
 
     away = [c for c in clicks if away_s < c.began_s and c.began_s + c.took_s < back_s]
@@ -182,7 +184,7 @@ async def test_a_table_that_is_away_for_seconds_costs_nobody_a_wait_and_the_task
     known_s = sorted(c.took_s for c in away if c.began_s > away_s + 1.5)
     assert known_s[len(known_s) // 2] < 0.5
     assert grown_bytes < 10 * 1024 * 1024
-    later = [c for c in clicks if c.began_s > back_s + 1]
+    later = [c for c in clicks if c.began_s > back_s + HEALS_WITHIN_S]
     assert {c.answer.status_code for c in later} == {202}
 
 
