@@ -70,22 +70,28 @@ class Actions:
         self._clicked: dict[str, set[str]] = {}
 
     async def click(self, user: str) -> str:
-        """Click once as a user."""
+        """Click once as a user, and wait for the decision."""
         event_id = self._live.tally.event_id
         try:
-            async with httpx.AsyncClient(timeout=30, trust_env=False) as http:
-                status = await crowd.click(
-                    http, self._stack.ingest.url, event_id, user, self._stack.jwt_secret
-                )
+            async with crowd.client_of(
+                user, self._stack.ingest.url, self._stack.jwt_secret
+            ) as http:
+                click = await crowd.click(http, event_id)
+                accepted = click.status == httpx.codes.ACCEPTED
+                tone = Tone.CALM if accepted else Tone.WARN
+                self._live.happened(f"{user} clicked; ingest answered {click}.", tone)
+                if not accepted:
+                    raise Refused(f"ingest answered {click}")
+                self._live.own_clicks += 1
+                request = request_id(event_id, user)
+                self._accepted({request})
+                text = f"{user}: {await crowd.decision(http, request)}"
         except ValueError as error:
-            raise Refused(str(error)) from error
+            raise Refused(f"no token can name this user: {error}") from error
         except httpx.HTTPError as error:
             raise Refused(f"ingest did not answer: {error}") from error
-        if status == httpx.codes.ACCEPTED:
-            self._accepted({request_id(event_id, user)})
-        tone = Tone.CALM if status == httpx.codes.ACCEPTED else Tone.WARN
-        self._live.happened(f"{user} clicked; ingest answered {status}.", tone)
-        return f"ingest answered {status}"
+        self._live.happened(f"{text}.")
+        return f"{text} (a duplicate of an earlier click)" if click.is_duplicate else text
 
     def burst(self, clicks: int) -> str:
         """Begin a burst of new users, each clicking once."""
@@ -117,6 +123,7 @@ class Actions:
             return
         finally:
             self._live.burst = None
+        self._live.own_clicks += answers.accepted + answers.duplicates
         self._accepted(answers.request_ids)
         refused = ", ".join(f"{count:,} with {code}" for code, count in answers.refused.items())
         self._live.happened(

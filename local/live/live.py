@@ -14,6 +14,8 @@ from schema.items import Capacity
 _COURSE_S: Final = 120
 _HAPPENINGS: Final = 12
 _ACCEPTED: Final = "202"
+_QUIET_S: Final = 10
+"""Clicks from elsewhere after so long without are reported again."""
 
 
 class Counter:
@@ -40,6 +42,10 @@ class Live:
         """Requests whose analytics events were lost, republished or not."""
         self.faults: tuple[Fault, ...] = ()
         self.burst: Burst | None = None
+        self.own_clicks = 0
+        """Clicks of this page that were accepted; a burst's are added at its end."""
+        self._others_clicks = 0
+        self._others_quiet_s = _QUIET_S
         self.is_checking = False
         self.checks: tuple[Check, ...] = ()
         self._hidden_at_most_s = hidden_at_most_s
@@ -132,6 +138,7 @@ class Live:
             self.happened(f"{text}: {count:,}.", Tone.WARN)
         self._many.clear()
         clicks = self._read_clicks(readings)
+        self._notice_others()
         self._read_worker(readings)
         self._queue = readings.queue or self._queue
         self._dlq = readings.dlq or self._dlq
@@ -207,6 +214,18 @@ class Live:
         accepted = sum(a.value for a in answers if a.labels["status"] == _ACCEPTED)
         self._clicks["refused"].read(total - accepted)
         return round(self._clicks["accepted"].read(accepted))
+
+    def _notice_others(self) -> None:
+        """Report when clicks begin to arrive that no button of the page has sent."""
+        if self.burst is not None:
+            return
+        others = round(self._clicks["accepted"].total) - self.own_clicks
+        if others <= self._others_clicks:
+            self._others_quiet_s += 1
+            return
+        if self._others_quiet_s >= _QUIET_S:
+            self.happened("Clicks arrive from elsewhere: not from this page's buttons.")
+        self._others_clicks, self._others_quiet_s = others, 0
 
     def _read_worker(self, readings: Readings) -> None:
         if readings.worker is None:

@@ -42,6 +42,7 @@ async function send(form, button) {
   }
   if (button?.name) fields[button.name] = button.value;
   if (button) button.disabled = true;
+  $("answer").textContent = "One moment …";
   try {
     const answer = await fetch(`do/${form.dataset.action}`, {
       method: "POST",
@@ -96,7 +97,7 @@ function draw({ now, status }) {
     }
   }
   $("seats-bar").max = now.seats || 1;
-  $("seats-bar").value = now.seats - now.seats_left;
+  $("seats-bar").value = now.seats_left;
   for (const name of ["succeeded", "rejected", "failed"]) {
     $(`bar-${name}`).style.flexGrow = now[name];
     $(`bar-${name}`).hidden = !now[name];
@@ -148,7 +149,7 @@ function drawLatest(latest) {
     const name = element("td");
     name.append(element("code", "", decision.request_id.slice(0, 8)));
     row.append(name, element("td", "", decision.result),
-      element("td", "figure", duration(decision.queue_ms)), element("td", "figure", duration(decision.e2e_ms)));
+      element("td", "figure wide-only", duration(decision.queue_ms)), element("td", "figure", duration(decision.e2e_ms)));
     return row;
   }));
 }

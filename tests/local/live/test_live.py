@@ -11,7 +11,7 @@ from local.demo.scrape import Sample, Samples
 from local.firehose.delivery import Delivered
 from local.live.live import Live
 from local.live.readings import Depth, Readings
-from local.live.snapshot import Fault, Snapshot, Tone, status
+from local.live.snapshot import Burst, Fault, Snapshot, Tone, status
 from local.live.tally import Tally, percentile
 from schema.items import Capacity, EventConfig
 from schema.states import EventType
@@ -118,6 +118,25 @@ def test_clicks_are_the_event_s_and_seconds_are_what_was_added(live: Live) -> No
     shown = now(live)
     assert (shown.clicks_accepted, shown.clicks_refused) == (7, 2)
     assert [second[0] for second in shown.course] == [5, 7]
+
+
+def test_clicks_from_elsewhere_are_reported_when_they_begin(live: Live) -> None:
+    def said(clicks: int) -> int:
+        live.read(Readings(ingest=ingest(s202=clicks)))
+        return len(now(live).happenings)
+
+    live.own_clicks = 5
+    assert said(5) == 0
+    assert said(6) == 1
+    assert said(9) == 1
+    live.burst = Burst(0, 20)
+    assert said(19) == 1
+    live.burst, live.own_clicks = None, 25
+    assert [said(29) for _ in range(10)] == [1] * 10
+    assert said(30) == 2
+    assert {h.text for h in now(live).happenings} == {
+        "Clicks arrive from elsewhere: not from this page's buttons."
+    }
 
 
 def test_a_restarted_worker_s_counters_go_on(live: Live) -> None:

@@ -30,6 +30,10 @@ await judge(async (browser) => {
     const other = await watched(browser, reader, isOwn);
     await other.tab.goto(address);
     await until(other.tab, "live", () => text("connection") === "live" && number("decided") > 0);
+    await until(other.tab, "the longest result within its frame", () => {
+      for (const cell of document.querySelectorAll("#latest td:nth-child(2)")) cell.textContent = "FAILED_EVENT_NOT_FOUND";
+      return [...document.querySelectorAll(".scroll")].every((frame) => frame.scrollWidth <= frame.clientWidth);
+    });
     await look(other.tab, other.found, reader.name, folder);
     await other.tab.context().close();
   }
@@ -58,6 +62,8 @@ async function aClickByKeyboard(tab) {
   await tab.keyboard.press("Enter");
   await until(tab, "alice's seat", () => number("clicks") === 1 && number("succeeded") === 1
     && number("seats-left") === 99 && number("decided") === 1);
+  await until(tab, "alice's decision", () => text("answer") === "alice: SUCCEEDED");
+  await until(tab, "99 of 100 seats on the bar", () => document.getElementById("seats-bar").position === 0.99);
   await until(tab, "alice in the log", () => text("log").includes("alice clicked; ingest answered 202"));
   await until(tab, "the lake's first file", () => number("lake-files") > 0);
 }
