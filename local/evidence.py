@@ -13,6 +13,7 @@ from aws.objects import download_lake
 from aws.sdk import open_client
 from local.errors import LocalError
 from local.pipeline_stack import Cloud
+from operations import events
 from schema.names import LAKE_ROOT
 
 
@@ -30,14 +31,23 @@ async def keep(cloud: Cloud, directory: Path, since: date) -> Evidence | None:
     Raises LocalError.
     """
     lake_dir = directory / "lake"
-    parameters = Parameters(dt_from=since, dt_to=datetime.now(UTC).date())
     try:
         async with open_client("s3", cloud.emulator.connection) as s3:
             await download_lake(s3, cloud.outputs.bucket_name, LAKE_ROOT, lake_dir)
         if not lake_dir.is_dir():
             return None
+        parameters = Parameters(
+            dt_from=since, dt_to=datetime.now(UTC).date(), capacity=await _capacity_of_each(cloud)
+        )
         async with LocalEngine(lake_dir) as engine:
             report = await write_report(engine, directory / "report", parameters)
     except (AwsError, LakeError) as error:
         raise LocalError(f"the lake cannot be kept in {directory}: {error}") from error
     return Evidence(lake_dir, report.page)
+
+
+async def _capacity_of_each(cloud: Cloud) -> int | None:
+    """The capacity that all events have; None where they differ, as a query takes only one."""
+    states = await events.listed(cloud.emulator.connection, cloud.outputs.table_name)
+    totals = {state.capacity.total for state in states.values() if state.capacity is not None}
+    return totals.pop() if len(totals) == 1 else None

@@ -10,7 +10,7 @@ from time import time
 from typing import Any, Final
 
 from ingest import tokens
-from local import evidence, pipeline_stack, up_file
+from local import evidence, pipeline_stack, terminal, up_file
 from local.faults.proxy import FaultProxy
 from local.live import running as live_page
 from local.live.live import Live
@@ -19,13 +19,12 @@ from local.programs import LineListener, until_interrupted
 from operations import events
 from runtime.program import epoch_ms
 from schema.items import EventConfig
+from schema.keys import request_id
 from schema.states import EventType
 
 _FIRST_EVENT: Final = "first"
 _SEATS: Final = 100
 _TOKEN_LIFE_S: Final = 86_400.0
-_LOUD: Final = frozenset({"warning", "error", "critical"})
-_SHOWN_OTHERWISE: Final = frozenset({"event", "level", "timestamp", "logger"})
 _HIDDEN_S: Final = 10
 """Instead of VISIBILITY_TIMEOUT_S's minute: so soon comes back what a killed worker held."""
 
@@ -53,16 +52,11 @@ async def run(
 ) -> None:
     """Run everything until Ctrl-C, its logs in `directory`; `show` prints a line.
 
-    Of the programs' log lines it shows the worker's, and ingest's from warnings on; all of them
-    with `verbose`. The lake and a report stay in `directory`. `command` is what calls this command
-    line again. Raises LocalError.
+    Of the programs' log lines it shows the main ones (local/terminal.py), or with `verbose` all.
+    The lake and a report stay in `directory`. `command` is what calls this command line again.
+    Raises LocalError.
     """
-
-    def on_line(program: str, fields: Mapping[str, Any]) -> None:
-        if verbose or program == "worker" or fields.get("level") in _LOUD:
-            rest = (f"{k}={v}" for k, v in fields.items() if k not in _SHOWN_OTHERWISE)
-            show(f"{program:>6} | {fields.get('event', '')} {' '.join(rest)}")
-
+    on_line = terminal.all_lines(show) if verbose else terminal.main_lines(show)
     began_at = datetime.now(UTC)
 
     def report(step: str) -> None:
@@ -78,7 +72,9 @@ async def run(
                 await until_interrupted()
             show("stopping: ingest answers, the worker drains, the lake gets the rest …")
         kept = await evidence.keep(cloud, directory, began_at.date())
-    if kept is not None:
+    if kept is None:
+        show("no event reached the lake: there is no report (it needs a click)")
+    else:
         show(f"lake     {kept.lake_dir}\nreport   {kept.report}")
 
 
@@ -142,7 +138,7 @@ def variables(up: Up) -> dict[str, str]:
 def invitation(stack: PipelineStack, event_id: str, command: str, up: Up | None = None) -> str:
     """Where everything is, and what to enter for a click; of `local up` with what else it has."""
     token = tokens.issue(stack.jwt_secret, "alice", now_s=time(), expires_in_s=_TOKEN_LIFE_S)
-    ingest = stack.ingest.url
+    ingest, alices = stack.ingest.url, request_id(event_id, "alice")
     page = f"live     {up.page_url}   open it in a browser\n" if up and up.page_url else ""
     commands = "" if up is None else _COMMANDS.format(event_id=event_id, command=command)
     return f"""
@@ -151,10 +147,11 @@ worker   {stack.worker.url}/metrics
 AWS      {stack.emulator.endpoint_url}   table {stack.outputs.table_name}
 logs     {stack.worker.log_path.parent}
 
-A token of the user alice, and a click to try:
+A token of the user alice; her click, its decision, and all her requests:
 
 export TOKEN={token}
 curl -X POST -H "Authorization: Bearer $TOKEN" {ingest}/events/{event_id}/participations
+curl -H "Authorization: Bearer $TOKEN" "{ingest}/requests/{alices}?wait=20"
 curl -H "Authorization: Bearer $TOKEN" {ingest}/me/participations
 
 Tokens of other users are made with the secret ({command} token --user bob):

@@ -30,12 +30,8 @@ async def test_up_takes_a_click_and_ends_cleanly_on_ctrl_c(tmp_path: Path) -> No
             answer = await http.post(f"{ingest}/events/first/participations", headers=page)
             assert answer.status_code == 202
             assert answer.headers["access-control-allow-origin"] == "*"
-
-            async def decided() -> bool:
-                mine = (await http.get(f"{ingest}/me/participations")).json()
-                return [entry["status"] for entry in mine["items"]] == ["SUCCEEDED"]
-
-            await until(decided)
+            decision = await http.get(found_in(up.output, r'"(http\S+\?wait=20)"'))
+            assert decision.json()["status"] == "SUCCEEDED"
             assert (await http.get(f"{worker}/healthz")).text == "ok\n"
         up.send(signal.SIGINT)
         ended = await up.ended(timeout_s=60)
@@ -61,7 +57,7 @@ async def test_a_crowd_from_another_terminal_outlives_the_worker_and_the_lake_is
         exported = dict(re.findall(r"^export (\w+)='?([^'\n]*)'?$", shown.output, re.MULTILINE))
         clicked = await _ran("local", "click", "first", "--users", "150", "--json", *folder)
         assert orjson.loads(clicked.output)["accepted"] == 150, clicked.output
-        await _kill_the_worker(exported["LIVE_URL"])
+        assert await _pressed(exported["LIVE_URL"], "kill") == "the worker is killed"
         await _ran("local", "click", "first", "--users", "10", *folder)
         await until(lambda: _has_decided(exported["LIVE_URL"], 160))
         seats = await _ran("events", "show", "first", environment=exported)
@@ -75,8 +71,42 @@ async def test_a_crowd_from_another_terminal_outlives_the_worker_and_the_lake_is
     assert ended.exit_code == 0, ended.output
     assert len({orjson.loads(line)["requestId"] for line in lines}) == 160
     assert f"report   {tmp_path}/report/index.html" in ended.output
-    assert (tmp_path / "report/index.html").is_file()
+    report = (tmp_path / "report/index.html").read_text()
+    assert "No seat beyond the capacity" in report
     assert "nothing runs in" in (await _ran("local", "env", *folder)).output
+
+
+@pytest.mark.slow
+async def test_a_click_on_the_page_is_answered_with_its_decision(tmp_path: Path) -> None:
+    async with programs.participation("local", "up", "--out", str(tmp_path), environment={}) as up:
+        await until(lambda: is_ready(up))
+        url = found_in(up.output, r"^live +(http\S+)")
+        answers = [await _pressed(url, "click", user="alice") for _ in range(2)]
+        await _pressed(url, "close")
+
+        async def refused() -> bool:
+            answers[2:] = [await _pressed(url, "click", user="bob")]
+            return answers[2].startswith("Not done")
+
+        await until(refused)
+
+    assert answers == [
+        "alice: SUCCEEDED",
+        "alice: SUCCEEDED (a duplicate of an earlier click)",
+        "Not done: ingest answered 409, The event is closed",
+    ]
+
+
+@pytest.mark.slow
+async def test_without_a_click_there_is_no_report_and_a_sentence_says_so(tmp_path: Path) -> None:
+    arguments = ["local", "up", "--no-page", "--out", str(tmp_path)]
+    async with programs.participation(*arguments, environment={}) as up:
+        await until(lambda: is_ready(up))
+        up.send(signal.SIGINT)
+        ended = await up.ended(timeout_s=60)
+
+    assert ended.exit_code == 0, ended.output
+    assert "no event reached the lake: there is no report" in ended.output
 
 
 async def _ran(*arguments: str, environment: Mapping[str, str] = MappingProxyType({})) -> Ended:
@@ -84,11 +114,13 @@ async def _ran(*arguments: str, environment: Mapping[str, str] = MappingProxyTyp
         return await command.ended()
 
 
-async def _kill_the_worker(page_url: str) -> None:
-    async with httpx.AsyncClient(trust_env=False, base_url=page_url) as http:
+async def _pressed(page_url: str, action: str, **fields: str) -> str:
+    """The page's answer to a button: the text, marked where it was not done."""
+    async with httpx.AsyncClient(trust_env=False, base_url=page_url, timeout=30) as http:
         token = found_in((await http.get("/")).text, r'name="live-token" content="([^"]+)"')
         headers = {"X-Live-Token": token, "Origin": page_url.rstrip("/")}
-        assert (await http.post("/do/kill", headers=headers)).json()["done"]
+        answer = (await http.post(f"/do/{action}", headers=headers, json=fields)).json()
+    return answer["text"] if answer["done"] else f"Not done: {answer['text']}"
 
 
 async def _has_decided(page_url: str, requests: int) -> bool:
