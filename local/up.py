@@ -31,8 +31,8 @@ _HIDDEN_S: Final = 10
 _COMMANDS: Final = """
 In another terminal, all variables at the same time, and a crowd:
 
-eval "$({command} local env)"
-{command} local click {event_id} --users 500
+eval "$({command} local env{folder})"
+{command} local click {event_id} --users 500{folder}
 {command} events show {event_id}
 """
 
@@ -140,7 +140,8 @@ def invitation(stack: PipelineStack, event_id: str, command: str, up: Up | None 
     token = tokens.issue(stack.jwt_secret, "alice", now_s=time(), expires_in_s=_TOKEN_LIFE_S)
     ingest, alices = stack.ingest.url, request_id(event_id, "alice")
     page = f"live     {up.page_url}   open it in a browser\n" if up and up.page_url else ""
-    commands = "" if up is None else _COMMANDS.format(event_id=event_id, command=command)
+    folder = up_file.option(stack.worker.log_path.parent)
+    commands = _COMMANDS.format(event_id=event_id, command=command, folder=folder) if up else ""
     return f"""
 {page}ingest   {ingest}   ({ingest}/docs)
 worker   {stack.worker.url}/metrics

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import IO, Final
 
 import orjson
@@ -46,6 +47,12 @@ def find(directory: Path | None) -> Mapping[str, str]:
     raise LocalError(
         f"nothing runs below {_PARENT.resolve()}: {_START_IT}, or name its folder with --folder"
     )
+
+
+def option(directory: Path) -> str:
+    """What a command needs to find what runs in a folder; nothing where it looks by itself."""
+    is_found = directory.resolve().parent == _PARENT.resolve()
+    return "" if is_found else f" --folder {quote(str(directory))}"
 
 
 def _read(path: Path) -> Mapping[str, str] | None:

@@ -37,3 +37,12 @@ def test_the_file_of_one_that_was_killed_counts_for_nothing(tmp_path: Path) -> N
 
     with pytest.raises(LocalError, match="nothing runs"):
         up_file.find(tmp_path)
+
+
+def test_a_folder_that_is_not_looked_for_is_an_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert up_file.option(tmp_path / "var/up-20260104-090000") == ""
+    assert up_file.option(tmp_path / "my runs") == f" --folder '{tmp_path}/my runs'"
