@@ -20,8 +20,9 @@ from runtime.sampling import Sampler
 SCOPE_KEY: Final = "participation.access"
 _CLIENT_GONE: Final = 499
 """The status, in log and figures, of what nobody was there to read (nginx's number)."""
-_ANYBODYS: Final = frozenset({204, *range(400, 500)})
-"""What anybody can cause, thousands a second, without a token: preflights, and errors."""
+_ANYBODYS: Final = frozenset({204, *range(400, 500), 503})
+"""What anybody can cause, thousands a second, without a token: preflights, errors, and refusals
+by a service that is busy."""
 _RETRY_AFTER_STOP_S: Final = 1
 
 _LOGGER: Final = "ingest"
@@ -32,9 +33,11 @@ log = structlog.get_logger(_LOGGER)
 class Access:
     """What is known of one request for its log line; no user data except the user's hash."""
 
-    __slots__ = ("request_id", "route", "status", "unlogged", "user_hash")
+    __slots__ = ("is_for_pages", "request_id", "route", "status", "unlogged", "user_hash")
 
     def __init__(self) -> None:
+        self.is_for_pages = True
+        """Whether pages of other origins may read the answer; not of operators' routes."""
         self.route = "other"
         self.status = 0
         self.request_id: str | None = None
@@ -126,8 +129,7 @@ class AccessLayer:
 
         async def note_status(message: Message) -> None:
             if message["type"] == "http.response.start":
-                access.status = message["status"]
-                self._cors.complete(message, scope)
+                self._note(access, message, scope)
             try:
                 await send(message)
             except ClientGoneError:
@@ -154,6 +156,11 @@ class AccessLayer:
             seconds = self._stopwatch_s() - began_s
             self._metrics.answered(access.route, access.status, seconds)
             self._log(scope["method"], access, seconds)
+
+    def _note(self, access: Access, head: Message, scope: Scope) -> None:
+        access.status = head["status"]
+        if access.is_for_pages:
+            self._cors.complete(head, scope)
 
     def _log(self, method: str, access: Access, seconds: float) -> None:
         if access.user_hash is None and access.status in _ANYBODYS:

@@ -62,7 +62,8 @@ def create_app(
                 operation.name,
                 operation.method,
                 handlers[operation.name],
-                answers_preflights=cors.is_on,
+                is_for_pages=operation.needs_token,
+                answers_preflights=cors.is_on and operation.needs_token,
             )
             for operation in openapi.operations()
         }

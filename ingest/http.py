@@ -75,9 +75,16 @@ class Endpoint:
     """
 
     def __init__(
-        self, name: str, method: str, handle: Handler, *, answers_preflights: bool = False
+        self,
+        name: str,
+        method: str,
+        handle: Handler,
+        *,
+        is_for_pages: bool = True,
+        answers_preflights: bool = False,
     ) -> None:
         self._name = name
+        self._is_for_pages = is_for_pages
         self._methods = ("GET", "HEAD") if method == "GET" else (method,)
         self._handle = handle
         self._preflight = cors.preflight(self._methods) if answers_preflights else None
@@ -86,6 +93,7 @@ class Endpoint:
         """Answer; raises Problem for every answer but success."""
         access: Access = scope[SCOPE_KEY]
         access.route = self._name
+        access.is_for_pages = self._is_for_pages
         if scope["method"] not in self._methods:
             if self._preflight is not None and cors.is_preflight(scope):
                 await self._preflight(scope, receive, send)

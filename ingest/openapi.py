@@ -22,6 +22,7 @@ class Operation:
     method: str
     path: str
     statuses: tuple[int, ...]
+    needs_token: bool
 
 
 @cache
@@ -40,6 +41,7 @@ def operations() -> Sequence[Operation]:
             method.upper(),
             path,
             (*map(int, operation["responses"]), *_ANYWHERE),
+            needs_token=bool(operation.get("security")),
         )
         for path, methods in document["paths"].items()
         for method, operation in methods.items()

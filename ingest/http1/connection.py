@@ -202,6 +202,9 @@ class Connection(asyncio.BufferedProtocol):
             if self._exchange is not None or self._client_is_deaf:
                 self._unread += view[at:count]
                 self._pause_reading()
+                if self._exchange is not None:
+                    # Whoever sent more no longer waits, or is gone, which nobody would hear of.
+                    self._exchange.client_done()
                 return
             end = self._reader.end_of_piece(source, at, count)
             was_within = self._reader.is_within_request
@@ -220,6 +223,8 @@ class Connection(asyncio.BufferedProtocol):
             self._exchange = Exchange(self, request.scope, keep_alive=keep_alive)
             self._due_s = None
             self._task = self._server.start(self._exchange)
+            if self._client_is_done or self._unread:
+                self._exchange.client_done()
 
     def _go_on(self) -> None:
         """Turn to what waited for an answer to be sent."""
@@ -227,6 +232,9 @@ class Connection(asyncio.BufferedProtocol):
             return
         self._begin_next()
         if self._exchange is not None:
+            if not self._unread:
+                # Its client may go meanwhile.
+                self._transport.resume_reading()
             return
         if self._reader.refusal is not None:
             self._refuse(self._reader.refusal)

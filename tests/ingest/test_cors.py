@@ -92,7 +92,7 @@ async def test_every_answer_may_be_read_by_the_origins_that_are_allowed() -> Non
         service.gateway.before = lambda _: 1 / 0
         answers.append(await post("/events/event-3/participations", LOCAL))
         foreign = await post(CLICK, OTHER)
-        nobody = await http.get("/healthz")
+        nobody = await http.get("/requests/x")
 
     assert [answer.status_code for answer in answers] == [202, 401, 404, 405, 503, 500]
     for answer in answers:
@@ -102,6 +102,16 @@ async def test_every_answer_may_be_read_by_the_origins_that_are_allowed() -> Non
             "vary": "origin",
         }
     assert cors_headers(foreign) == cors_headers(nobody) == {"vary": "origin"}
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/healthz", "/readyz", "/openapi.json", "/docs"])
+async def test_what_is_for_operators_is_for_no_page(path: str) -> None:
+    async with Service().client(cors_origins="*") as http:
+        read = await http.get(path, headers={"Origin": SHOP})
+        asked = await http.options(path, headers={"Origin": SHOP, **ASKED})
+
+    assert (read.status_code, cors_headers(read)) == (200, {})
+    assert (asked.status_code, cors_headers(asked)) == (405, {})
 
 
 async def test_preflights_are_counted_and_one_a_second_is_logged() -> None:

@@ -7,6 +7,7 @@ from typing import Final
 import anyio
 import httpx
 
+from ingest.waiting import MAX_WAIT_S
 from runtime.stop import ExitCode
 from tests.ingest.live import Live, click, client_of
 from tests.ingest.support import bearer, token
@@ -58,6 +59,26 @@ async def test_clients_that_close_or_half_close_are_waited_for_no_longer(live: L
 
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b'"status":"QUEUED"' in answer
+
+
+async def test_who_has_sent_more_and_gone_is_waited_for_no_longer(live: Live) -> None:
+    """What is behind a request stays unread until it is answered, and so does the end."""
+    async with live.ingest() as http:
+        location = (await click(http, "user-1")).headers["location"]
+        head = f"GET {location} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token('user-1')}\r\n"
+        host, port = http.base_url.host, http.base_url.port
+        assert port is not None
+        streams = [await anyio.connect_tcp(host, port) for _ in range(3)]
+        began = perf_counter()
+        for stream in streams:
+            await stream.send(f"{head}\r\n".encode())
+        await until(lambda: waiting(http, 3))
+        for stream, more in zip(streams, (b"G", b"GET", f"{head}\r\n".encode()), strict=True):
+            await stream.send(more)
+            await stream.aclose()
+        await until(lambda: waiting(http, 0))
+
+    assert perf_counter() - began < MAX_WAIT_S
 
 
 async def test_sigterm_ends_the_waits_with_the_state_and_closes_their_connections(
