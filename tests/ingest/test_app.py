@@ -414,6 +414,16 @@ async def test_lines_that_anybody_can_cause_are_one_a_second_with_the_others_num
     ]
 
 
+async def test_refusals_of_nobody_known_are_one_line_a_second_as_well(service: Service) -> None:
+    service.ticks = iter([0.0] * 9)
+    service.health.not_ready = "draining"
+    async with service.client() as http:
+        for _ in range(3):
+            await http.get("/readyz")
+
+    assert [(line.route, line.status) for _, line, _ in service.lines] == [("readyz", 503)]
+
+
 async def test_figures_exist_with_0_from_the_start_and_count_each_answer(
     service: Service,
 ) -> None:
