@@ -12,6 +12,10 @@ from schema.values import value
 Assignments = Mapping[str, str | int | bool]
 
 
+_GONE_AT_MOST: Final = 100
+"""Names that one update removes: an expression has 4 KB at most (AWS: "Expression parameters")."""
+
+
 @value(frozen=True, slots=True, kw_only=True)
 class Mark:
     """What the worker that has the turn to sell writes of it (domain §6)."""
@@ -23,11 +27,11 @@ class Mark:
     place: str | None = None
     """Its new place in line, if it takes one; else it has none."""
     gone: Sequence[str] = ()
-    """Others that are in line no more."""
+    """Others that are in line no more; of very many, those that are left go later."""
 
     def update(self) -> tuple[str, str, dict[str, AttributeValue]]:
         """What an update expression sets, what it removes, and the values of the former."""
-        sets, removes, values = "", [PLACE_PREFIX + name for name in self.gone], {}
+        sets, removes, values = "", [PLACE_PREFIX + name for name in self.gone[:_GONE_AT_MOST]], {}
         if self.seller is None:
             removes.append("seller")
         else:
@@ -121,7 +125,7 @@ def take_turn_update(
     if idle is not None and idle.seller is not None and idle.updated_at_ms is not None:
         free = f"({free} OR (seller = :idle AND updatedAt = :since))"
         values |= {":idle": encode(idle.seller), ":since": encode(idle.updated_at_ms)}
-        gone += sorted(set(idle.line) - {seller})
+        gone += sorted(set(idle.line) - {seller})[:_GONE_AT_MOST]
     places = ", ".join(PLACE_PREFIX + name for name in gone)
     return {
         **_update_of_capacity(table, event_id),

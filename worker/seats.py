@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush, nsmallest
 from itertools import count
@@ -107,15 +108,20 @@ class Seller:
             return
         if not event.seats_left:
             # So the table said within the last two seconds.
-            everybody = list(self._next(len(self._waiting)))
-            self._plan(everybody, event)
+            with self._kept(list(self._next(len(self._waiting)))) as everybody:
+                self._plan(everybody, event)
             return
+        seats_left = event.seats_left
         if not self._turn.is_held:
             capacity = await self._turn.take(self._mine)
-            if capacity is not None and capacity.remaining != event.seats_left:
-                self._events.left(self._event_id, capacity.remaining)
-                return
-        await self._sell_share(event, event.seats_left)
+            if capacity is not None and capacity.remaining != seats_left:
+                # To wait for a turn anew because others sell would never end.
+                seats_left, event = capacity.remaining, replace(event, capacity=capacity)
+                self._events.learn({self._event_id: event})
+                self._events.left(self._event_id, seats_left)
+                if seats_left <= 0:
+                    return
+        await self._sell_share(event, seats_left)
 
     async def _sell_share(self, event: EventState, seats_left: int) -> None:
         """Commit the oldest, as many as may be sold before others; none: it is the others' turn."""
@@ -128,12 +134,20 @@ class Seller:
         if not chunk:
             await self._turn.release(mine, seats_left)
             return
-        try:
+        with self._kept(chunk):
             await self._commit(chunk, event)
+
+    @contextmanager
+    def _kept(self, chunk: Sequence[_Waiting]) -> Iterator[Sequence[_Waiting]]:
+        """Those who have no outcome wait on, as long as they have waited."""
+        busy_since = self._busy_since
+        try:
+            yield chunk
         finally:
             for waiting in chunk:
                 if waiting.outcome is None:
                     self._wait(waiting)
+                    self._busy_since = min(self._busy_since, busy_since)
 
     def _wait(self, waiting: _Waiting) -> None:
         if not self._waiting:
@@ -173,7 +187,7 @@ class Seller:
         """One transaction; what could not be part of it for an unforeseen reason goes by halves."""
         steps = self._plan(chunk, event)
         try:
-            await self._take_seats(steps)
+            await self._take_seats(steps, event)
         except SeatsCancelled as error:
             await self._cancelled(chunk, error)
         except Transient as error:
@@ -201,13 +215,13 @@ class Seller:
                 deliveries = step.candidate.deliveries
                 waiting.outcome = Decided(deliveries, step.change.after, by_this_worker=True)
 
-    async def _take_seats(self, winners: Sequence[Step]) -> None:
+    async def _take_seats(self, winners: Sequence[Step], event: EventState) -> None:
         """The transaction; its token must be unique, not secret (AWS: ClientRequestToken)."""
         changes = [step.change for step in winners]
         token = f"{self._parts.random.getrandbits(128):032x}"
         at_ms = self._parts.clock()
-        event = self._events.known(self._event_id)
-        left = 0 if event is None or event.seats_left is None else event.seats_left - len(changes)
+        known = self._events.known(self._event_id) or event
+        left = max(0, (known.seats_left or 0) - len(changes))
         mine, full = self._mine(), len(self._waiting) // self._size.most
         mark = self._turn.mark(mine, left, full)
         looks = bool(mine and left) and self._turn.is_look_due(left, full)

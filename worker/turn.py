@@ -7,7 +7,7 @@ from typing import Final
 import anyio
 import structlog
 
-from aws.errors import Rejected, Transient
+from aws.errors import AwsError, Rejected, Transient
 from aws.statements import Mark
 from config.limits import SQS_BATCH_ENTRIES
 from schema.attributes import ItemError
@@ -19,7 +19,14 @@ from worker.parts import Parts
 _NEXT_LOOKS_AFTER_S: Final = 0.001
 _LOOKS_AFTER_S: Final = 0.01
 """How long the first two in line wait between looks, and the others for each before them."""
-_LOOK_MAX_S: Final = 0.1
+_LOOK_MAX_S: Final = 0.5
+_LOOK_SHARE: Final = 10
+"""Nobody looks more often than ten times in the time in which nothing has changed."""
+_LOOK_WITHIN_S: Final = 0.1
+"""A look beside a transaction holds it up no longer."""
+_THROTTLED_S: Final = 0.2
+"""How long to wait, on average, where the table has no units for a look."""
+_PASS_TRIES: Final = 3
 _IDLE_S: Final = 1.0
 """A seller whose mark has stood still for so long is gone: it renews it with each transaction."""
 _PATIENCE_S: Final = 5.0
@@ -29,6 +36,12 @@ _ROUND_S: Final = 4.0
 """How long a turn lasts while others wait, and how long the turns of all together."""
 _WORKER_HOLDS: Final = 1_000
 """So many requests a worker may have at hand: with fewer seats, their order matters."""
+_SCARCE_AT_MOST: Final = 12_000
+"""The last so many seats go in order, however many workers there are: who loses is decided then."""
+_ALL_SHOW: Final = 3_000
+_SHOWS_AT_LEAST: Final = 4
+"""How many requests all workers in line show together, so that the item stays at a few kB: the
+reads of all who wait are those of one partition."""
 _SETTLES_S: Final = 0.06
 """How long a burst waits for what other workers are about to receive, where it matters."""
 _BURST: Final = SQS_BATCH_ENTRIES
@@ -55,6 +68,7 @@ class Turn:
         self._held_since: float | None = None
         self._is_in_line = False
         self._was_in_conflict = False
+        self._was_throttled = False
         self._others: Mapping[str, Place] = {}
         """The others in line, as they were seen last."""
 
@@ -86,10 +100,11 @@ class Turn:
 
         `full`: how many more transactions are filled by what is left.
         """
+        if not seats_left:
+            # Turn or no turn: nobody sells any more.
+            return Mark(name=self._name, seller=None, gone=sorted(self._others))
         if not self.is_held:
             return None
-        if not seats_left:
-            return Mark(name=self._name, seller=None, gone=sorted(self._others))
         if mine and self._goes_on(mine, seats_left, full):
             return Mark(name=self._name, seller=self._name)
         return self._passing(mine, seats_left)
@@ -113,7 +128,9 @@ class Turn:
 
     async def look(self) -> None:
         """See who is in line; the turn begins anew where nobody is."""
-        capacity = await self._read()
+        capacity = None
+        with anyio.move_on_after(_LOOK_WITHIN_S):
+            capacity = await self._read()
         if capacity is not None and self.is_held:
             self._others = self._others_of(capacity)
             if not self._others:
@@ -126,19 +143,26 @@ class Turn:
             return
         mark = self._passing(mine, seats_left)
         self._held_since, self._is_in_line = None, mark.place is not None
-        try:
-            if is_held:
-                await table.pass_turn(self._event_id, self._parts.clock(), mark)
+        for attempt in range(1, _PASS_TRIES + 1):
+            try:
+                if is_held:
+                    await table.pass_turn(self._event_id, self._parts.clock(), mark)
+                else:
+                    await table.leave_line(self._event_id, self._name)
+            except (Transient, Rejected) as error:
+                log.debug("turn_not_passed", event_id=self._event_id, error=str(error))
+                is_busy = isinstance(error, Transient) and (error.is_conflict or error.is_throttle)
+                if not is_busy or attempt == _PASS_TRIES:
+                    return
+                await anyio.sleep(self._parts.random.random() * attempt * _LOOK_WITHIN_S)
             else:
-                await table.leave_line(self._event_id, self._name)
-        except (Transient, Rejected) as error:
-            log.debug("turn_not_passed", event_id=self._event_id, error=str(error))
+                return
 
     async def take(self, mine: Callable[[], Place]) -> Capacity | None:
         """Wait for the turn; returns the capacity if it was read meanwhile, sold out or not.
 
         Returns without the turn where no seat is left, where the table does not answer, and when
-        patience ends.
+        patience ends. A table without units for a look is waited for: others sell with what it has.
         """
         loop = asyncio.get_running_loop()
         began = seen_at = loop.time()
@@ -146,18 +170,22 @@ class Turn:
         while True:
             idle = seen if loop.time() - seen_at >= _IDLE_S else None
             capacity = await self._look(seen, idle, mine)
+            now = loop.time()
+            is_over = now - began > _PATIENCE_S or self._parts.stop.requested
+            if capacity is None and self._was_throttled and not is_over:
+                await anyio.sleep(_THROTTLED_S * (0.5 + self._parts.random.random()))
+                continue
             if capacity is None or self.is_held or capacity.remaining <= 0:
                 return capacity
-            now = loop.time()
             if seen is None or (seen.seller, seen.updated_at_ms) != (
                 capacity.seller,
                 capacity.updated_at_ms,
             ):
                 seen_at = now
             seen = capacity
-            if now - began > _PATIENCE_S or self._parts.stop.requested:
+            if is_over:
                 return capacity
-            await anyio.sleep(self._wait_s(mine()))
+            await anyio.sleep(max(self._wait_s(mine()), (now - seen_at) / _LOOK_SHARE))
 
     async def _look(
         self, seen: Capacity | None, idle: Capacity | None, mine: Callable[[], Place]
@@ -165,10 +193,12 @@ class Turn:
         """Try to take the turn, or a place in line; read while it has one, which writes nothing."""
         table, event_id = self._parts.table, self._event_id
         is_taken = self._is_in_line if seen is None else seen.seller is not None
+        has_place = self._is_in_line and not self._has_older(mine(), seen)
+        self._was_throttled = False
         try:
-            if idle is None and self._is_in_line and is_taken:
+            if idle is None and has_place and is_taken:
                 capacity = await table.capacity(event_id)
-            elif idle is None and (is_taken or self._was_in_conflict) and not self._is_in_line:
+            elif idle is None and (is_taken or self._was_in_conflict) and not has_place:
                 place = self._place(mine(), None if seen is None else seen.remaining)
                 capacity = await table.line_up(event_id, self._name, place)
             else:
@@ -176,6 +206,7 @@ class Turn:
                 capacity = await table.take_turn(event_id, self._name, at_ms, idle)
             self._was_in_conflict = False
         except Transient as error:
+            self._was_throttled = error.is_throttle
             if not error.is_conflict:
                 return None
             # Somebody's transaction is under way.
@@ -189,6 +220,13 @@ class Turn:
             if capacity.seller == self._name:
                 self._held_since = asyncio.get_running_loop().time()
         return capacity
+
+    def _has_older(self, mine: Place, seen: Capacity | None) -> bool:
+        """Whether it has received older requests than its place shows, where that matters."""
+        if seen is None or not mine or not self._is_scarce(seen.remaining):
+            return False
+        shown = line.parsed({name: seen.line[name] for name in (self._name,) if name in seen.line})
+        return self._name in shown and mine[0] < shown[self._name][0]
 
     def _wait_s(self, mine: Place) -> float:
         """Until the next look: whoever may be next looks often, so that no time is lost."""
@@ -210,14 +248,15 @@ class Turn:
     def _place(self, mine: Place, seats_left: int | None) -> str:
         """What the others are shown: where order does not matter, the oldest request alone."""
         matters = seats_left is None or self._is_scarce(seats_left)
-        return line.text(mine if matters else mine[:1])
+        most = max(_SHOWS_AT_LEAST, _ALL_SHOW // (len(self._others) + 1)) if matters else 1
+        return line.text(mine[:most])
 
     def _passing(self, mine: Place, seats_left: int | None) -> Mark:
         place = self._place(mine, seats_left) if mine else None
         return Mark(name=self._name, seller=line.first(self._others), place=place)
 
     def _is_scarce(self, seats_left: int) -> bool:
-        return seats_left <= _WORKER_HOLDS * (len(self._others) + 1)
+        return seats_left <= min(_SCARCE_AT_MOST, _WORKER_HOLDS * (len(self._others) + 1))
 
     @property
     def _is_over(self) -> bool:
@@ -233,5 +272,6 @@ class Turn:
     async def _read(self) -> Capacity | None:
         try:
             return await self._parts.table.capacity(self._event_id)
-        except (Transient, Rejected, ItemError):
+        except (AwsError, ItemError):
+            # What must end the worker, the transaction meets as well.
             return None

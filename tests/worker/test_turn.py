@@ -23,7 +23,7 @@ class Workers:
         calls = ("TransactWriteItems", "UpdateItem", "BatchGetItem")
         self.aws.wire.each_way_s = dict.fromkeys(calls, 0.003)
         self.requests = Requests()
-        self._committers = [
+        self.committers = [
             Committer(parts_of(self.aws, worker_id=f"w{number}")) for number in range(count)
         ]
 
@@ -38,7 +38,7 @@ class Workers:
         await anyio.sleep(after_s)
         batch = [self.requests.candidate(item) for item in items]
         with anyio.fail_after(60):
-            await total(retry.decide_batch(self._committers[worker], batch, NOW_MS))
+            await total(retry.decide_batch(self.committers[worker], batch, NOW_MS))
         self.aws.check()
 
     def winners(self, items: Sequence[RequestItem]) -> list[bool]:
@@ -96,3 +96,75 @@ async def test_the_turn_goes_by_name_to_whoever_has_the_oldest_request() -> None
         tasks.start_soon(workers.decide, 0, workers.stored(1))
 
     assert sellers == ["older"]
+
+
+@virtual_time
+async def test_whoever_receives_older_requests_while_it_waits_shows_them() -> None:
+    workers = Workers(2, seats=30)
+    items = workers.stored(70)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(workers.decide, 0, items[:1])
+        tasks.start_soon(workers.decide, 0, items[11:60], 0.001)
+        tasks.start_soon(workers.decide, 1, items[60:], 0.002)
+        tasks.start_soon(workers.decide, 1, items[1:11], 0.01)
+
+    assert workers.winners(items) == [True] * 30 + [False] * 40
+
+
+@virtual_time
+async def test_more_names_than_one_expression_holds_keep_no_seat_back() -> None:
+    workers = Workers(1, seats=5)
+    held = Capacity(event_id="e1", total=5, remaining=5)
+    places = {f"line_{n:016x}": encode(f"{NOW_MS + 10**6:x}") for n in range(400)}
+    workers.aws.cloud.table.seed(held.to_item() | places)
+
+    items = workers.stored(12)
+    await workers.decide(0, items)
+
+    assert workers.winners(items) == [True] * 5 + [False] * 7
+
+
+@virtual_time
+async def test_a_look_that_hangs_does_not_hold_up_what_is_sold() -> None:
+    workers = Workers(1, seats=500)
+    workers.aws.wire.each_way_s["BatchGetItem"] = 2.0
+    began_s = anyio.current_time()
+
+    await workers.decide(0, workers.stored(150))
+
+    # The requests are read in two calls, which take four seconds each.
+    assert 8 <= anyio.current_time() - began_s < 9
+
+
+@virtual_time
+async def test_a_seller_that_never_passes_the_turn_is_waited_for_once() -> None:
+    workers = Workers(1, seats=500)
+    is_over = anyio.Event()
+
+    async def sell_on() -> None:
+        """As a worker of an earlier version does, or one whose clock stands still."""
+        left = 500
+        while not is_over.is_set():
+            left -= 1
+            item = Capacity(
+                event_id="e1",
+                total=left,
+                remaining=left,
+                updated_at_ms=NOW_MS + 500 - left,
+                seller="another",
+            )
+            workers.aws.cloud.table.seed(item.to_item())
+            await anyio.sleep(0.3)
+
+    began_s = anyio.current_time()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(sell_on)
+        items = workers.stored(2)
+        batch = [workers.requests.candidate(item) for item in items]
+        with anyio.fail_after(60):
+            await total(retry.decide_batch(workers.committers[0], batch, NOW_MS))
+        is_over.set()
+
+    assert workers.winners(items) == [True, True]
+    assert 5 <= anyio.current_time() - began_s < 8

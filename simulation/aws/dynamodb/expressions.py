@@ -7,11 +7,14 @@ from typing import Final, NamedTuple, TypeAlias
 from simulation.aws.dynamodb import evaluate
 from simulation.aws.dynamodb.parsed import Changes, Condition, Insert, Update
 from simulation.aws.dynamodb.parser import Parser
+from simulation.aws.errors import validation
 
 Names: TypeAlias = Mapping[str, str] | None
 """What the placeholders of attribute names (`#name`) stand for."""
 
 _MOST_TEXTS: Final = 4096
+_MOST_BYTES: Final = 4096
+"""Of an expression (Amazon DynamoDB Developer Guide, "Quotas": 4 KB)."""
 _latest: Final[dict[str, tuple[str | None, Names, "Step"]]] = {}
 
 
@@ -60,6 +63,8 @@ def _condition(text: str, names: tuple[tuple[str, str], ...]) -> Condition:
 
 @lru_cache(maxsize=_MOST_TEXTS)
 def _changes(text: str, names: tuple[tuple[str, str], ...]) -> Changes:
+    if len(text.encode()) > _MOST_BYTES:
+        raise validation("Invalid UpdateExpression: Expression size has exceeded the maximum")
     parser = Parser(text, dict(names))
     parsed = parser.changes()
     parser.end()
