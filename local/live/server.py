@@ -86,14 +86,19 @@ class Server:
         hosts = {f"{HOST}:{self._port}", f"localhost:{self._port}"}
         if request.host not in hosts:
             return _answer(403, f"this page is at http://{HOST}:{self._port}/ only")
-        if request.method == "POST" and not (
-            request.headers.get("Origin") == f"http://{request.host}"
-            and secrets.compare_digest(
-                request.headers.get(_TOKEN_HEADER, "").encode(), self._token.encode()
-            )
-        ):
+        # A link from anywhere may lead to the page. Browsers name the site for all that follows.
+        site = request.headers.get("Sec-Fetch-Site", "none")
+        is_open = request.path == "/" or site in {"same-origin", "none"}
+        if not is_open or (request.method == "POST" and not self._is_pressed(request)):
             return _answer(403, "only the page itself may do this: reload it")
         return await handler(request)
+
+    def _is_pressed(self, request: web.Request) -> bool:
+        """Whether a request comes from a button of this start's page."""
+        token = request.headers.get(_TOKEN_HEADER, "").encode(errors="surrogateescape")
+        return request.headers.get("Origin") == f"http://{request.host}" and (
+            secrets.compare_digest(token, self._token.encode())
+        )
 
     async def _page(self, _request: web.Request) -> web.Response:
         text = (files("local.live") / "page/index.html").read_text(encoding="utf-8")
@@ -148,7 +153,7 @@ class Server:
                 return await actions.new_event(_number(fields, "seats", MAX_SEATS))
             case "close":
                 return await actions.close()
-            case "fault" if fields.get("name") in FAULTS:
+            case "fault" if fields.get("name") in tuple(FAULTS):  # compared: it may be of any type
                 return actions.fault(fields["name"], _number(fields, "seconds", MAX_FAULT_S))
             case "kill":
                 return actions.kill()

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 import anyio
 from aiohappyeyeballs import start_connection
 
+from config.urls import masked
 from operations.load.connection import Connection, Owner
 
 _NEXT_ADDRESS_S: Final = 0.25
@@ -92,11 +93,11 @@ def _parts(url: str) -> tuple[str, int, ssl.SSLContext | None, str]:
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError as error:
-        raise LoadError(f"{url!r} is not a URL ({error}): {wanted}") from None
+    except ValueError:  # the parser's words may repeat a password
+        raise LoadError(f"{masked(url)!r} is not a URL: {wanted}") from None
     is_plain = not (parts.username or parts.password or parts.query or parts.fragment)
     if parts.scheme not in _PORTS or not parts.hostname or not is_plain or not url.isprintable():
-        raise LoadError(f"{url!r} is not the URL of a service: {wanted}")
+        raise LoadError(f"{masked(url)!r} is not the URL of a service: {wanted}")
     tls = ssl.create_default_context() if parts.scheme == "https" else None
     path = quote(parts.path.rstrip("/"), safe="/%")
     return parts.hostname, port or _PORTS[parts.scheme], tls, path

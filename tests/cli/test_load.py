@@ -168,6 +168,28 @@ def test_what_cannot_be_done_is_said_before_a_click(
     assert complaint in " ".join(ended.err.split())
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://bob:hunter2@shop.example/",
+        "bob:hunter2@shop.example",
+        "https://[bob:hunter2@shop.example",
+        "https://bob:hunter2@shop.example:port/",
+        "https://bob:hunter2\u2100@shop.example",
+        "https://shop.example/?token=hunter2",
+        "https://shop.example/#hunter2",
+    ],
+)
+def test_a_secret_in_the_url_is_not_repeated(command: Command, url: str) -> None:
+    ended = command(
+        *("load", "--event=e", "--rate=1", "--seconds=1"), JWT_SECRET=SECRET, INGEST_URL=url
+    )
+
+    assert ended.code == 2
+    assert "give it as https://host" in ended.err
+    assert "hunter2" not in ended.err + ended.out
+
+
 def test_without_secret_and_tokens_it_says_what_is_missing(command: Command) -> None:
     ended = command("load", "--url=http://a", "--event=e", "--rate=1", "--seconds=1")
 

@@ -48,7 +48,9 @@ class Page:
         self, action: str, fields: Mapping[str, object] | None = None, **headers: str
     ) -> httpx.Response:
         return await self.http.post(
-            f"/do/{action}", content=orjson.dumps(fields or {}), headers={**self.headers, **headers}
+            f"/do/{action}",
+            content=orjson.dumps(fields or {}),
+            headers=httpx.Headers({**self.headers, **headers}, encoding="latin-1"),
         )
 
 
@@ -85,7 +87,12 @@ async def test_the_page_itself_may_press_a_button() -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [{"Origin": "http://evil.example"}, {"Origin": ""}, {"X-Live-Token": "guessed"}],
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": ""},
+        {"X-Live-Token": "guessed"},
+        {"X-Live-Token": "no UTF-8: \xff"},
+    ],
 )
 async def test_another_page_may_not_press_a_button(headers: dict[str, str]) -> None:
     async with opened() as page:
@@ -104,6 +111,25 @@ async def test_a_name_that_was_rebound_to_this_machine_gets_nothing(path: str) -
     assert "live-token" not in answer.text
 
 
+@pytest.mark.parametrize("path", ["/stream", "/live.js"])
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "odd"])
+async def test_another_page_gets_nothing_of_it(path: str, site: str) -> None:
+    async with opened() as page:
+        page.feed.publish(b"1")
+        async with page.http.stream("GET", path, headers={"Sec-Fetch-Site": site}) as answer:
+            assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("path", "site"), [("/", "cross-site"), ("/live.js", "same-origin"), ("/live.js", "none")]
+)
+async def test_a_link_leads_to_the_page_and_the_page_to_the_rest(path: str, site: str) -> None:
+    async with opened() as page:
+        answer = await page.http.get(path, headers={"Sec-Fetch-Site": site})
+
+    assert answer.status_code == 200
+
+
 @pytest.mark.parametrize("clicks", [0, 5_001, 1.5, "many", None, True])
 async def test_a_number_that_is_none_is_refused_with_its_bounds(clicks: object) -> None:
     async with opened() as page:
@@ -117,11 +143,12 @@ async def test_a_fault_is_one_of_those_on_the_page() -> None:
     async with opened() as page:
         known = await page.press("fault", {"name": "dynamodb", "seconds": 20})
         unknown = await page.press("fault", {"name": "disk", "seconds": 20})
+        unnamed = await page.press("fault", {"name": [], "seconds": 20})
         unheard = await page.press("format")
         nonsense = await page.http.post("/do/kill", content=b"[", headers=page.headers)
 
     assert known.json()["done"]
-    assert [a.status_code for a in (unknown, unheard, nonsense)] == [400, 400, 400]
+    assert [a.status_code for a in (unknown, unnamed, unheard, nonsense)] == [400] * 4
     assert page.buttons.pressed == [("dynamodb", 20)]
 
 
