@@ -6,8 +6,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 MASK: Final = "*" * 10
-# Greedy to the last @: a password may hold any character, and hiding too much does no harm.
-_USERINFO: Final = re.compile(r"^([^:/?#@]*://)?.*@", re.DOTALL)
+# Greedy to the last @: a password may hold any character, and hiding too much does no harm. An @
+# behind ? or # ends a password or stands in a query: nothing behind it is shown either.
+_USERINFO: Final = re.compile(r"^([^:/?#@]*://)?(.*[?#].*@.*|.*@)", re.DOTALL)
 _ORIGIN: Final = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://([a-z0-9][a-z0-9._-]*|\[[0-9a-f:.]+\])(?P<port>:[0-9]{1,5})?"
 )

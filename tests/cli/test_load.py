@@ -178,6 +178,8 @@ def test_what_cannot_be_done_is_said_before_a_click(
         "https://bob:hunter2\u2100@shop.example",
         "https://shop.example/?token=hunter2",
         "https://shop.example/#hunter2",
+        "https://shop.example/?token=a@hunter2",
+        "https://bob:a?b@hunter2@shop.example/",
     ],
 )
 def test_a_secret_in_the_url_is_not_repeated(command: Command, url: str) -> None:
