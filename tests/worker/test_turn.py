@@ -1,9 +1,11 @@
 """Turns of several workers: the last seats go in order, and who is gone is not waited for."""
 
 from collections.abc import Sequence
+from itertools import chain, repeat
 
 import anyio
 
+from aws.errors import Fatal
 from schema.attributes import encode
 from schema.items import Capacity, RequestItem
 from schema.states import Status
@@ -135,6 +137,19 @@ async def test_a_look_that_hangs_does_not_hold_up_what_is_sold() -> None:
 
     # The requests are read in two calls, which take four seconds each.
     assert 8 <= anyio.current_time() - began_s < 9
+
+
+@virtual_time
+async def test_a_look_that_is_not_allowed_leaves_the_transaction_beside_it_alone() -> None:
+    workers = Workers(1, seats=500)
+    items = workers.stored(150)
+    denied = Fatal("dynamodb", "BatchGetItem", "AccessDeniedException", "no")
+    # The requests are read in two calls.
+    workers.aws.wire.faults["BatchGetItem"] = chain([None, None], repeat(denied))
+
+    await workers.decide(0, items)
+
+    assert workers.aws.wire.asked["TransactWriteItems"] == 2
 
 
 @virtual_time
