@@ -82,6 +82,11 @@ class Transient(AwsError):
         """Whether a transaction that was under way stood in the way of this write."""
         return self.code in _CONFLICT_CODES
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether others were in the way, and the service itself answers."""
+        return self.is_throttle or self.is_conflict
+
 
 class Fatal(AwsError):
     """Nothing will help until an operator acts: no permission, no such resource."""

@@ -8,6 +8,7 @@ import anyio
 from aws import statements
 from aws.client import Client
 from aws.errors import Rejected, Transient
+from aws.pages import pages
 from runtime import backoff
 from schema import keys, names
 from schema.attributes import encode
@@ -38,21 +39,16 @@ class EventChanges:
 
     async def ids(self) -> list[str]:
         """The ids of all listed events, in their order, by Queries of one partition."""
-        found: list[str] = []
-        parameters: dict[str, Any] = {}
-        while True:
-            response = await self._client.call(
-                "Query",
-                TableName=self._table_name,
-                KeyConditionExpression=f"{names.PARTITION_KEY} = :list",
-                ExpressionAttributeValues={":list": encode(keys.EVENT_LIST_PK)},
-                **parameters,
-            )
-            found += [str(item[names.SORT_KEY]["S"]) for item in response.get("Items", ())]
-            last = response.get("LastEvaluatedKey")
-            if not last:
-                return found
-            parameters["ExclusiveStartKey"] = last
+        asked = pages(
+            self._client,
+            "Query",
+            TableName=self._table_name,
+            KeyConditionExpression=f"{names.PARTITION_KEY} = :list",
+            ExpressionAttributeValues={":list": encode(keys.EVENT_LIST_PK)},
+        )
+        return [
+            str(item[names.SORT_KEY]["S"]) async for page in asked for item in page.get("Items", ())
+        ]
 
     async def set_times(self, before: EventConfig, after: EventConfig) -> bool:
         """Set when an event opens and closes; False, and nothing changed, if it is not `before`."""
@@ -125,8 +121,7 @@ class EventChanges:
                 if attempt == _TRIES or not reasons <= _BUSY:
                     raise
             except Transient as error:
-                is_busy = error.is_throttle or error.is_conflict
-                if attempt >= (_TRIES if is_busy else _AWAY_TRIES):
+                if attempt >= (_TRIES if error.is_busy else _AWAY_TRIES):
                     raise
             else:
                 return True

@@ -2,9 +2,10 @@
 
 import heapq
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Final
 
 from aws.client import Client
+from aws.pages import pages
 from schema import keys, names
 from schema.attributes import encode
 from schema.items import RequestItem
@@ -55,19 +56,13 @@ def _turn(item: RequestItem) -> _Turn:
 
 async def _requests(client: Client, table_name: str, partition: str) -> AsyncIterator[RequestItem]:
     """What one partition of GSI2 holds, in the order of its sort key."""
-    parameters: dict[str, Any] = {}
-    while True:
-        response = await client.call(
-            "Query",
-            TableName=table_name,
-            IndexName=names.WINNERS_INDEX,
-            KeyConditionExpression=f"{names.WINNERS_INDEX_PARTITION_KEY} = :partition",
-            ExpressionAttributeValues={":partition": encode(partition)},
-            **parameters,
-        )
-        for item in response.get("Items", ()):
+    async for page in pages(
+        client,
+        "Query",
+        TableName=table_name,
+        IndexName=names.WINNERS_INDEX,
+        KeyConditionExpression=f"{names.WINNERS_INDEX_PARTITION_KEY} = :partition",
+        ExpressionAttributeValues={":partition": encode(partition)},
+    ):
+        for item in page.get("Items", ()):
             yield RequestItem.from_item(item)
-        last = response.get("LastEvaluatedKey")
-        if not last:
-            return
-        parameters["ExclusiveStartKey"] = last

@@ -13,6 +13,7 @@ from cli.output import AsJson, confirm, duration_s, fail, write_json, write_tabl
 from cli.running import audited, connection_of, log_to_stderr, run_shielded
 from config.settings import CommonSettings, load
 from runtime.program import epoch_ms
+from runtime.stop import ExitCode
 
 if TYPE_CHECKING:
     from aws.queue import Queue
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="The dead-letter queue.", no_args_is_help=True)
 
 _SHOWN_CHARACTERS = 100
-_INTERRUPTED = 130
 
 Reason = Annotated[
     str | None,
@@ -99,7 +99,10 @@ def redrive(
     try:
         done = run_shielded(_redrive, settings, selection, now_ms, rate, as_json)
     except KeyboardInterrupt:
-        fail("interrupted: what was not moved is still in the DLQ; run it again", _INTERRUPTED)
+        fail(
+            "interrupted: what was not moved is still in the DLQ; run it again",
+            ExitCode.INTERRUPTED,
+        )
     sys.exit(1 if done.failed else 0)
 
 
@@ -142,7 +145,7 @@ def delete(
         ids = frozenset(one.message_id for one in found)
         done = run_shielded(_delete, settings, ids, as_json)
     except KeyboardInterrupt:
-        fail("interrupted: what was not deleted is still in the DLQ", _INTERRUPTED)
+        fail("interrupted: what was not deleted is still in the DLQ", ExitCode.INTERRUPTED)
     sys.exit(1 if missing or done.by_reason.total() < len(found) else 0)
 
 
@@ -230,7 +233,7 @@ def _looked(settings: CommonSettings, selection: "Selection") -> "list[DeadLette
     try:
         return run_shielded(look)
     except KeyboardInterrupt:
-        fail("interrupted: nothing was changed", _INTERRUPTED)
+        fail("interrupted: nothing was changed", ExitCode.INTERRUPTED)
 
 
 def _selection(

@@ -12,6 +12,7 @@ from cli.output import AsJson, fail, write_json
 from cli.running import audited, connection_of, run_async
 from config.settings import AwsSettings, load
 from runtime.program import epoch_ms
+from runtime.stop import ExitCode
 from schema.items import MAX_SEATS, EventConfig
 
 
@@ -109,7 +110,7 @@ def add_seats(
     except Transient as error:
         fail(f"{error}\n{unknown}")
     except KeyboardInterrupt:
-        fail(f"interrupted: {unknown}", 130)
+        fail(f"interrupted: {unknown}", ExitCode.INTERRUPTED)
     audited(settings, "seats_added", event_id=event_id, seats=seats, total=now.total)
     if as_json:
         write_json({"eventId": event_id, **seats_document(now)})

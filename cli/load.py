@@ -15,6 +15,7 @@ from cli.running import run_stoppable
 from config.settings import TokenSettings
 from config.settings import load as load_settings
 from operations.load.people import Arrivals
+from runtime.stop import ExitCode
 
 if TYPE_CHECKING:
     from operations.load.people import Person
@@ -27,7 +28,6 @@ _MORE_S = 3_600.0
 """How long tokens are valid beyond the load."""
 BROWSERS_TRIES = 5
 _BUFFER_BYTES = 1 << 20
-_INTERRUPTED = 130
 
 Rate = Annotated[
     float, typer.Option(min=0.1, max=100_000, metavar="CLICKS/S", help="clicks a second")
@@ -140,7 +140,7 @@ def load(
         except LoadError as error:
             fail(str(error))
         except KeyboardInterrupt:
-            fail("interrupted a second time: there is no result", _INTERRUPTED)
+            fail("interrupted a second time: there is no result", ExitCode.INTERRUPTED)
         finally:
             line.end()
     missed, remarks = verdict.missed(result, limits), verdict.remarks(result.sending)
@@ -162,7 +162,7 @@ def load(
     for text in missed:
         sys.stderr.write(f"participation: {text}\n")
     if result.is_interrupted:
-        fail("interrupted: the figures are those of the clicks so far", _INTERRUPTED)
+        fail("interrupted: the figures are those of the clicks so far", ExitCode.INTERRUPTED)
     sys.exit(1 if missed else 0)
 
 

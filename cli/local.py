@@ -13,6 +13,7 @@ import typer
 
 from cli.output import AsJson, command_name, fail, write_json
 from cli.running import run_async
+from runtime.stop import ExitCode
 
 if TYPE_CHECKING:
     from local.demo.findings import Findings
@@ -22,7 +23,6 @@ T = TypeVar("T")
 
 app = typer.Typer(help="The pipeline on the embedded AWS of this machine.", no_args_is_help=True)
 
-_INTERRUPTED = 130
 
 Folder = Annotated[
     Path | None,
@@ -230,5 +230,5 @@ def _run(main: Callable[[], Awaitable[T]]) -> T:
         for error in leaves(group):
             sys.stderr.write(f"participation: {error}\n")
     if interrupted:
-        fail("interrupted: everything that was started has been stopped", _INTERRUPTED)
+        fail("interrupted: everything that was started has been stopped", ExitCode.INTERRUPTED)
     sys.exit(1)

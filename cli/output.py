@@ -10,10 +10,10 @@ from typing import Annotated, NoReturn
 import orjson
 import typer
 
+from runtime.stop import ExitCode
 from schema.keys import MAX_TIME_MS
 
 _NAME = "participation"
-_INTERRUPTED = 130
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON with stable keys; times in epoch ms")]
@@ -56,7 +56,7 @@ def confirm(question: str) -> None:
         # Ctrl-C, or an input that is at its end.
         if sys.stdin.isatty():
             sys.stderr.write("\n")
-            fail("interrupted: nothing was changed", _INTERRUPTED)
+            fail("interrupted: nothing was changed", ExitCode.INTERRUPTED)
         fail("nobody is there to answer: give --yes, or ask from a terminal")
     if not is_agreed:
         fail("nothing was changed")

@@ -4,7 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from os import environ
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,12 +13,11 @@ from cli.event_load import Rate, Seats, Seconds, needs_of
 from cli.output import AsJson, fail, write_json
 from cli.running import connection_of, run_async
 from config.settings import AwsSettings, TokenSettings, load
+from runtime.stop import ExitCode
 
 if TYPE_CHECKING:
     from operations.needs import Needs
     from operations.preflight.findings import Finding
-
-_INTERRUPTED: Final = 130
 
 
 def preflight(
@@ -64,7 +63,7 @@ def preflight(
     except StackError as error:
         fail(str(error))
     except KeyboardInterrupt:
-        fail("interrupted; nothing has been changed", _INTERRUPTED)
+        fail("interrupted; nothing has been changed", ExitCode.INTERRUPTED)
     if as_json:
         write_json(_document(stack, needs, found))
     else:

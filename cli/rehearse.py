@@ -15,6 +15,7 @@ from cli.output import AsJson, confirm, fail, write_json
 from cli.running import audited, connection_of, log_to_stderr, run_async, run_stoppable
 from config.settings import AwsSettings, load
 from operations.load.people import Arrivals
+from runtime.stop import ExitCode
 from schema.items import MAX_SEATS
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from aws.client import Connection
     from operations.rehearsal import Place, Plan, Rehearsed
     from runtime.stop import Stop
-
-_INTERRUPTED = 130
 
 
 def rehearse(
@@ -123,7 +122,7 @@ def rehearse(
     )
     _show(plan, rehearsed, as_json=as_json)
     if rehearsed.is_interrupted:
-        fail(_remains(event_id), _INTERRUPTED)
+        fail(_remains(event_id), ExitCode.INTERRUPTED)
     sys.exit(0 if rehearsed.passed else 1)
 
 
@@ -148,7 +147,7 @@ def _run(place: "Place", plan: "Plan") -> "Rehearsed":
         except (LakeError, LoadError) as error:
             fail(f"{error}\n{_remains(plan.event_id)}")
         except KeyboardInterrupt:
-            fail(_remains(plan.event_id), _INTERRUPTED)
+            fail(_remains(plan.event_id), ExitCode.INTERRUPTED)
 
 
 def _where(

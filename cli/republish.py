@@ -11,6 +11,7 @@ from cli.output import AsJson, fail, write_json
 from cli.running import connection_of, run_async
 from config.settings import CommonSettings, SettingsError, load
 from runtime.program import epoch_ms
+from runtime.stop import ExitCode
 
 if TYPE_CHECKING:
     from aws.bus import Bus
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from operations.lost_events import Found, Republished
 
 _STAYED: Final = 1
-_INTERRUPTED: Final = 130
 
 
 def republish(
@@ -45,7 +45,9 @@ def republish(
     try:
         code = run_async(_look if dry_run else _republish, settings, most, as_json)
     except KeyboardInterrupt:
-        fail("interrupted: what is not published is still there; run it again", _INTERRUPTED)
+        fail(
+            "interrupted: what is not published is still there; run it again", ExitCode.INTERRUPTED
+        )
     sys.exit(code)
 
 

@@ -9,6 +9,7 @@ import typer
 from cli.output import AsJson, fail
 from config import quotas
 from config.quotas import LimitError
+from runtime.stop import ExitCode
 from simulation import catalog, saved
 from simulation.catalog import ScenarioError, Wishes
 
@@ -87,7 +88,7 @@ def simulate(
     ] = None,
 ) -> None:
     """Run scenarios: `HELP` says which there are."""
-    from cli.simulate_run import INTERRUPTED, INTERRUPTED_CODE, Output
+    from cli.simulate_run import INTERRUPTED, Output
 
     try:
         wishes = Wishes(
@@ -104,7 +105,7 @@ def simulate(
     except (ScenarioError, LimitError) as error:
         fail(str(error), _WRONG)
     except KeyboardInterrupt:
-        fail(INTERRUPTED, INTERRUPTED_CODE)
+        fail(INTERRUPTED, ExitCode.INTERRUPTED)
     sys.exit(0 if holds else 1)
 
 

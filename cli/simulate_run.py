@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.text import Text
 
 from config import logs
+from runtime.stop import ExitCode
 from simulation import campaign, catalog, saved
 from simulation.campaign import Trial
 from simulation.catalog import ScenarioError, Wishes
@@ -31,7 +32,6 @@ from simulation.run import simulate
 from simulation.scenario import Scenario
 
 INTERRUPTED: Final = "interrupted"
-INTERRUPTED_CODE: Final = 130
 _FOLDER: Final = Path("var/simulation")
 _LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -157,7 +157,7 @@ def _interruptible() -> Iterator[None]:
         _errors().show_cursor()
         sys.stderr.write(f"participation: {INTERRUPTED}\n")
         sys.stderr.flush()
-        os._exit(INTERRUPTED_CODE)
+        os._exit(ExitCode.INTERRUPTED)
 
     before = signal.signal(signal.SIGINT, end)
     try:

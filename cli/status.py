@@ -2,19 +2,18 @@
 
 import sys
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.output import AsJson, fail, write_json
 from cli.running import connection_of, run_async
 from config.settings import AwsSettings, CommonSettings, load
+from runtime.stop import ExitCode
 
 if TYPE_CHECKING:
     from operations.account.clients import Clients
     from operations.status import Place
-
-_INTERRUPTED: Final = 130
 
 
 def status(
@@ -43,7 +42,7 @@ def status(
         fail(str(error))
     except KeyboardInterrupt:
         # To watch ends by nothing else.
-        sys.exit(0 if watch else _INTERRUPTED)
+        sys.exit(0 if watch else ExitCode.INTERRUPTED)
     sys.exit(0 if is_known else 1)
 
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,11 +13,11 @@ from cli.event_load import Rate, Seats, Seconds, needs_of
 from cli.output import AsJson, confirm, duration_s, fail, write_json, write_table
 from cli.running import audited, connection_of, run_async
 from config.settings import AwsSettings, load
+from runtime.stop import ExitCode
 
 if TYPE_CHECKING:
     from operations.warming.changes import Change
 
-_INTERRUPTED: Final = 130
 
 Yes = Annotated[bool, typer.Option("--yes", help="do not ask")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="only show what would be changed")]
@@ -185,7 +185,7 @@ def _ends_in_a_sentence(interrupted: str) -> Iterator[None]:
     except StackError as error:
         fail(permissions.sentence(error))
     except KeyboardInterrupt:
-        fail(f"interrupted; {interrupted}", _INTERRUPTED)
+        fail(f"interrupted; {interrupted}", ExitCode.INTERRUPTED)
 
 
 def _report(line: str) -> None:

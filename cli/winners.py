@@ -14,6 +14,7 @@ from cli.events import EventId
 from cli.output import fail, iso
 from cli.running import connection_of, run_async
 from config.settings import AwsSettings, load
+from runtime.stop import ExitCode
 from schema.items import RequestItem
 
 _KEYS = ("finishedAt", "userId", "requestId", "queuedAt")
@@ -55,7 +56,7 @@ def winners(
     except events.EventError as error:
         fail(str(error))
     except KeyboardInterrupt:
-        fail("interrupted: the list is not complete", 130)
+        fail("interrupted: the list is not complete", ExitCode.INTERRUPTED)
 
 
 async def _table(requests: AsyncIterator[RequestItem]) -> None:

@@ -171,7 +171,7 @@ def _retry(error: Exception) -> Retry:
     """Whether another try helps against one statement's error."""
     if is_condition_failed(error):
         return Retry.IMMEDIATELY
-    busy = isinstance(error, Transient) and (error.is_throttle or error.is_conflict)
+    busy = isinstance(error, Transient) and error.is_busy
     return Retry.WHEN_FREE if busy else Retry.AFTER_BACKOFF
 
 

@@ -151,7 +151,7 @@ class Turn:
                     await table.leave_line(self._event_id, self._name)
             except (Transient, Rejected) as error:
                 log.debug("turn_not_passed", event_id=self._event_id, error=str(error))
-                is_busy = isinstance(error, Transient) and (error.is_conflict or error.is_throttle)
+                is_busy = isinstance(error, Transient) and error.is_busy
                 if not is_busy or attempt == _PASS_TRIES:
                     return
                 await anyio.sleep(self._parts.random.random() * attempt * _LOOK_WITHIN_S)

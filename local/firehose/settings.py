@@ -1,10 +1,11 @@
 """What the Firehose stand-in must know: which rules have a Firehose target, and each stream."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from aws.client import Client
+from aws.pages import pages
 from local.errors import LocalError
 from local.firehose import prefixes
 
@@ -50,14 +51,12 @@ async def firehose_targets(events: Client, event_bus_name: str) -> list[Firehose
             stream_name=target["Arn"].rsplit("/", 1)[-1],
             payload={name: target[name] for name in _PAYLOAD_SETTINGS if name in target},
         )
-        async for rule in _pages(events, "ListRules", "Rules", EventBusName=event_bus_name)
-        async for target in _pages(
-            events,
-            "ListTargetsByRule",
-            "Targets",
-            EventBusName=event_bus_name,
-            Rule=rule["Name"],
+        async for rules in pages(events, "ListRules", EventBusName=event_bus_name)
+        for rule in rules.get("Rules", ())
+        async for targets in pages(
+            events, "ListTargetsByRule", EventBusName=event_bus_name, Rule=rule["Name"]
         )
+        for target in targets.get("Targets", ())
         if target["Arn"].startswith(_FIREHOSE_ARN)
     ]
 
@@ -96,17 +95,3 @@ def _delimiter(stream_name: str, destination: Mapping[str, Any]) -> bytes:
     if set(types) - {"AppendDelimiterToRecord"}:
         raise LocalError(f"stream {stream_name!r} processes its records: {', '.join(types)}")
     return b"\n" if types else b""
-
-
-async def _pages(
-    client: Client, operation: str, key: str, **parameters: str
-) -> AsyncIterator[dict[str, Any]]:
-    token: str | None = None
-    while True:
-        more = {} if token is None else {"NextToken": token}
-        response = await client.call(operation, **parameters, **more)
-        for entry in response.get(key, ()):
-            yield entry
-        token = response.get("NextToken")
-        if token is None:
-            return
