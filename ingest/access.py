@@ -1,6 +1,6 @@
 """Around every request: figures, one log line, who may read it, an answer to what went wrong."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, Literal
@@ -10,14 +10,13 @@ import orjson
 import structlog
 
 from config import logs
-from ingest.asgi import ASGIApp, Message, Receive, Scope, Send
+from ingest.asgi import Answer, Receive, Scope, Send
 from ingest.cors import Cors
 from ingest.http1.exchange import ClientGoneError
 from ingest.metrics import IngestMetrics
 from ingest.problems import Problem, internal_error, unavailable
 from runtime.sampling import Sampler
 
-SCOPE_KEY: Final = "participation.access"
 _CLIENT_GONE: Final = 499
 """The status, in log and figures, of what nobody was there to read (nginx's number)."""
 _ANYBODYS: Final = frozenset({204, *range(400, 500), 503})
@@ -57,8 +56,10 @@ def line_writer(
     if level not in {"debug", "info"}:
         return lambda _method, _access, _seconds: None
     if form == "json":
-        return lambda *request: _write_json(_fields(*request), clock_ms())
-    return lambda *request: log.info("request", **_fields(*request))
+        return lambda method, access, seconds: _write_json(
+            _fields(method, access, seconds), clock_ms()
+        )
+    return lambda method, access, seconds: log.info("request", **_fields(method, access, seconds))
 
 
 def _fields(method: str, access: Access, seconds: float) -> dict[str, Any]:
@@ -75,18 +76,15 @@ def _fields(method: str, access: Access, seconds: float) -> dict[str, Any]:
     return fields
 
 
-def _write_json(fields: Mapping[str, Any], now_ms: int) -> None:
+def _write_json(line: dict[str, Any], now_ms: int) -> None:
     """Write a line such as `config.logs` makes, without structlog and the logging module.
 
     At thousands of lines a second their layers would cost more than the rest of the answer.
     """
-    line = {
-        **fields,
-        "event": "request",
-        "logger": _LOGGER,
-        "level": "info",
-        "timestamp": _timestamp(now_ms),
-    }
+    line["event"] = "request"
+    line["logger"] = _LOGGER
+    line["level"] = "info"
+    line["timestamp"] = _timestamp(now_ms)
     stream = logs.binary_stream()
     stream.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
     stream.flush()
@@ -99,18 +97,22 @@ def _timestamp(now_ms: int) -> str:
     return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+Answering = Callable[[Scope, Receive, Access], Awaitable[Answer]]
+"""Answers a request, and notes what is known of it; raises Problem for all but success."""
+
+
 class AccessLayer:
-    """The outermost ASGI layer."""
+    """The ASGI app."""
 
     def __init__(
         self,
-        app: ASGIApp,
+        answering: Answering,
         metrics: IngestMetrics,
         write_line: LineWriter,
         stopwatch_s: Callable[[], float],
         cors: Cors,
     ) -> None:
-        self._app = app
+        self._answering = answering
         self._metrics = metrics
         self._write_line = write_line
         self._stopwatch_s = stopwatch_s
@@ -120,47 +122,40 @@ class AccessLayer:
         metrics.in_flight.set_function(lambda: self._in_flight)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request; raises NotImplementedError for what is none (ASGI: Lifespan)."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        access = scope[SCOPE_KEY] = Access()
+            raise NotImplementedError(f"this app takes HTTP requests, no {scope['type']}")
+        access = Access()
         began_s = self._stopwatch_s()
-
-        async def note_status(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                self._note(access, message, scope)
-            try:
-                await send(message)
-            except ClientGoneError:
-                access.status = _CLIENT_GONE
-
         self._in_flight += 1
         try:
-            await self._app(scope, receive, note_status)
-        except Problem as problem:
-            await problem.answer()(scope, receive, note_status)
-        except anyio.get_cancelled_exc_class():
-            # The drain's deadline: the request is given up. The task ends here either way, and
-            # the caller learns that the same click, made again, continues.
-            with anyio.CancelScope(shield=True):
-                if not access.status:
+            try:
+                answer = await self._answering(scope, receive, access)
+            except Problem as problem:
+                answer = problem.answer()
+            except anyio.get_cancelled_exc_class():
+                # The drain's deadline: the request is given up. The task ends here either way, and
+                # the caller learns that the same click, made again, continues.
+                with anyio.CancelScope(shield=True):
                     stopping = unavailable("the service is stopping", _RETRY_AFTER_STOP_S)
-                    await stopping.answer()(scope, receive, note_status)
-        except Exception:
-            log.exception("request_failed", route=access.route, request_id=access.request_id)
-            if not access.status:
-                await internal_error().answer()(scope, receive, note_status)
+                    await self._send(stopping.answer(), scope, send, access)
+                return
+            except Exception:
+                log.exception("request_failed", route=access.route, request_id=access.request_id)
+                answer = internal_error().answer()
+            await self._send(answer, scope, send, access)
         finally:
             self._in_flight -= 1
             seconds = self._stopwatch_s() - began_s
             self._metrics.answered(access.route, access.status, seconds)
             self._log(scope["method"], access, seconds)
 
-    def _note(self, access: Access, head: Message, scope: Scope) -> None:
-        access.status = head["status"]
-        if access.is_for_pages:
-            self._cors.complete(head, scope)
+    async def _send(self, answer: Answer, scope: Scope, send: Send, access: Access) -> None:
+        access.status = answer.status
+        try:
+            await answer.send(send, self._cors.headers_of(scope) if access.is_for_pages else ())
+        except ClientGoneError:
+            access.status = _CLIENT_GONE
 
     def _log(self, method: str, access: Access, seconds: float) -> None:
         if access.user_hash is None and access.status in _ANYBODYS:

@@ -69,7 +69,7 @@ def create_app(
         }
     )
     write_line = write_line or line_writer(settings.log_level, settings.log_format, clock_ms)
-    return AccessLayer(routes, metrics, write_line, stopwatch_s, cors)
+    return AccessLayer(routes.answer, metrics, write_line, stopwatch_s, cors)
 
 
 def _operations(metrics: IngestMetrics, health: Health) -> Mapping[str, Handler]:

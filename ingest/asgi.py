@@ -1,4 +1,4 @@
-"""ASGI's types, and a whole answer as an ASGI app."""
+"""ASGI's types, and a whole answer."""
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final, TypeAlias
@@ -42,7 +42,8 @@ class Answer:
             (b"content-length", b"%d" % len(body)),
         )
 
-    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        """Send it."""
-        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+    async def send(self, send: Send, more: Headers = ()) -> None:
+        """Send it, with further headers."""
+        headers = self.headers + more
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})

@@ -283,6 +283,6 @@ class AwsGateway:
             results = await submit(items)
         except ClosedError as error:
             results = [error] * len(items)
-        failed = sum(isinstance(result, Exception) for result in results)
-        self._retries[step].succeeded(len(items) - failed)
+        failed = [result for result in results if isinstance(result, Exception)]
+        self._retries[step].succeeded(len(items) - len(failed))
         return since_s, results

@@ -49,6 +49,7 @@ class Breaker:
         self._service = service
         self._random = random
         self._observer = observer
+        self._now_s = asyncio.get_running_loop().time
         self._failures = 0
         self._failing_since_s = 0.0
         self._answered_at_s = 0.0
@@ -58,7 +59,7 @@ class Breaker:
     @property
     def refuses(self) -> bool:
         """Whether a call that is made now would be refused."""
-        return self._away_since_s is not None and _now_s() < self._probe_at_s
+        return self._away_since_s is not None and self._now_s() < self._probe_at_s
 
     async def call(self, operation: Callable[[T], Awaitable[R]], argument: T) -> R:
         """Make a call; raises Away where that is of no use now, and what the call raises."""
@@ -66,7 +67,7 @@ class Breaker:
             if self.refuses:
                 raise Away(self._service)
             self._wait_for_next_probe()
-        began_s = _now_s()
+        began_s = self._now_s()
         try:
             result = await operation(argument)
         except AwsError as error:
@@ -80,11 +81,11 @@ class Breaker:
         return result
 
     def _wait_for_next_probe(self) -> None:
-        self._probe_at_s = _now_s() + PROBE_EVERY_S * (0.5 + self._random.random() / 2)
+        self._probe_at_s = self._now_s() + PROBE_EVERY_S * (0.5 + self._random.random() / 2)
 
     def _was_answered(self) -> None:
         self._failures = 0
-        self._answered_at_s = _now_s()
+        self._answered_at_s = self._now_s()
         if self._away_since_s is not None:
             seconds = round(self._answered_at_s - self._away_since_s, 1)
             self._away_since_s = None
@@ -94,7 +95,7 @@ class Breaker:
     def _was_unanswered(self, began_s: float, error: Transient) -> None:
         self._failing_since_s = min(began_s, self._failing_since_s) if self._failures else began_s
         self._failures += 1
-        now_s = _now_s()
+        now_s = self._now_s()
         is_long = now_s - self._failing_since_s >= OPENS_AFTER_S
         if self._away_since_s is None and self._failures >= OPENS_AFTER and is_long:
             self._away_since_s = now_s
@@ -105,7 +106,3 @@ class Breaker:
     def _observe(self, *, is_away: bool) -> None:
         if self._observer is not None:
             self._observer.service_away(self._service, is_away=is_away)
-
-
-def _now_s() -> float:
-    return asyncio.get_running_loop().time()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final, Self
 
 from config.settings import IngestSettings
-from ingest.asgi import Answer, Headers, Message, Scope, header
+from ingest.asgi import Answer, Headers, Scope, header
 
 ANY: Final = "*"
 _EXPOSED: Final = (b"access-control-expose-headers", b"location, retry-after")
@@ -42,11 +42,9 @@ class Cors:
         """What an answer says to a page of this origin; None where that is not known."""
         return self._unknown if origin is None else self._of.get(origin, self._foreign)
 
-    def complete(self, head: Message, scope: Scope) -> None:
-        """Add the headers to an answer's head."""
-        if self.is_on:
-            more = self.headers(header(scope["headers"], b"origin"))
-            head["headers"] = (*head["headers"], *more)
+    def headers_of(self, scope: Scope) -> Headers:
+        """What the answer to this request says."""
+        return self.headers(header(scope["headers"], b"origin")) if self.is_on else ()
 
 
 def _reading(origin: str) -> Headers:

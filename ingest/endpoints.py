@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from config.settings import IngestSettings
 from ingest.accept import Acceptor, Refused
-from ingest.asgi import ASGIApp, Headers
+from ingest.asgi import Answer, Headers
 from ingest.authentication import cursor_key
 from ingest.cursors import Cursors, InvalidCursor
 from ingest.event_cache import EventCache
@@ -120,9 +120,9 @@ class Endpoints:
     def _retry_after_s(self) -> int:
         return self._random.randint(1, RETRY_WITHIN_S)
 
-    async def _participate(self, call: Call, identity: Identity) -> ASGIApp:
+    async def _participate(self, call: Call, identity: Identity) -> Answer:
         """Take a click (domain §5)."""
-        event_id = call.path("eventId")
+        event_id = call.path["eventId"]
         event = await _found(self._events, event_id)
         _check_open(event.config, self._clock_ms())
         acceptance = await self._acceptor.accept(event.config, identity.user_id)
@@ -139,9 +139,9 @@ class Endpoints:
             ((b"location", decision.encode()),),
         )
 
-    async def _show_event(self, call: Call, _identity: Identity) -> ASGIApp:
+    async def _show_event(self, call: Call, _identity: Identity) -> Answer:
         """Show an event as it was within the last second."""
-        event = await _found(self._shown_events, call.path("eventId"))
+        event = await _found(self._shown_events, call.path["eventId"])
         config, capacity = event.config, event.capacity
         return json_answer(
             {
@@ -155,7 +155,7 @@ class Endpoints:
             }
         )
 
-    async def _show_request(self, call: Call) -> ASGIApp:
+    async def _show_request(self, call: Call) -> Answer:
         """Show a request to its owner, when it is decided or the time to wait is over."""
         request, wait_s = await self._bounded(self._own_request, call)
         more: Headers = ()
@@ -172,7 +172,7 @@ class Endpoints:
     async def _own_request(self, call: Call, identity: Identity) -> tuple[RequestItem, int]:
         """A request of the caller's, and how long to wait for it; to others it does not exist."""
         wait_s = _whole_number("wait", call.query("wait").get("wait", "0"), 0, MAX_WAIT_S)
-        request_id = call.path("requestId")
+        request_id = call.path["requestId"]
         request = None
         if is_possible_id(request_id):
             request = await self._gateway.load_request(request_id)
@@ -181,7 +181,7 @@ class Endpoints:
         call.access.request_id = request.request_id
         return request, wait_s
 
-    async def _list_requests(self, call: Call, identity: Identity) -> ASGIApp:
+    async def _list_requests(self, call: Call, identity: Identity) -> Answer:
         """List the caller's requests, newest first."""
         query = call.query("limit", "cursor")
         limit = _whole_number("limit", query.get("limit", f"{DEFAULT_LIMIT}"), 1, MAX_LIMIT)

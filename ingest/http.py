@@ -8,8 +8,8 @@ from urllib.parse import parse_qs
 import orjson
 
 from ingest import cors
-from ingest.access import SCOPE_KEY, Access
-from ingest.asgi import Answer, ASGIApp, Headers, Receive, Scope, Send
+from ingest.access import Access
+from ingest.asgi import Answer, Headers, Receive, Scope
 from ingest.problems import Problem, bad_request, unauthorized
 from schema.values import value
 
@@ -26,10 +26,8 @@ class Call:
     access: Access
     authorization: bytes | None
     receive: Receive
-
-    def path(self, name: str) -> str:
-        """A parameter of the path."""
-        return str(self.scope["path_params"][name])
+    path: Mapping[str, str]
+    """The parameters of the path."""
 
     def bearer_token(self) -> str:
         """The bearer token; raises Problem 401 where there is none."""
@@ -64,12 +62,12 @@ class Call:
             pass  # the body, which is empty
 
 
-Handler = Callable[[Call], Awaitable[ASGIApp]]
+Handler = Callable[[Call], Awaitable[Answer]]
 """Answers one request; raises Problem for every answer but success."""
 
 
 class Endpoint:
-    """One route's ASGI app: checks the method, then answers. The server takes no bodies.
+    """One route: checks the method, then answers. The server takes no bodies.
 
     With `answers_preflights`, browsers learn what pages of other origins may send.
     """
@@ -89,23 +87,22 @@ class Endpoint:
         self._handle = handle
         self._preflight = cors.preflight(self._methods) if answers_preflights else None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(
+        self, scope: Scope, receive: Receive, access: Access, path: Mapping[str, str]
+    ) -> Answer:
         """Answer; raises Problem for every answer but success."""
-        access: Access = scope[SCOPE_KEY]
         access.route = self._name
         access.is_for_pages = self._is_for_pages
         if scope["method"] not in self._methods:
             if self._preflight is not None and cors.is_preflight(scope):
-                await self._preflight(scope, receive, send)
-                return
+                return self._preflight
             raise Problem(
                 405,
                 "method-not-allowed",
                 "The method is not allowed here",
                 headers={"Allow": ", ".join(self._methods)},
             )
-        response = await self._handle(_call(scope, access, receive))
-        await response(scope, receive, send)
+        return await self._handle(Call(scope, access, _authorization(scope), receive, path))
 
 
 class Routes:
@@ -114,28 +111,25 @@ class Routes:
     Paths are OpenAPI's templates: `{name}` stands for a segment, which is not empty.
     """
 
-    def __init__(self, endpoints: Mapping[str, ASGIApp]) -> None:
-        self._fixed = {path: app for path, app in endpoints.items() if "{" not in path}
+    def __init__(self, endpoints: Mapping[str, Endpoint]) -> None:
+        self._fixed = {path: found for path, found in endpoints.items() if "{" not in path}
         self._templates = [
-            (re.compile(_NAME.sub(r"(?P<\1>[^/]+)", path)), app)
-            for path, app in endpoints.items()
+            (re.compile(_NAME.sub(r"(?P<\1>[^/]+)", path)), found)
+            for path, found in endpoints.items()
             if "{" in path
         ]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def answer(self, scope: Scope, receive: Receive, access: Access) -> Awaitable[Answer]:
         """Answer by the endpoint."""
         path = scope["path"]
         endpoint = self._fixed.get(path)
-        if endpoint is None:
-            for template, app in self._templates:
-                match = template.fullmatch(path)
-                if match is not None:
-                    scope["path_params"] = match.groupdict()
-                    endpoint = app
-                    break
-            else:
-                raise Problem(404, "not-found", "There is nothing at this path")
-        await endpoint(scope, receive, send)
+        if endpoint is not None:
+            return endpoint.answer(scope, receive, access, {})
+        for template, endpoint in self._templates:
+            match = template.fullmatch(path)
+            if match is not None:
+                return endpoint.answer(scope, receive, access, match.groupdict())
+        raise Problem(404, "not-found", "There is nothing at this path")
 
 
 def json_answer(document: Any, status: int = 200, more: Headers = ()) -> Answer:
@@ -143,11 +137,11 @@ def json_answer(document: Any, status: int = 200, more: Headers = ()) -> Answer:
     return Answer(orjson.dumps(document), status, more=_NO_STORE + more)
 
 
-def _call(scope: Scope, access: Access, receive: Receive) -> Call:
+def _authorization(scope: Scope) -> bytes | None:
     authorization: bytes | None = None
     for name, text in scope["headers"]:
         if name == b"authorization":
             if authorization is not None:
                 raise bad_request("there is more than one Authorization header")
             authorization = text
-    return Call(scope, access, authorization, receive)
+    return authorization

@@ -70,13 +70,16 @@ class SecretVerifier:
 
     def __init__(self, secret: str) -> None:
         self._secret = secret.encode()
+        self._keyed = hmac.new(self._secret, digestmod="sha256")
 
     async def check(self, token: str, rules: ClaimRules) -> Checked:
         """Check signature and claims; raises jwt.PyJWTError."""
         return Checked(rules.decode(token, self._secret, HS256), self._verify)
 
     def _verify(self, signed: bytes, signature: bytes) -> bool:
-        return hmac.compare_digest(hmac.digest(self._secret, signed, "sha256"), signature)
+        made = self._keyed.copy()
+        made.update(signed)
+        return hmac.compare_digest(made.digest(), signature)
 
 
 class TokenAuthenticator:

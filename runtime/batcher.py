@@ -78,14 +78,20 @@ class _Group(Generic[T]):
 
     __slots__ = ("done", "items", "left", "results", "sent", "since", "sizes")
 
-    def __init__(self, items: Sequence[T], sizes: Sequence[int] | None, since: float) -> None:
+    def __init__(
+        self,
+        items: Sequence[T],
+        sizes: Sequence[int] | None,
+        since: float,
+        done: asyncio.Future[None],
+    ) -> None:
         self.items = items
         self.sizes = sizes
         self.since = since
         self.sent = 0
         self.results: list[object] = [_PENDING] * len(items)
         self.left = len(items)
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.done = done
 
     def give_up(self, text: str) -> None:
         if not self.done.done():
@@ -193,7 +199,7 @@ class Batcher(Generic[T, R]):
         max_bytes = self._limits.max_bytes
         if sizes is not None and max_bytes is not None and max(sizes) > max_bytes:
             return await self._submit_those_that_fit(items, sizes, max_bytes)
-        group = _Group(items, sizes, self._loop.time())
+        group = _Group(items, sizes, self._loop.time(), self._loop.create_future())
         self._waiting.append(group)
         self._waiting_items += len(items)
         self._waiting_bytes += sum(sizes or ())

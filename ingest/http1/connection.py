@@ -48,8 +48,12 @@ class Server(Protocol):
         """It is gone, and nothing of it is under way."""
         ...
 
-    def start(self, exchange: Exchange) -> "asyncio.Task[None]":
+    def start(self, exchange: Exchange) -> None:
         """Let the app answer a request."""
+        ...
+
+    def ended(self, exchange: Exchange) -> None:
+        """The app has returned."""
         ...
 
     def refused(self, reason: str) -> None:
@@ -73,7 +77,6 @@ class Connection(asyncio.BufferedProtocol):
         self._unread = b""
         """What came behind a request that is not answered yet."""
         self._exchange: Exchange | None = None
-        self._task: asyncio.Task[None] | None = None
         self._client_is_done = False
         """The client sends nothing more, and may still read."""
         self._client_is_deaf = False
@@ -155,7 +158,7 @@ class Connection(asyncio.BufferedProtocol):
         """Send the whole answer; raises ClientGoneError."""
         if self._transport is None or exchange is not self._exchange:
             raise ClientGoneError
-        self._exchange = self._task = None
+        self._exchange = None
         self._transport.write(answer)
         if not exchange.keep_alive:
             self._finish()
@@ -166,9 +169,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def ended(self, exchange: Exchange) -> None:
         """The app has returned; without an answer, the connection ends."""
+        self._server.ended(exchange)
         if exchange is not self._exchange:
             return
-        self._exchange = self._task = None
+        self._exchange = None
         if self._transport is None:
             self._server.closed(self)
         self._abort()
@@ -187,8 +191,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def give_up(self) -> None:
         """Cancel what is under way, to which the app still answers; else drop the connection."""
-        if self._task is not None:
-            self._task.cancel()
+        if self._exchange is not None:
+            self._exchange.task.cancel()
         else:
             self._abort()
 
@@ -222,7 +226,7 @@ class Connection(asyncio.BufferedProtocol):
             keep_alive = request.may_be_followed and not self._is_draining
             self._exchange = Exchange(self, request.scope, keep_alive=keep_alive)
             self._due_s = None
-            self._task = self._server.start(self._exchange)
+            self._server.start(self._exchange)
             if self._client_is_done or self._unread:
                 self._exchange.client_done()
 

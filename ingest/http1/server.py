@@ -43,8 +43,10 @@ class HttpServer:
         self._time_s = time_s
         self.headers_for = headers_for
         self._connections: set[Connection] = set()
-        self._tasks: asyncio.TaskGroup
-        self._lines = Sampler(asyncio.get_running_loop().time)
+        self._loop = asyncio.get_running_loop()
+        self._running: set[Exchange] = set()
+        """What is being answered: a task group would cost each a callback of its own."""
+        self._lines = Sampler(self._loop.time)
         self._stopping = anyio.Event()
         self._none_left = anyio.Event()
         self._second = 0
@@ -74,19 +76,17 @@ class HttpServer:
         # Connections inherit it; the kernel would keep megabytes for each.
         for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
             listener.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER_BYTES)
-        loop = asyncio.get_running_loop()
-        listening = await loop.create_server(
+        listening = await self._loop.create_server(
             lambda: Connection(self), sock=listener, backlog=_BACKLOG
         )
         try:
-            async with asyncio.TaskGroup() as self._tasks:
-                started()
-                await self._stopping.wait()
-                listening.close()
-                return await self._drain(timeout_s)
+            started()
+            await self._stopping.wait()
+            listening.close()
+            return await self._drain(timeout_s)
         finally:
             listening.close()
-            await self._flush()
+            await self._end()
 
     async def _drain(self, timeout_s: float) -> bool:
         for connection in list(self._connections):
@@ -99,8 +99,14 @@ class HttpServer:
             connection.give_up()
         return not left
 
-    async def _flush(self) -> None:
+    async def _end(self) -> None:
         """Let the last answers leave, and drop whoever does not take them."""
+        tasks = [exchange.task for exchange in self._running]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait(tasks)
         if self._connections:
             with anyio.move_on_after(_FLUSH_S, shield=True):
                 await self._none_left.wait()
@@ -135,9 +141,14 @@ class HttpServer:
         if not self._connections and self.is_stopping:
             self._none_left.set()
 
-    def start(self, exchange: Exchange) -> "asyncio.Task[None]":
+    def start(self, exchange: Exchange) -> None:
         """Let the app answer a request."""
-        return self._tasks.create_task(exchange.run(self._app))
+        self._running.add(exchange)
+        exchange.task = self._loop.create_task(exchange.run(self._app))
+
+    def ended(self, exchange: Exchange) -> None:
+        """The app has returned."""
+        self._running.discard(exchange)
 
     def refused(self, reason: str) -> None:
         """A client was refused."""
