@@ -87,9 +87,7 @@ def _met(
     errors: Sequence[Exception | None], is_condition: Callable[[Exception], bool]
 ) -> Sequence[bool | Exception]:
     """Whether each write's condition was met; any other error stays one."""
-    return [
-        True if error is None else False if is_condition(error) else error for error in errors
-    ]
+    return [True if error is None else False if is_condition(error) else error for error in errors]
 
 
 def reporting(

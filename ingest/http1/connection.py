@@ -56,6 +56,10 @@ class Server(Protocol):
         """The app has returned."""
         ...
 
+    def write_soon(self, connection: "Connection") -> None:
+        """Have it write what it has to say when this turn of the event loop is over."""
+        ...
+
     def refused(self, reason: str) -> None:
         """A client was refused, for a reason of `Refusal`."""
         ...
@@ -76,6 +80,8 @@ class Connection(asyncio.BufferedProtocol):
         self._reader: RequestReader
         self._unread = b""
         """What came behind a request that is not answered yet."""
+        self._unsent = b""
+        """Answers of this turn of the event loop."""
         self._exchange: Exchange | None = None
         self._client_is_done = False
         """The client sends nothing more, and may still read."""
@@ -116,6 +122,7 @@ class Connection(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         """Say whether the connection is still needed: while an answer is due."""
         self._client_is_done = True
+        self.write()
         if self._exchange is not None:
             self._exchange.client_done()
         return not self._is_closing and (
@@ -159,7 +166,9 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is None or exchange is not self._exchange:
             raise ClientGoneError
         self._exchange = None
-        self._transport.write(answer)
+        if not self._unsent:
+            self._server.write_soon(self)
+        self._unsent += answer
         if not exchange.keep_alive:
             self._finish()
             return
@@ -178,6 +187,12 @@ class Connection(asyncio.BufferedProtocol):
         self._abort()
 
     # What the server wants.
+
+    def write(self) -> None:
+        """Write what was answered."""
+        if self._unsent and self._transport is not None:
+            unsent, self._unsent = self._unsent, b""
+            self._transport.write(unsent)
 
     def drain(self) -> None:
         """Answer what is under way, or on its way, and close."""
@@ -297,7 +312,7 @@ class Connection(asyncio.BufferedProtocol):
             length=len(answer.body),
             keep_alive=False,
         )
-        self._transport.write(head + answer.body)
+        self._unsent += head + answer.body
         self._finish()
 
     def _finish(self) -> None:
@@ -305,6 +320,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is None or self._is_closing:
             return
         self._is_closing = True
+        self.write()
         deaf = self._client_is_deaf
         self._expect_within(self._bounds.unread_timeout_s if deaf else self._linger_s)
         if self._client_is_done or self._is_draining:

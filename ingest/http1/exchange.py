@@ -1,14 +1,13 @@
 """One request and its answer, as the ASGI app sees them."""
 
 import asyncio
-from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Final, Protocol
 
 import anyio
 import structlog
 
-from ingest.asgi import ASGIApp, Message, Scope
+from ingest.asgi import ASGIApp, Headers, Message, Scope
 
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
@@ -64,7 +63,7 @@ class Exchange:
         """Whether another request may follow on the connection."""
         self._line = line
         self._status = 0
-        self._headers: Iterable[tuple[bytes, bytes]] = ()
+        self._headers: Headers = ()
         self._parts: list[bytes] = []
         self._was_read = False
         self._done: anyio.Event | None = None
@@ -102,7 +101,7 @@ class Exchange:
     async def send(self, message: Message) -> None:
         """Take a part of the answer; with the last one it is sent. Raises ClientGoneError."""
         if message["type"] == "http.response.start":
-            self._status, self._headers = message["status"], message.get("headers", ())
+            self._status, self._headers = message["status"], tuple(message.get("headers", ()))
             return
         self._parts.append(message.get("body", b""))
         if message.get("more_body", False):
@@ -120,19 +119,15 @@ class Exchange:
 
 def encode_head(
     status: int,
-    headers: Iterable[tuple[bytes, bytes]],
+    headers: Headers,
     *,
     date: bytes,
     length: int,
     keep_alive: bool,
 ) -> bytes:
     """An answer's head; raises ValueError where a header would be more than one line."""
-    lines = [_STATUS_LINES[status], date]
-    has_length = status in _WITHOUT_LENGTH
-    for name, value in headers:
-        lines.append(b"%b: %b\r\n" % (name, value))
-        has_length = has_length or name == b"content-length"
-    if not has_length:
+    lines = [_STATUS_LINES[status], date, *[b"%b: %b\r\n" % header for header in headers]]
+    if status not in _WITHOUT_LENGTH and b"content-length" not in dict(headers):
         lines.append(b"content-length: %d\r\n" % length)
     if not keep_alive:
         lines.append(_CLOSE)

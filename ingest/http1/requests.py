@@ -58,7 +58,6 @@ class RequestReader:
         """The last bytes of an open head, in which its end may have begun."""
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
-        self._hosts = 0
         self._has_body = False
         self._body = b""
         self._body_wire = b""
@@ -132,7 +131,6 @@ class RequestReader:
         self._place = _IN_HEAD
         self._url = b""
         self._headers = []
-        self._hosts = 0
         self._has_body = False
         self._body = self._body_wire = b""
 
@@ -140,10 +138,7 @@ class RequestReader:
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
-        if name == b"host":
-            self._hosts += 1
-        self._headers.append((name, value))
+        self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         self._place = _IN_BODY
@@ -207,7 +202,8 @@ class RequestReader:
         is_current = self._version == "1.1"
         if not is_current and self._version != "1.0":
             return None
-        if self._hosts != 1 and (is_current or self._hosts):
+        hosts = [name for name, _ in self._headers].count(b"host")
+        if hosts != 1 and (is_current or hosts):
             return None  # RFC 9112 §3.2
         try:
             target = httptools.parse_url(self._url)

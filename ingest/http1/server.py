@@ -46,6 +46,7 @@ class HttpServer:
         self._loop = asyncio.get_running_loop()
         self._running: set[Exchange] = set()
         """What is being answered: a task group would cost each a callback of its own."""
+        self._unwritten: list[Connection] = []
         self._lines = Sampler(self._loop.time)
         self._stopping = anyio.Event()
         self._none_left = anyio.Event()
@@ -149,6 +150,21 @@ class HttpServer:
     def ended(self, exchange: Exchange) -> None:
         """The app has returned."""
         self._running.discard(exchange)
+
+    def write_soon(self, connection: Connection) -> None:
+        """Have it write when this turn of the event loop is over.
+
+        Who is answered in one turn is woken by writes that follow each other closely: for a host
+        whose processor sleeps meanwhile, each would be dearer than the answer.
+        """
+        if not self._unwritten:
+            self._loop.call_soon(self._write)
+        self._unwritten.append(connection)
+
+    def _write(self) -> None:
+        connections, self._unwritten = self._unwritten, []
+        for connection in connections:
+            connection.write()
 
     def refused(self, reason: str) -> None:
         """A client was refused."""
