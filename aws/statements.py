@@ -7,7 +7,6 @@ from typing import Any, Final
 from schema import keys, names
 from schema.attributes import AttributeValue, encode
 from schema.items import PLACE_PREFIX, Capacity, Change, RequestItem
-from schema.states import Status
 from schema.values import value
 
 Assignments = Mapping[str, str | int | bool]
@@ -50,17 +49,6 @@ _MARKED: Final = (
     "queuedAt",
     names.USER_INDEX_PARTITION_KEY,
     names.USER_INDEX_SORT_KEY,
-)
-_INSERTED: Final = (
-    names.PARTITION_KEY,
-    names.SORT_KEY,
-    "requestId",
-    "eventId",
-    "userId",
-    "eventType",
-    "status",
-    "requestedAt",
-    names.TTL_ATTRIBUTE,
 )
 _KEY_CONDITION: Final = f'"{names.PARTITION_KEY}"=? AND "{names.SORT_KEY}"=?'
 
@@ -221,27 +209,9 @@ def mark_statement(table: str, received: RequestItem, queued_at_ms: int) -> dict
 
 
 def insert_statement(table: str, request: RequestItem) -> dict[str, Any]:
-    """A new request as a PartiQL INSERT, which fails where its key exists.
-
-    What `to_item` says of a request that is just RECEIVED, for a third of the price; raises
-    ValueError for any other.
-    """
-    if request.status is not Status.RECEIVED or request.requested_at_ms is None:
-        raise ValueError(f"request {request.request_id} is not new")
-    return {
-        "Statement": _insert_text(table),
-        "Parameters": [
-            {"S": keys.request_pk(request.request_id)},
-            {"S": keys.REQUEST_SORT_KEY},
-            {"S": request.request_id},
-            {"S": request.event_id},
-            {"S": request.user_id},
-            {"S": request.event_type},
-            {"S": "RECEIVED"},
-            {"N": str(request.requested_at_ms)},
-            {"N": str(request.ttl_s)},
-        ],
-    }
+    """A new request as a PartiQL INSERT, which fails where its key exists."""
+    item = request.to_item()
+    return {"Statement": _insert_text(table, tuple(item)), "Parameters": list(item.values())}
 
 
 def _key(partition: str, sort: str) -> dict[str, AttributeValue]:
@@ -267,6 +237,6 @@ def _update_text(table: str, attributes: tuple[str, ...]) -> str:
 
 
 @cache
-def _insert_text(table: str) -> str:
-    fields = ", ".join(f"'{attribute}':?" for attribute in _INSERTED)
+def _insert_text(table: str, attributes: tuple[str, ...]) -> str:
+    fields = ", ".join(f"'{attribute}':?" for attribute in attributes)
     return f'INSERT INTO "{table}" VALUE {{{fields}}}'

@@ -361,7 +361,7 @@ class Table:
     async def _execute(self, batch: list[dict[str, Any]]) -> Sequence[AwsError | None]:
         response = await self._client.call("BatchExecuteStatement", Statements=batch)
         answers: list[dict[str, Any]] = response.get("Responses", [])
-        if len(answers) == len(batch) and not [a for a in answers if "Error" in a]:
+        if len(answers) == len(batch) and not any("Error" in answer for answer in answers):
             return [None] * len(batch)
         results = [
             _result(answers[index])

@@ -3,7 +3,7 @@
 import atexit
 import logging
 import sys
-from typing import Any, BinaryIO, Final, Literal
+from typing import Any, BinaryIO, Final, Literal, cast
 
 import orjson
 import structlog
@@ -34,8 +34,7 @@ def flush() -> None:
 
 def binary_stream() -> BinaryIO:
     """Where lines go that bypass the logging module."""
-    stream: Any = _writer or sys.stderr.buffer
-    return stream  # type: ignore[no-any-return]  # a LogWriter has what writers of lines need
+    return cast("BinaryIO", _writer or sys.stderr.buffer)
 
 
 def configure(level: str, form: Literal["json", "console"]) -> None:

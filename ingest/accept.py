@@ -73,7 +73,6 @@ class Acceptor:
         self._gateway = gateway
         self._settings = settings
         self._clock_ms = clock_ms
-        self._now_s = asyncio.get_running_loop().time
         self._under_way: dict[str, _UnderWay] = {}
 
     async def accept(self, event: EventConfig, user_id: str) -> Acceptance:
@@ -98,7 +97,7 @@ class Acceptor:
                 mine.done.set()
 
     async def _accept(self, event: EventConfig, user_id: str, request_id: str) -> Acceptance:
-        began_s = self._now_s()
+        began_s = asyncio.get_running_loop().time()
         now_ms = self._clock_ms()
         request = RequestItem(
             request_id=request_id,
@@ -136,7 +135,7 @@ class Acceptor:
         # Whoever stored it may never queue it, and a 202 is a promise that it is queued.
         if request.status is Status.RECEIVED:
             if progress is not Progress.SENT:
-                if self._now_s() > began_s + _SEND_UNTIL_S:
+                if asyncio.get_running_loop().time() > began_s + _SEND_UNTIL_S:
                     return Refused(request.request_id)
                 await self._gateway.send(
                     message_of(request), come.failure if progress is Progress.STORED else None

@@ -36,13 +36,14 @@ class TableCalls:
 
     async def insert(self, requests: Sequence[RequestItem]) -> Sequence[bool | Exception]:
         """Store new requests; False for one that exists."""
-        return _met(await self._table.insert(requests), is_duplicate)
+        return [_met(error, is_duplicate) for error in await self._table.insert(requests)]
 
     async def mark_queued(
         self, received: Sequence[tuple[RequestItem, int]]
     ) -> Sequence[bool | Exception]:
         """Write requests' step to QUEUED, with queuedAt; False for one that left RECEIVED."""
-        return _met(await self._table.mark_queued(received), is_condition_failed)
+        errors = await self._table.mark_queued(received)
+        return [_met(error, is_condition_failed) for error in errors]
 
     async def load_requests(
         self, request_ids: Sequence[str]
@@ -83,11 +84,11 @@ def _event(state: EventState) -> Event | Exception | None:
     return None if state.config is None else Event(state.config, state.capacity)
 
 
-def _met(
-    errors: Sequence[Exception | None], is_condition: Callable[[Exception], bool]
-) -> Sequence[bool | Exception]:
-    """Whether each write's condition was met; any other error stays one."""
-    return [True if error is None else False if is_condition(error) else error for error in errors]
+def _met(error: Exception | None, is_condition: Callable[[Exception], bool]) -> bool | Exception:
+    """Whether a write's condition was met; any other error stays one."""
+    if error is None:
+        return True
+    return False if is_condition(error) else error
 
 
 def reporting(

@@ -51,7 +51,6 @@ class EventCache:
     ) -> None:
         self._read = read
         self._ttl_s = ttl_s
-        self._now_s = asyncio.get_running_loop().time
         self._known: dict[str, _Known] = {}
         self._reading: dict[str, _Reading] = {}
 
@@ -59,12 +58,12 @@ class EventCache:
         """An event; None where there is no such event."""
         while True:
             known = self._known.get(event_id)
-            if known is not None and self._now_s() < known.fresh_until_s:
+            if known is not None and _now_s() < known.fresh_until_s:
                 return known.event
             reading = self._reading.get(event_id)
             if reading is None:
                 return await self._read_for_all(event_id)
-            if known is not None and known.is_unreadable and self._now_s() < known.stale_until_s:
+            if known is not None and known.is_unreadable and _now_s() < known.stale_until_s:
                 return known.event  # what is being tried may hang
             await reading.over.wait()
             if isinstance(reading.result, Exception):
@@ -92,7 +91,7 @@ class EventCache:
             event = await self._read(event_id)
         except Unavailable:
             known = self._known.get(event_id)
-            now_s = self._now_s()
+            now_s = _now_s()
             if known is None or known.event is None or now_s >= known.stale_until_s:
                 raise
             until_s = min(now_s + _ASK_AGAIN_S, known.stale_until_s)
@@ -101,6 +100,10 @@ class EventCache:
         self._known.pop(event_id, None)
         if len(self._known) >= _MAX_EVENTS:
             del self._known[next(iter(self._known))]
-        fresh_until_s = self._now_s() + self._ttl_s
+        fresh_until_s = _now_s() + self._ttl_s
         self._known[event_id] = _Known(event, fresh_until_s, fresh_until_s + STALE_S)
         return event
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

@@ -57,7 +57,7 @@ class Server(Protocol):
         ...
 
     def write_soon(self, connection: "Connection") -> None:
-        """Have it write what it has to say when this turn of the event loop is over."""
+        """Have it write when this turn of the event loop is over."""
         ...
 
     def refused(self, reason: str) -> None:
@@ -81,7 +81,7 @@ class Connection(asyncio.BufferedProtocol):
         self._unread = b""
         """What came behind a request that is not answered yet."""
         self._unsent = b""
-        """Answers of this turn of the event loop."""
+        """What is to be written at the end of this turn of the event loop."""
         self._exchange: Exchange | None = None
         self._client_is_done = False
         """The client sends nothing more, and may still read."""
@@ -166,12 +166,14 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is None or exchange is not self._exchange:
             raise ClientGoneError
         self._exchange = None
-        if not self._unsent:
-            self._server.write_soon(self)
         self._unsent += answer
         if not exchange.keep_alive:
             self._finish()
             return
+        if self._unread:
+            self.write()  # which shows whether the client reads, before its next request begins
+        else:
+            self._server.write_soon(self)
         if not self._client_is_deaf:
             self._expect_within(self._bounds.keep_alive_s)
         self._go_on()
@@ -189,7 +191,7 @@ class Connection(asyncio.BufferedProtocol):
     # What the server wants.
 
     def write(self) -> None:
-        """Write what was answered."""
+        """Write what is not written yet."""
         if self._unsent and self._transport is not None:
             unsent, self._unsent = self._unsent, b""
             self._transport.write(unsent)

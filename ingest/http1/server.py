@@ -154,8 +154,8 @@ class HttpServer:
     def write_soon(self, connection: Connection) -> None:
         """Have it write when this turn of the event loop is over.
 
-        Who is answered in one turn is woken by writes that follow each other closely: for a host
-        whose processor sleeps meanwhile, each would be dearer than the answer.
+        The answers of one turn then follow each other closely, and the system has to wake up fewer
+        readers that have fallen asleep in between, each of which costs as much as a write.
         """
         if not self._unwritten:
             self._loop.call_soon(self._write)

@@ -1,6 +1,7 @@
 """One connection: what waits, what is refused and when, and how it ends."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -74,6 +75,28 @@ async def test_what_is_pipelined_waits_for_the_answer_before_it_and_little_is_re
         house.may_answer.set()
         await settled()
         assert wire.statuses == [200] * 301
+
+
+@virtual_time
+async def test_the_answers_of_one_turn_are_written_when_it_is_over() -> None:
+    async with opened() as house:
+        wires = [house.connect() for _ in range(3)]
+        for wire in wires:
+            wire.arrive(get("/slow"))
+        await settled()
+        answered: list[int] = []
+        for wire in wires:
+            written = wire.write
+
+            def write(data: bytes, written: Callable[[bytes], None] = written) -> None:
+                answered.append(house.answered)
+                written(data)
+
+            wire.write = write  # type: ignore[method-assign]
+        house.may_answer.set()
+        await settled()
+        assert answered == [3, 3, 3]
+        assert [wire.statuses for wire in wires] == [[200]] * 3
 
 
 @virtual_time
@@ -154,6 +177,19 @@ async def test_a_deaf_client_asks_nothing_more_and_is_dropped() -> None:
         await asyncio.sleep(2 * A_BIT_S)
         assert wire.is_lost
     assert house.refusals == {Refusal.UNREAD: 1}
+
+
+@virtual_time
+async def test_what_a_deaf_client_asked_before_its_first_answer_does_not_begin() -> None:
+    async with opened() as house:
+        wire = house.connect()
+        wire.deafen()
+        wire.arrive(get("/large") + get("/"))
+        await settled()
+        assert [scope["path"] for scope in house.asked] == ["/large"]
+        wire.listen()
+        await settled()
+        assert wire.statuses == [200, 200]
 
 
 @virtual_time

@@ -153,6 +153,7 @@ class House:
         self.asked: list[Scope] = []
         self.refusals: Counter[str] = Counter()
         self.disconnects = 0
+        self.answered = 0
         self.may_answer = asyncio.Event()
         """What those wait for who ask for `/slow`."""
 
@@ -185,6 +186,7 @@ class House:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         with suppress(ClientGoneError):
             await send({"type": "http.response.body", "body": body})
+        self.answered += 1
 
 
 @asynccontextmanager
