@@ -48,12 +48,8 @@ class Server(Protocol):
         """It is gone, and nothing of it is under way."""
         ...
 
-    def start(self, exchange: Exchange) -> None:
+    def start(self, exchange: Exchange) -> "asyncio.Task[None]":
         """Let the app answer a request."""
-        ...
-
-    def ended(self, exchange: Exchange) -> None:
-        """The app has returned."""
         ...
 
     def write_soon(self, connection: "Connection") -> None:
@@ -83,6 +79,7 @@ class Connection(asyncio.BufferedProtocol):
         self._unsent = b""
         """What is to be written at the end of this turn of the event loop."""
         self._exchange: Exchange | None = None
+        self._task: asyncio.Task[None] | None = None
         self._client_is_done = False
         """The client sends nothing more, and may still read."""
         self._client_is_deaf = False
@@ -165,7 +162,7 @@ class Connection(asyncio.BufferedProtocol):
         """Send the whole answer; raises ClientGoneError."""
         if self._transport is None or exchange is not self._exchange:
             raise ClientGoneError
-        self._exchange = None
+        self._exchange = self._task = None
         self._unsent += answer
         if not exchange.keep_alive:
             self._finish()
@@ -180,10 +177,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def ended(self, exchange: Exchange) -> None:
         """The app has returned; without an answer, the connection ends."""
-        self._server.ended(exchange)
         if exchange is not self._exchange:
             return
-        self._exchange = None
+        self._exchange = self._task = None
         if self._transport is None:
             self._server.closed(self)
         self._abort()
@@ -208,8 +204,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def give_up(self) -> None:
         """Cancel what is under way, to which the app still answers; else drop the connection."""
-        if self._exchange is not None:
-            self._exchange.task.cancel()
+        if self._task is not None:
+            self._task.cancel()
         else:
             self._abort()
 
@@ -243,7 +239,7 @@ class Connection(asyncio.BufferedProtocol):
             keep_alive = request.may_be_followed and not self._is_draining
             self._exchange = Exchange(self, request.scope, keep_alive=keep_alive)
             self._due_s = None
-            self._server.start(self._exchange)
+            self._task = self._server.start(self._exchange)
             if self._client_is_done or self._unread:
                 self._exchange.client_done()
 

@@ -1,6 +1,5 @@
 """One request and its answer, as the ASGI app sees them."""
 
-import asyncio
 from http import HTTPStatus
 from typing import Final, Protocol
 
@@ -52,13 +51,10 @@ class Exchange:
         "_was_read",
         "keep_alive",
         "scope",
-        "task",
     )
 
     def __init__(self, line: Line, scope: Scope, *, keep_alive: bool) -> None:
         self.scope = scope
-        self.task: asyncio.Task[None]
-        """In which the app answers; set by the server."""
         self.keep_alive = keep_alive
         """Whether another request may follow on the connection."""
         self._line = line

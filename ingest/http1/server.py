@@ -44,8 +44,7 @@ class HttpServer:
         self.headers_for = headers_for
         self._connections: set[Connection] = set()
         self._loop = asyncio.get_running_loop()
-        self._running: set[Exchange] = set()
-        """What is being answered: a task group would cost each a callback of its own."""
+        self._tasks: asyncio.TaskGroup
         self._unwritten: list[Connection] = []
         self._lines = Sampler(self._loop.time)
         self._stopping = anyio.Event()
@@ -81,13 +80,14 @@ class HttpServer:
             lambda: Connection(self), sock=listener, backlog=_BACKLOG
         )
         try:
-            started()
-            await self._stopping.wait()
-            listening.close()
-            return await self._drain(timeout_s)
+            async with asyncio.TaskGroup() as self._tasks:
+                started()
+                await self._stopping.wait()
+                listening.close()
+                return await self._drain(timeout_s)
         finally:
             listening.close()
-            await self._end()
+            await self._flush()
 
     async def _drain(self, timeout_s: float) -> bool:
         for connection in list(self._connections):
@@ -100,14 +100,8 @@ class HttpServer:
             connection.give_up()
         return not left
 
-    async def _end(self) -> None:
+    async def _flush(self) -> None:
         """Let the last answers leave, and drop whoever does not take them."""
-        tasks = [exchange.task for exchange in self._running]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            with anyio.CancelScope(shield=True):
-                await asyncio.wait(tasks)
         if self._connections:
             with anyio.move_on_after(_FLUSH_S, shield=True):
                 await self._none_left.wait()
@@ -142,14 +136,9 @@ class HttpServer:
         if not self._connections and self.is_stopping:
             self._none_left.set()
 
-    def start(self, exchange: Exchange) -> None:
+    def start(self, exchange: Exchange) -> "asyncio.Task[None]":
         """Let the app answer a request."""
-        self._running.add(exchange)
-        exchange.task = self._loop.create_task(exchange.run(self._app))
-
-    def ended(self, exchange: Exchange) -> None:
-        """The app has returned."""
-        self._running.discard(exchange)
+        return self._tasks.create_task(exchange.run(self._app))
 
     def write_soon(self, connection: Connection) -> None:
         """Have it write when this turn of the event loop is over.

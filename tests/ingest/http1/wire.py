@@ -148,8 +148,9 @@ class Wire(asyncio.Transport):
 class House:
     """A server, its app, and what they saw."""
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, tasks: asyncio.TaskGroup, bounds: Bounds) -> None:
         self.server = HttpServer(self._app, bounds, self, lambda: 1_700_000_000)
+        self.server._tasks = tasks
         self.asked: list[Scope] = []
         self.refusals: Counter[str] = Counter()
         self.disconnects = 0
@@ -192,16 +193,16 @@ class House:
 @asynccontextmanager
 async def opened(bounds: Bounds = BOUNDS) -> AsyncIterator[House]:
     """A server for the length of the block; it must let go of every connection."""
-    house = House(bounds)
-    yield house
-    house.may_answer.set()
-    for connection in list(house.server._connections):
-        connection.give_up()
-    await settled()
-    for connection in list(house.server._connections):
-        connection.give_up()
+    async with asyncio.TaskGroup() as tasks:
+        house = House(tasks, bounds)
+        yield house
+        house.may_answer.set()
+        for connection in list(house.server._connections):
+            connection.give_up()
+        await settled()
+        for connection in list(house.server._connections):
+            connection.give_up()
     assert house.server.connection_count == 0
-    assert not house.server._running
 
 
 async def settled() -> None:
