@@ -113,7 +113,13 @@ class Seller:
             return
         seats_left = event.seats_left
         if not self._turn.is_held:
-            capacity = await self._turn.take(self._mine)
+            await self._sell_in_turn(event, seats_left)
+        else:
+            await self._sell_share(event, seats_left)
+
+    async def _sell_in_turn(self, event: EventState, seats_left: int) -> None:
+        """Wait for the turn, and begin it."""
+        async with self._turn.taken(self._mine) as capacity:
             if capacity is not None and capacity.remaining != seats_left:
                 # To wait for a turn anew because others sell would never end.
                 seats_left, event = capacity.remaining, replace(event, capacity=capacity)
@@ -121,7 +127,7 @@ class Seller:
                 self._events.left(self._event_id, seats_left)
                 if seats_left <= 0:
                     return
-        await self._sell_share(event, seats_left)
+            await self._sell_share(event, seats_left)
 
     async def _sell_share(self, event: EventState, seats_left: int) -> None:
         """Commit the oldest, as many as may be sold before others; none: it is the others' turn."""

@@ -1,11 +1,13 @@
 """Whose turn it is to sell an event's seats: one worker's at a time, by the capacity item."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Final
 
 import anyio
 import structlog
+from anyio.abc import TaskGroup
 
 from aws.errors import AwsError, Rejected, Transient
 from aws.statements import Mark
@@ -15,10 +17,17 @@ from schema.items import Capacity
 from worker import line
 from worker.line import Place
 from worker.parts import Parts
+from worker.watch import Watch
 
-_NEXT_LOOKS_AFTER_S: Final = 0.001
+_LOOKS_OF_NEXT: Final = 4
+_LOOKS_OF_ALL: Final = 100
+"""So many looks the first in line has under way, so that it begins as soon as it may; fewer in a
+line of more than 25, whose item takes more units to read."""
+_REST_S: Final = 0.006
+"""The first in line leaves the table alone so long after a commit: the next takes longer."""
+_SECOND_LOOKS_AFTER_S: Final = 0.001
 _LOOKS_AFTER_S: Final = 0.01
-"""How long the first two in line wait between looks, and the others for each before them."""
+"""How long the second in line waits between looks, and the others for each before them."""
 _LOOK_MAX_S: Final = 0.5
 _LOOK_SHARE: Final = 10
 """Nobody looks more often than ten times in the time in which nothing has changed."""
@@ -158,8 +167,24 @@ class Turn:
             else:
                 return
 
-    async def take(self, mine: Callable[[], Place]) -> Capacity | None:
-        """Wait for the turn; returns the capacity if it was read meanwhile, sold out or not.
+    @asynccontextmanager
+    async def taken(self, mine: Callable[[], Place]) -> AsyncIterator[Capacity | None]:
+        """Wait for the turn; gives the capacity if it was read meanwhile, sold out or not.
+
+        Looks that are still under way do not hold up what is sold.
+        """
+        failed: Exception | None = None
+        async with anyio.create_task_group() as looks:
+            try:
+                yield await self._take(mine, looks)
+            except Exception as error:  # noqa: BLE001 - a task group would wrap it
+                failed = error
+            looks.cancel_scope.cancel()
+        if failed is not None:
+            raise failed
+
+    async def _take(self, mine: Callable[[], Place], looks: TaskGroup) -> Capacity | None:
+        """Wait for the turn.
 
         Returns without the turn where no seat is left, where the table does not answer, and when
         patience ends. A table without units for a look is waited for: others sell with what it has.
@@ -169,7 +194,7 @@ class Turn:
         seen: Capacity | None = None
         while True:
             idle = seen if loop.time() - seen_at >= _IDLE_S else None
-            capacity = await self._look(seen, idle, mine)
+            capacity = await self._look(seen, idle, mine, looks)
             now = loop.time()
             is_over = now - began > _PATIENCE_S or self._parts.stop.requested
             if capacity is None and self._was_throttled and not is_over:
@@ -185,10 +210,15 @@ class Turn:
             seen = capacity
             if is_over:
                 return capacity
-            await anyio.sleep(max(self._wait_s(mine()), (now - seen_at) / _LOOK_SHARE))
+            wait_s = self._wait_s(mine(), has_sold=seen_at == now)
+            await anyio.sleep(max(wait_s, (now - seen_at) / _LOOK_SHARE))
 
     async def _look(
-        self, seen: Capacity | None, idle: Capacity | None, mine: Callable[[], Place]
+        self,
+        seen: Capacity | None,
+        idle: Capacity | None,
+        mine: Callable[[], Place],
+        looks: TaskGroup,
     ) -> Capacity | None:
         """Try to take the turn, or a place in line; read while it has one, which writes nothing."""
         table, event_id = self._parts.table, self._event_id
@@ -196,8 +226,11 @@ class Turn:
         has_place = self._is_in_line and not self._has_older(mine(), seen)
         self._was_throttled = False
         try:
-            if idle is None and has_place and is_taken:
+            if idle is None and has_place and is_taken and self._before(mine()):
                 capacity = await table.capacity(event_id)
+            elif idle is None and has_place and is_taken:
+                count = max(1, min(_LOOKS_OF_NEXT, _LOOKS_OF_ALL // (len(self._others) + 1)))
+                capacity = await Watch(table, event_id, seen).change(looks, count)
             elif idle is None and (is_taken or self._was_in_conflict) and not has_place:
                 place = self._place(mine(), None if seen is None else seen.remaining)
                 capacity = await table.line_up(event_id, self._name, place)
@@ -228,13 +261,19 @@ class Turn:
         shown = line.parsed({name: seen.line[name] for name in (self._name,) if name in seen.line})
         return self._name in shown and mine[0] < shown[self._name][0]
 
-    def _wait_s(self, mine: Place) -> float:
-        """Until the next look: whoever may be next looks often, so that no time is lost."""
+    def _before(self, mine: Place) -> int:
+        """How many stand before this worker in line, as far as it knows."""
+        return sum(place[0] < mine[0] for place in self._others.values()) if mine else 0
+
+    def _wait_s(self, mine: Place, *, has_sold: bool) -> float:
+        """Until the next look; `has_sold`: whether the last one found a commit."""
+        wait_s = _SECOND_LOOKS_AFTER_S
         if self._is_in_line and mine:
-            before = sum(place[0] < mine[0] for place in self._others.values())
-            wait_s = max(_NEXT_LOOKS_AFTER_S, min((before - 1) * _LOOKS_AFTER_S, _LOOK_MAX_S))
-        else:
-            wait_s = _NEXT_LOOKS_AFTER_S
+            before = self._before(mine)
+            if before:
+                wait_s = max(wait_s, min((before - 1) * _LOOKS_AFTER_S, _LOOK_MAX_S))
+            else:
+                wait_s = _REST_S if has_sold else 0.0
         return wait_s * (0.5 + self._parts.random.random() / 2)
 
     def _goes_on(self, mine: Place, seats_left: int, full: int) -> bool:

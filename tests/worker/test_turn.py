@@ -1,9 +1,10 @@
 """Turns of several workers: the last seats go in order, and who is gone is not waited for."""
 
 from collections.abc import Sequence
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 
 import anyio
+import pytest
 
 from aws.errors import Fatal
 from schema.attributes import encode
@@ -14,6 +15,7 @@ from tests.virtual_time import virtual_time
 from tests.worker.parts import Requests, parts_of, total
 from worker import retry
 from worker.commit import Committer
+from worker.turn import Turn
 
 
 class Workers:
@@ -183,3 +185,76 @@ async def test_a_seller_that_never_passes_the_turn_is_waited_for_once() -> None:
 
     assert workers.winners(items) == [True, True]
     assert 5 <= anyio.current_time() - began_s < 8
+
+
+class Others:
+    """Workers that sell and stand in line, on a table of their own."""
+
+    def __init__(self, in_line: int = 0) -> None:
+        self.workers = Workers(1, seats=90_000)
+        self._places = {f"line_{n:016x}": encode(f"{NOW_MS + 10**6:x}") for n in range(in_line)}
+        self._commits = count()
+
+    def sell(self, seller: str | None) -> None:
+        """Commit something; None passes the turn to nobody."""
+        number = next(self._commits)
+        item = Capacity(
+            event_id="e1",
+            total=90_000 - number,
+            remaining=90_000 - number,
+            updated_at_ms=NOW_MS + number,
+            seller=seller,
+        )
+        self.workers.aws.cloud.table.seed(item.to_item() | self._places)
+
+    async def sell_on(self, seller: str, seconds: float) -> None:
+        """Sell so long, and never pass the turn."""
+        for _ in range(round(seconds / 0.1)):
+            self.sell(seller)
+            await anyio.sleep(0.1)
+
+
+@virtual_time
+@pytest.mark.parametrize(("in_line", "looks"), [(0, 4), (30, 3), (120, 1)])
+async def test_the_first_in_line_has_looks_under_way_and_fewer_in_a_long_line(
+    in_line: int, looks: int
+) -> None:
+    others = Others(in_line)
+    others.sell("another")
+    aws = others.workers.aws
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(others.workers.decide, 0, others.workers.stored(2))
+        await others.sell_on("another", 1.0)
+        most = aws.wire.most_under_way["BatchGetItem"]
+        others.sell(None)
+
+    assert most == looks
+
+
+@virtual_time
+async def test_looks_that_hang_do_not_hold_up_who_has_the_turn() -> None:
+    others = Others()
+    others.sell("another")
+    wire = others.workers.aws.wire
+    began_s = anyio.current_time()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(others.workers.decide, 0, others.workers.stored(2))
+        while wire.under_way["BatchGetItem"] < 4:  # noqa: ASYNC110 - the wire has no event for it
+            await anyio.sleep(0.0001)
+        # The looks that begin from now on hang; one that has not arrived sees the turn free.
+        wire.each_way_s["BatchGetItem"] = 20.0
+        others.sell(None)
+
+    assert wire.asked["TransactWriteItems"] == 1
+    assert anyio.current_time() - began_s < 1
+
+
+@virtual_time
+async def test_what_fails_in_a_turn_fails_as_it_is() -> None:
+    workers = Workers(1, seats=5)
+
+    with pytest.raises(ValueError, match="in its turn"):
+        async with Turn(parts_of(workers.aws), "e1").taken(lambda: [NOW_MS]):
+            raise ValueError("in its turn")
