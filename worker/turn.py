@@ -39,7 +39,7 @@ _PASS_TRIES: Final = 3
 _IDLE_S: Final = 1.0
 """A seller whose mark has stood still for so long is gone: it renews it with each transaction."""
 _PATIENCE_S: Final = 5.0
-"""Whoever has waited so long sells without a turn."""
+"""Whoever has waited so long for one seller sells without a turn."""
 _LONGEST_S: Final = 0.4
 _ROUND_S: Final = 4.0
 """How long a turn lasts while others wait, and how long the turns of all together."""
@@ -202,10 +202,9 @@ class Turn:
                 continue
             if capacity is None or self.is_held or capacity.remaining <= 0:
                 return capacity
-            if seen is None or (seen.seller, seen.updated_at_ms) != (
-                capacity.seller,
-                capacity.updated_at_ms,
-            ):
+            if seen is None or seen.seller != capacity.seller:
+                began = seen_at = now
+            elif seen.updated_at_ms != capacity.updated_at_ms:
                 seen_at = now
             seen = capacity
             if is_over:

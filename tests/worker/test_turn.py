@@ -252,6 +252,22 @@ async def test_looks_that_hang_do_not_hold_up_who_has_the_turn() -> None:
 
 
 @virtual_time
+async def test_patience_begins_anew_with_each_seller() -> None:
+    others = Others()
+    others.sell("first")
+    began_s = anyio.current_time()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(others.workers.decide, 0, others.workers.stored(2))
+        for seller in ("first", "second", "third"):
+            await others.sell_on(seller, 3.0)
+        others.sell(None)
+
+    (sold,) = others.workers.aws.wire.calls_of("TransactWriteItems")
+    assert 9 <= sold.at_s - began_s < 10
+
+
+@virtual_time
 async def test_what_fails_in_a_turn_fails_as_it_is() -> None:
     workers = Workers(1, seats=5)
 
