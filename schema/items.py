@@ -68,7 +68,7 @@ class RequestItem:
             if stored is not None:
                 is_text = isinstance(stored, str)  # as most are
                 item[attribute] = {"S": stored} if is_text else attributes.encode(stored)
-        for attribute, key in self._index_keys().items():
+        for attribute, key in (self._user_keys() | self._winner_keys()).items():
             item[attribute] = {"S": key}
         return item
 
@@ -76,25 +76,33 @@ class RequestItem:
         """Every attribute by its stored name, None where it is absent; no keys."""
         return dict(zip(_STORED_NAMES, _values(self), strict=True))
 
-    def _index_keys(self) -> dict[str, str]:
-        """GSI1 from the QUEUED transition on, GSI2 with a decision that won (domain §3).
+    # Nothing that every click writes is a key of its event: one key is one partition, which bears
+    # 1,000 writes a second.
 
-        Nothing that every click writes is a key of its event: one key is one partition, which
-        bears 1,000 writes a second.
-        """
+    def _user_keys(self) -> dict[str, str]:
+        """GSI1, from the QUEUED transition on (domain §3)."""
         if self.queued_at_ms is None or self.status is Status.RECEIVED:
             return {}
-        found = {
+        return {
             names.USER_INDEX_PARTITION_KEY: keys.user_index_pk(self.user_id),
             names.USER_INDEX_SORT_KEY: keys.user_index_sk(self.queued_at_ms, self.request_id),
         }
-        if self.status is Status.SUCCEEDED and self.finished_at_ms is not None:
-            shard = keys.winner_shard(self.request_id)
-            found[names.WINNERS_INDEX_PARTITION_KEY] = keys.winners_index_pk(self.event_id, shard)
-            found[names.WINNERS_INDEX_SORT_KEY] = keys.winners_index_sk(
+
+    def _winner_keys(self) -> dict[str, str]:
+        """GSI2, with a decision that won (domain §3)."""
+        if (
+            self.status is not Status.SUCCEEDED
+            or self.queued_at_ms is None
+            or self.finished_at_ms is None
+        ):
+            return {}
+        shard = keys.winner_shard(self.request_id)
+        return {
+            names.WINNERS_INDEX_PARTITION_KEY: keys.winners_index_pk(self.event_id, shard),
+            names.WINNERS_INDEX_SORT_KEY: keys.winners_index_sk(
                 self.finished_at_ms, self.request_id
-            )
-        return found
+            ),
+        }
 
 
 _ATTRIBUTES: Final = {
@@ -189,13 +197,11 @@ class Change:
             if new != old
         }
         # Building the index keys only to find them unchanged would take most of the time.
-        if (
-            after.status is Status.SUCCEEDED
-            or before.status is Status.RECEIVED
-            or not _INDEXED.isdisjoint(changed)
-        ):
-            had = before._index_keys()  # noqa: SLF001 - of this module
-            changed |= {a: v for a, v in after._index_keys().items() if had.get(a) != v}  # noqa: SLF001
+        if before.status is Status.RECEIVED or not _INDEXED.isdisjoint(changed):
+            had = before._user_keys()  # noqa: SLF001 - of this module
+            changed |= {a: v for a, v in after._user_keys().items() if had.get(a) != v}  # noqa: SLF001
+        if after.status is Status.SUCCEEDED:
+            changed |= after._winner_keys()  # noqa: SLF001 - a winner was none before
         return changed
 
 

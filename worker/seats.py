@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from heapq import heappop, heappush, nsmallest
-from itertools import count
+from itertools import count, islice
 from typing import Final
 
 import anyio
@@ -62,6 +61,7 @@ class Seller:
         self._turn = Turn(parts, event_id)
         self._numbers = count()
         self._waiting: list[tuple[tuple[int, str], int, _Waiting]] = []
+        self._is_sorted = True
         self._lock = asyncio.Lock()
         self._size = Size()
         self._cancellations = 0
@@ -108,7 +108,7 @@ class Seller:
             return
         if not event.seats_left:
             # So the table said within the last two seconds.
-            with self._kept(list(self._next(len(self._waiting)))) as everybody:
+            with self._kept(self._next(len(self._waiting))) as everybody:
                 self._plan(everybody, event)
             return
         seats_left = event.seats_left
@@ -136,7 +136,7 @@ class Seller:
             await self._turn.settle(self._busy_since)
             return
         most = min(self._size.most, seats_left, self._turn.share(mine, seats_left))
-        chunk = list(self._next(most))
+        chunk = self._next(most)
         if not chunk:
             await self._turn.release(mine, seats_left)
             return
@@ -158,18 +158,29 @@ class Seller:
     def _wait(self, waiting: _Waiting) -> None:
         if not self._waiting:
             self._busy_since = asyncio.get_running_loop().time()
-        heappush(self._waiting, (waiting.seeker.turn, next(self._numbers), waiting))
+        self._waiting.append((waiting.seeker.turn, next(self._numbers), waiting))
+        self._is_sorted = False
+
+    def _in_order(self) -> list[tuple[tuple[int, str], int, _Waiting]]:
+        """All that wait, oldest first: what has come is sorted into what was sorted before."""
+        if not self._is_sorted:
+            self._waiting.sort()
+            self._is_sorted = True
+        return self._waiting
 
     def _mine(self) -> Place:
         """When the oldest that wait were queued: what others may know of them."""
-        waiting = (entry[0][0] for entry in self._waiting if entry[2].outcome is None)
-        return nsmallest(line.SHOWN, waiting)
+        waiting = (entry[0][0] for entry in self._in_order() if entry[2].outcome is None)
+        return tuple(islice(waiting, line.SHOWN))
 
-    def _next(self, most: int) -> Iterator[_Waiting]:
+    def _next(self, most: int) -> list[_Waiting]:
         """The oldest that wait, each request once: a transaction may name an item only once."""
-        found: set[str] = set()
-        while self._waiting and len(found) < most:
-            waiting = heappop(self._waiting)[2]
+        found: dict[str, _Waiting] = {}
+        taken = 0
+        for _, _, waiting in self._in_order():
+            if len(found) == most:
+                break
+            taken += 1
             request_id = waiting.seeker.request_id
             if waiting.outcome is not None:
                 continue
@@ -178,8 +189,9 @@ class Seller:
                 candidate = waiting.seeker.candidate
                 waiting.outcome = Undecided(candidate, reason, Retry.WHEN_FREE)
                 continue
-            found.add(request_id)
-            yield waiting
+            found[request_id] = waiting
+        del self._waiting[:taken]
+        return list(found.values())
 
     def _plan(self, chunk: Sequence[_Waiting], event: EventState) -> Sequence[Step]:
         """The winners' steps; who gets no seat has that as the outcome."""
