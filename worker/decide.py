@@ -216,10 +216,12 @@ def seats(seekers: Sequence[Seeker], event: EventState, now_ms: int, worker_id: 
     left = event.seats_left
     winners: list[Step] = []
     losers: list[Step] = []
+    reading: Reading | None = None
     for seeker in seekers:
         seats_left = None if left is None else left - len(winners)
         verdict = _verdict(seeker.item.event_type, event, seats_left)
-        reading = Reading(seeker.started_at_ms, now_ms, worker_id)
+        if reading is None or reading.started_at_ms != seeker.started_at_ms:
+            reading = Reading(seeker.started_at_ms, now_ms, worker_id)  # one for a batch
         step = _step(seeker.candidate, seeker.item, verdict, seeker.queued_at_ms, reading)
         (winners if verdict.takes_seat else losers).append(step)
     return SeatPlan(tuple(winners), tuple(losers))

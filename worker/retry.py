@@ -71,7 +71,8 @@ async def _attempt(
     left = batch
     try:
         async for result in committer.attempt(batch, started_at_ms):
-            left = [candidate for candidate in left if candidate not in result.young]
+            if result.young:
+                left = [candidate for candidate in left if candidate not in result.young]
             yield result
     except Exception as error:
         for cause in leaves(error):
