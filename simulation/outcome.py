@@ -78,6 +78,8 @@ class Figures:
     answer_times_s: Sequence[float]
     decisions: Sequence[Decision]
     last_decision_s: float
+    last_seat_s: float
+    """When the last seat was sold, from the run's start; clicks begin after a second."""
     seconds: Sequence[Second]
 
     @property
@@ -153,6 +155,7 @@ def figures_of(
         answer_times_s=crowd.answer_times_s,
         decisions=_decisions(decided),
         last_decision_s=checks.requests.last_decision_s,
+        last_seat_s=checks.requests.last_seat_s,
         seconds=seconds,
     )
 

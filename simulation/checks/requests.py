@@ -35,6 +35,8 @@ class RequestChecks:
         """When each request's messages were sent."""
         self.last_decision_s = 0.0
         """When the last decision was stored, from the run's start."""
+        self.last_seat_s = 0.0
+        """When the last seat was sold; 0 where none was."""
         self._remaining: dict[str, int] = {}
         self._total: dict[str, int] = {}
         self._winners: Counter[str] = Counter()
@@ -139,6 +141,7 @@ class RequestChecks:
         self.last_decision_s = self._trace.now_s()
         if now.status is Status.SUCCEEDED and now.event_type == EventType.FIRST_COME:
             self._winners[event_id] += 1
+            self.last_seat_s = self.last_decision_s
         left = self._remaining.get(event_id, 0)
         if now.result_code == ResultCode.REJECTED_CAPACITY and left:
             text = f"request {name} was turned away while {left} seats of {event_id} were free"

@@ -63,6 +63,7 @@ def _figures(figures: Figures) -> Document:
     return {
         "simulatedS": figures.simulated_s,
         "lastDecisionS": figures.last_decision_s,
+        "lastSeatS": figures.last_seat_s,
         "clicks": figures.clicks,
         "accepted": figures.accepted,
         "gaveUp": figures.gave_up,

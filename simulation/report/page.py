@@ -123,11 +123,12 @@ def _messages(figures: Figures) -> list[tuple[str, str]]:
 def _times(outcome: Outcome) -> list[tuple[str, str]]:
     figures = outcome.figures
     last, all_ = f"{figures.last_decision_s:.1f} s", f"{figures.simulated_s:.1f} s"
+    seat = f"last seat after {figures.last_seat_s:.2f} s, " if figures.seats_taken else ""
     return [
         ("accepted after", _took(summary.percentiles(figures.answer_times_s))),
         ("queue delay", _took(summary.percentiles(figures.queue_delays_s))),
         ("end to end", _took(summary.percentiles(figures.e2e_delays_s))),
-        ("time", f"last decision after {last}, {all_} simulated; digest {outcome.digest}"),
+        ("time", f"{seat}last decision after {last}, {all_} simulated; digest {outcome.digest}"),
     ]
 
 

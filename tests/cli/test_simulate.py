@@ -18,7 +18,7 @@ from tests.cli.conftest import Command
 SMALL = ("--rate", "40", "--seconds", "1", "--seats", "20")
 KEYS = {
     *("scenario", "seed", "region", "rate", "seconds", "workers", "ingests", "limits", "replay"),
-    *("digest", "steps", "violation", "lastSteps", "simulatedS", "lastDecisionS"),
+    *("digest", "steps", "violation", "lastSteps", "simulatedS", "lastDecisionS", "lastSeatS"),
     *("clicks", "accepted", "gaveUp", "answers", "decided", "outcomes", "seatsTaken"),
     *("winnersOvertaking", "winnersOvertakingShare", "greatestOvertakingMs"),
     *("seatsOutOfTurn", "ingestSkewMs"),

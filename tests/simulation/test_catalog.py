@@ -31,6 +31,7 @@ def test_a_table_that_bears_no_full_transaction_sells_all_its_seats() -> None:
 
     assert outcome.violation is None, outcome.violation
     assert outcome.figures.seats_taken == 150
+    assert 1 < outcome.figures.last_seat_s < outcome.figures.last_decision_s
 
 
 def test_wishes_replace_what_a_scenario_has() -> None:
