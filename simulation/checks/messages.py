@@ -111,6 +111,7 @@ class MessageChecks:
         self._trace.note(caller, f"message {number} from {queue}, receive {count}")
         if number not in self._request_of:  # a second copy of a message
             self._request_of[number] = _request_of(message)
+        self._requests.was_received(self._request_of[number])
         lease = self._leases.get(number)
         if caller in self._drained and self._rules.receives_arrive:
             self._broken("drain", f"message {number} went to {caller}, which has ended", caller)

@@ -43,7 +43,7 @@ class RequestChecks:
         self._people: set[tuple[str, str]] = set()
         """Who takes part in which event."""
         self._left_out: set[str] = set()
-        """Requests for which a transaction was cancelled, so that others may go before them."""
+        """Requests that a batch may have left out, so that others may go before them."""
         self._last_seats: dict[_Batch, _Turn] = {}
         self._first_losers: dict[_Batch, _Turn] = {}
 
@@ -66,6 +66,13 @@ class RequestChecks:
     def was_in_the_way(self, partition: str) -> None:
         """Note a request for which a transaction was cancelled: the next one leaves it out."""
         self._left_out.add(partition.removeprefix(_REQUESTS))
+
+    def was_received(self, request_id: str | None) -> None:
+        """Note a request that is received before it is QUEUED: it may be put aside, and then has a
+        batch of its own, which may begin in the same millisecond as others' (domain §6)."""
+        item = self.items.get(request_id or "")
+        if item is not None and item.status is Status.RECEIVED:
+            self._left_out.add(item.request_id)
 
     def check_seats(self) -> None:
         """Seats that are gone are winners; to be asked where no transaction is half observed."""

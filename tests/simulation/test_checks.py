@@ -326,8 +326,9 @@ def seats_out_of_order_of_queueing(hand: Hand) -> None:
     by_id = sorted(("u1", "u2"), key=lambda user: keys.request_id(EVENT, user))
     for user, queued_at_ms in zip(by_id, (SENT_MS + 1, SENT_MS), strict=True):
         hand.write(request(user), "ingest-1.1")
-        hand.receive(hand.send(user))
+        message = hand.send(user)
         hand.write(queued(user, queued_at_ms=queued_at_ms), "ingest-1.1")
+        hand.receive(message)
     hand.write(decided(by_id[1], wins=False))
     hand.write(decided(by_id[0], queued_at_ms=SENT_MS + 1))
 
@@ -587,6 +588,19 @@ def test_who_was_in_the_way_of_a_transaction_may_be_passed_over() -> None:
     partition = keys.request_pk(keys.request_id(EVENT, first))
     hand.checks.was_in_the_way((partition, keys.REQUEST_SORT_KEY))
     seats_out_of_order(hand)
+    assert hand.rule is None
+
+
+def test_who_was_received_before_it_was_queued_may_be_passed_over() -> None:
+    hand = Hand()
+    hand.seats(0)
+    first, second = sorted(("u1", "u2"), key=lambda user: keys.request_id(EVENT, user))
+    hand.begin(second)
+    hand.write(request(first), "ingest-1.1")
+    hand.receive(hand.send(first))
+    hand.write(queued(first), "ingest-1.1")
+    hand.write(decided(second))
+    hand.write(decided(first, wins=False))
     assert hand.rule is None
 
 
