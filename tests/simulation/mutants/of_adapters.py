@@ -54,23 +54,16 @@ ITEMS: Final = (
         "losers-among-the-winners",
         "Every request that is decided is filed in the index of winners.",
         "schema.items",
-        (
-            "if self.status is Status.SUCCEEDED and self.finished_at_ms is not None:",
-            "if self.finished_at_ms is not None:",
-        ),
+        ("self.status is not Status.SUCCEEDED\n            or ", ""),
+        ("if after.status is Status.SUCCEEDED:", "if after.finished_at_ms:"),
     ),
     replaced(
         "winners-not-filed",
         "A winner is filed in the index of winners only where it was not QUEUED yet.",
         "schema.items",
         (
-            """\
-            after.status is Status.SUCCEEDED
-            or before.status is Status.RECEIVED
-""",
-            """\
-            before.status is Status.RECEIVED
-""",
+            "if after.status is Status.SUCCEEDED:",
+            "if after.status is Status.SUCCEEDED and before.status is Status.RECEIVED:",
         ),
     ),
 )
