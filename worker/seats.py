@@ -1,6 +1,7 @@
 """Sells one event's seats: what all batches of this worker wait for, oldest first."""
 
 import asyncio
+from bisect import insort
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -61,7 +62,7 @@ class Seller:
         self._turn = Turn(parts, event_id)
         self._numbers = count()
         self._waiting: list[tuple[tuple[int, str], int, _Waiting]] = []
-        self._is_sorted = True
+        """Oldest first."""
         self._lock = asyncio.Lock()
         self._size = Size()
         self._cancellations = 0
@@ -158,26 +159,18 @@ class Seller:
     def _wait(self, waiting: _Waiting) -> None:
         if not self._waiting:
             self._busy_since = asyncio.get_running_loop().time()
-        self._waiting.append((waiting.seeker.turn, next(self._numbers), waiting))
-        self._is_sorted = False
-
-    def _in_order(self) -> list[tuple[tuple[int, str], int, _Waiting]]:
-        """All that wait, oldest first: what has come is sorted into what was sorted before."""
-        if not self._is_sorted:
-            self._waiting.sort()
-            self._is_sorted = True
-        return self._waiting
+        insort(self._waiting, (waiting.seeker.turn, next(self._numbers), waiting))
 
     def _mine(self) -> Place:
         """When the oldest that wait were queued: what others may know of them."""
-        waiting = (entry[0][0] for entry in self._in_order() if entry[2].outcome is None)
+        waiting = (entry[0][0] for entry in self._waiting if entry[2].outcome is None)
         return tuple(islice(waiting, line.SHOWN))
 
     def _next(self, most: int) -> list[_Waiting]:
         """The oldest that wait, each request once: a transaction may name an item only once."""
         found: dict[str, _Waiting] = {}
         taken = 0
-        for _, _, waiting in self._in_order():
+        for _, _, waiting in self._waiting:
             if len(found) == most:
                 break
             taken += 1

@@ -12,6 +12,7 @@ from anyio.abc import TaskGroup
 from aws.errors import AwsError, Rejected, Transient
 from aws.statements import Mark
 from config.limits import SQS_BATCH_ENTRIES
+from runtime.errors import unwrapped
 from schema.attributes import ItemError
 from schema.items import Capacity
 from worker import line
@@ -173,15 +174,10 @@ class Turn:
 
         Looks that are still under way do not hold up what is sold.
         """
-        failed: Exception | None = None
-        async with anyio.create_task_group() as looks:
-            try:
+        with unwrapped():
+            async with anyio.create_task_group() as looks:
                 yield await self._take(mine, looks)
-            except Exception as error:  # noqa: BLE001 - a task group would wrap it
-                failed = error
-            looks.cancel_scope.cancel()
-        if failed is not None:
-            raise failed
+                looks.cancel_scope.cancel()
 
     async def _take(self, mine: Callable[[], Place], looks: TaskGroup) -> Capacity | None:
         """Wait for the turn.

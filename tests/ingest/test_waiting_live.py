@@ -6,6 +6,7 @@ from typing import Final
 
 import anyio
 import httpx
+from anyio.abc import SocketStream
 
 from ingest.waiting import MAX_WAIT_S
 from runtime.stop import ExitCode
@@ -19,6 +20,20 @@ _WAITING: Final = "ingest_waiting_requests"
 async def waiting(http: httpx.AsyncClient, count: int) -> bool:
     """Whether so many wait for a decision."""
     return f"{_WAITING} {count}.0" in (await http.get("/metrics")).text.splitlines()
+
+
+async def three_that_wait(http: httpx.AsyncClient) -> tuple[list[SocketStream], bytes]:
+    """Connections of one user, each of which waits for its decision, and what each has sent."""
+    location = (await click(http, "user-1")).headers["location"]
+    head = f"GET {location} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token('user-1')}\r\n"
+    request = f"{head}\r\n".encode()
+    host, port = http.base_url.host, http.base_url.port
+    assert port is not None
+    streams = [await anyio.connect_tcp(host, port) for _ in range(3)]
+    for stream in streams:
+        await stream.send(request)
+    await until(lambda: waiting(http, 3))
+    return streams, request
 
 
 async def test_a_click_s_location_is_answered_with_the_workers_decision(live: Live) -> None:
@@ -39,14 +54,7 @@ async def test_a_click_s_location_is_answered_with_the_workers_decision(live: Li
 
 async def test_clients_that_close_or_half_close_are_waited_for_no_longer(live: Live) -> None:
     async with live.ingest() as http:
-        location = (await click(http, "user-1")).headers["location"]
-        head = f"GET {location} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token('user-1')}\r\n"
-        host, port = http.base_url.host, http.base_url.port
-        assert port is not None
-        streams = [await anyio.connect_tcp(host, port) for _ in range(3)]
-        for stream in streams:
-            await stream.send(f"{head}\r\n".encode())
-        await until(lambda: waiting(http, 3))
+        streams, _ = await three_that_wait(http)
         await streams[0].aclose()
         await until(lambda: waiting(http, 2))
         await streams[1].send_eof()
@@ -64,16 +72,9 @@ async def test_clients_that_close_or_half_close_are_waited_for_no_longer(live: L
 async def test_who_has_sent_more_and_gone_is_waited_for_no_longer(live: Live) -> None:
     """What is behind a request stays unread until it is answered, and so does the end."""
     async with live.ingest() as http:
-        location = (await click(http, "user-1")).headers["location"]
-        head = f"GET {location} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token('user-1')}\r\n"
-        host, port = http.base_url.host, http.base_url.port
-        assert port is not None
-        streams = [await anyio.connect_tcp(host, port) for _ in range(3)]
         began = perf_counter()
-        for stream in streams:
-            await stream.send(f"{head}\r\n".encode())
-        await until(lambda: waiting(http, 3))
-        for stream, more in zip(streams, (b"G", b"GET", f"{head}\r\n".encode()), strict=True):
+        streams, request = await three_that_wait(http)
+        for stream, more in zip(streams, (b"G", b"GET", request), strict=True):
             await stream.send(more)
             await stream.aclose()
         await until(lambda: waiting(http, 0))
