@@ -1,6 +1,7 @@
 """Fixtures that tests of every package share: the embedded AWS, and a fresh stack in it."""
 
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import cast, get_args
@@ -21,6 +22,10 @@ from tests.worker.support import World, world_of
 # A slow machine is no failure.
 settings.register_profile("pipeline", deadline=None, max_examples=60, print_blob=True)
 settings.load_profile("pipeline")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So a shell starts what runs in the background, and so would programs that tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _PROCESSES_A_CORE = 2
 """Most tests on the embedded AWS wait more than they work; each process has an AWS of its own."""
