@@ -185,6 +185,7 @@ async def _concurrently(calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
         results[index] = await call()
 
     async with anyio.create_task_group() as tasks:
-        for index, call in enumerate(calls):
+        for index, call in enumerate(calls[1:], start=1):
             tasks.start_soon(run, index, call)
+        await run(0, calls[0])
     return [results[index] for index in range(len(calls))]

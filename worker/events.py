@@ -1,8 +1,9 @@
 """What the worker remembers of events for a moment, so that not every batch reads their items."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Final
 
 from aws.table import EventState
@@ -25,18 +26,19 @@ class Events:
         self._seats_left = seats_left
         self._known: dict[str, tuple[EventState, float]] = {}
 
+    @cached_property
+    def _now(self) -> Callable[[], float]:
+        # Python 3.11 makes a system call to find the running loop.
+        return asyncio.get_running_loop().time
+
     def known(self, event_id: str) -> EventState | None:
         """What is remembered of an event, if it is fresh."""
         state, until = self._known.get(event_id, (None, 0.0))
-        return state if asyncio.get_running_loop().time() < until else None
-
-    def unknown(self, event_ids: Iterable[str]) -> list[str]:
-        """Those to be read, each once."""
-        return [event_id for event_id in dict.fromkeys(event_ids) if self.known(event_id) is None]
+        return state if self._now() < until else None
 
     def learn(self, read: Mapping[str, EventState]) -> None:
         """Remember what was just read."""
-        until = asyncio.get_running_loop().time() + _REMEMBERED_S
+        until = self._now() + _REMEMBERED_S
         for event_id, state in read.items():
             if state.config is None or state.capacity is None:
                 self.forget(event_id)
@@ -51,7 +53,7 @@ class Events:
         """Remember how many seats a commit left, or a condition's failure showed."""
         state = self.known(event_id)
         if state is not None and state.capacity is not None:
-            until = asyncio.get_running_loop().time() + _REMEMBERED_S
+            until = self._now() + _REMEMBERED_S
             capacity = replace(state.capacity, remaining=seats)
             self._known[event_id] = replace(state, capacity=capacity), until
             self._seats_left.note(event_id, seats)

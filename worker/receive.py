@@ -1,6 +1,7 @@
 """The pollers: long polls that take credits first and never cancel a poll under way."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -50,6 +51,7 @@ class Receiver:
 
     async def _poll_on(self, poller: Poller, index: int, inbox: Inbox) -> None:
         failures = 0
+        now = asyncio.get_running_loop().time
         try:
             while not self.parts.stop.requested:
                 if failures or (index > 0 and not self._busy.is_set()):
@@ -60,7 +62,7 @@ class Receiver:
                 if not taken:
                     return
                 try:
-                    received = await self._poll(poller, taken)
+                    received = await self._poll(poller, taken, now)
                 except Fatal as error:
                     self.parts.fail(error)
                 except (Transient, Rejected) as error:
@@ -90,11 +92,11 @@ class Receiver:
                 )
             )
 
-    async def _poll(self, poller: Poller, taken: int) -> list[Delivery]:
+    async def _poll(self, poller: Poller, taken: int, now: Callable[[], float]) -> list[Delivery]:
         """One receive. It is never cancelled for a stop: SQS may have assigned messages."""
         settings = self.parts.settings
         received: list[Delivery] = []
-        poller.polling_since = asyncio.get_running_loop().time()
+        poller.polling_since = now()
         self.parts.metrics.pollers_active.inc()
         try:
             received = await self.channel.queue.receive(
@@ -107,7 +109,7 @@ class Receiver:
         if received:
             self._busy.set()
             self.parts.metrics.in_flight.inc(len(received))
-            self.channel.leases.hold(received, asyncio.get_running_loop().time())
+            self.channel.leases.hold(received, now())
             self.parts.metrics.received[queue_name(is_dlq=self.channel.queue.is_dlq)].inc(
                 len(received)
             )

@@ -66,7 +66,8 @@ def _canonical(headers: list[tuple[str, str]]) -> str:
 class _Key(NamedTuple):
     day: str
     secret: str
-    key: bytes
+    keyed: hmac.HMAC
+    """Signs by a copy: to begin anew with the key takes half as long again."""
 
 
 class Signer:
@@ -77,7 +78,7 @@ class Signer:
         self._granted = f"{scope.region}/{scope.signing_name}/aws4_request"
         self._second = -1
         self._timestamp = ""
-        self._key = _Key("", "", b"")
+        self._key = _Key("", "", hmac.new(b"", digestmod="sha256"))
 
     def sign(self, head: Head, body: bytes, credentials: Credentials, at_s: float) -> bytes:
         """The whole head of a POST of `body`, signed as of `at_s` (epoch seconds)."""
@@ -99,20 +100,20 @@ class Signer:
             f"{_ALGORITHM}\n{timestamp}\n{granted}\n"
             f"{hashlib.sha256(canonical.encode()).hexdigest()}"
         )
-        key = self._signing_key(day, credentials.secret_key)
-        signature = hmac.digest(key, text.encode(), "sha256").hex()
+        signature = self._keyed(day, credentials.secret_key)
+        signature.update(text.encode())
         return (
             f"{head.lines}{_DATE}: {timestamp}\r\n{token_header}"
             f"authorization: {_ALGORITHM} Credential={credentials.access_key}/{granted}, "
-            f"SignedHeaders={names}, Signature={signature}\r\n"
+            f"SignedHeaders={names}, Signature={signature.hexdigest()}\r\n"
             f"content-length: {len(body)}\r\n\r\n"
         ).encode()
 
-    def _signing_key(self, day: str, secret: str) -> bytes:
-        """The key for one day: it changes at midnight UTC, and with the credentials."""
+    def _keyed(self, day: str, secret: str) -> hmac.HMAC:
+        """To sign with the key of one day and secret: takes the text, and gives its signature."""
         if self._key.day != day or self._key.secret != secret:
             key = f"AWS4{secret}".encode()
             for part in (day, self._scope.region, self._scope.signing_name, "aws4_request"):
                 key = hmac.digest(key, part.encode(), "sha256")
-            self._key = _Key(day, secret, key)
-        return self._key.key
+            self._key = _Key(day, secret, hmac.new(key, digestmod="sha256"))
+        return self._key.keyed.copy()
