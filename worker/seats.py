@@ -5,7 +5,7 @@ from bisect import insort
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import count, islice
+from itertools import count
 from typing import Final
 
 import anyio
@@ -85,6 +85,7 @@ class Seller:
             # Whoever sells next must not decide what nobody waits for.
             for waiting in mine:
                 waiting.outcome = waiting.outcome or Undecided(waiting.seeker.candidate, "given up")
+            self._waiting = [entry for entry in self._waiting if entry[2].outcome is None]
             raise
         outcomes = [waiting.outcome for waiting in mine]
         return (
@@ -159,12 +160,15 @@ class Seller:
     def _wait(self, waiting: _Waiting) -> None:
         if not self._waiting:
             self._busy_since = asyncio.get_running_loop().time()
-        insort(self._waiting, (waiting.seeker.turn, next(self._numbers), waiting))
+        entry = waiting.seeker.turn, next(self._numbers), waiting
+        if self._waiting and entry < self._waiting[-1]:
+            insort(self._waiting, entry)
+        else:
+            self._waiting.append(entry)  # as most come
 
     def _mine(self) -> Place:
         """When the oldest that wait were queued: what others may know of them."""
-        waiting = (entry[0][0] for entry in self._waiting if entry[2].outcome is None)
-        return tuple(islice(waiting, line.SHOWN))
+        return [turn[0] for turn, _, _ in self._waiting[: line.SHOWN]]
 
     def _next(self, most: int) -> list[_Waiting]:
         """The oldest that wait, each request once: a transaction may name an item only once."""
@@ -175,8 +179,6 @@ class Seller:
                 break
             taken += 1
             request_id = waiting.seeker.request_id
-            if waiting.outcome is not None:
-                continue
             if request_id in found:
                 reason = "another message on the request came first"
                 candidate = waiting.seeker.candidate

@@ -539,6 +539,22 @@ async def test_one_event_s_transactions_of_a_worker_never_overlap() -> None:
 
 
 @virtual_time
+async def test_nobody_sells_for_a_batch_that_was_given_up() -> None:
+    scene = Scene(seats=50)
+    first, given_up, last = (scene.candidates(scene.stored(3)) for _ in range(3))
+    scene.wire.each_way_s[SEATS] = 1.0
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(scene.decide, first)
+        await anyio.sleep(0.1)
+        with anyio.move_on_after(0.5):
+            await scene.decide(given_up)
+        await scene.decide(last)
+
+    assert scene.aws.statuses == {"SUCCEEDED": 6, "QUEUED": 3}
+
+
+@virtual_time
 async def test_deliveries_of_one_request_are_decided_together() -> None:
     scene = Scene()
     (item,) = scene.stored(1)
