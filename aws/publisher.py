@@ -168,6 +168,7 @@ class Publisher:
             encoded = self._encode(event, now_s)
             if encoded is not None:
                 outgoing.append(encoded)
+        del analytics_events  # of no use while the calls are under way
         if not outgoing:
             return
         try:

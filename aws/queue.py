@@ -135,10 +135,11 @@ class Queue:
         """Delete up to ten messages in one call: None, or the error, of each."""
         return await self._batch(
             "DeleteMessageBatch",
-            [
+            len(receipt_handles),
+            (
                 {"Id": position, "ReceiptHandle": handle}
                 for position, handle in _numbered(receipt_handles)
-            ],
+            ),
         )
 
     async def change_visibility(
@@ -147,14 +148,15 @@ class Queue:
         """Change when up to ten messages become visible again: None, or the error, of each."""
         return await self._batch(
             "ChangeMessageVisibilityBatch",
-            [
+            len(changes),
+            (
                 {
                     "Id": position,
                     "ReceiptHandle": change.receipt_handle,
                     "VisibilityTimeout": change.timeout_s,
                 }
                 for position, change in _numbered(changes)
-            ],
+            ),
         )
 
     async def describe(self) -> QueueDescription:
@@ -181,18 +183,18 @@ class Queue:
         )
 
     async def _batch(
-        self, operation: str, entries: Sequence[dict[str, Any]]
+        self, operation: str, count: int, entries: Iterable[dict[str, Any]]
     ) -> list[Exception | None]:
-        response = await self._client.call(operation, QueueUrl=self.url, Entries=entries)
+        response = await self._client.call(operation, QueueUrl=self.url, Entries=list(entries))
         failed = response.get("Failed", ())
         successful = {entry["Id"] for entry in response.get("Successful", ())}
-        if len(successful) == len(entries) and not failed:
-            return [None] * len(entries)
+        if len(successful) == count and not failed:
+            return [None] * count
         errors_by_id = {entry["Id"]: _entry_error(operation, entry) for entry in failed}
         unanswered = errors.unanswered(_SERVICE, operation)
         return [
-            None if entry["Id"] in successful else errors_by_id.get(entry["Id"], unanswered)
-            for entry in entries
+            None if position in successful else errors_by_id.get(position, unanswered)
+            for position in _POSITIONS[:count]
         ]
 
     def _delivery(self, message: Mapping[str, Any]) -> Delivery:

@@ -66,7 +66,9 @@ class LeanClient:
         began = perf_counter()
         code: str | None = "Cancelled"
         try:
-            response = await self._call(known, parameters)
+            body = json.encode(self._service, operation, parameters)
+            del parameters  # they are large, and of no use while the call is under way
+            response = await self._call(known, body)
         except AwsError as error:
             code = error.code
             for throttle in error.throttles:
@@ -82,23 +84,22 @@ class LeanClient:
         finally:
             self._observer.observe(self._service, operation, perf_counter() - began, code)
 
-    async def _call(self, operation: "_Operation", parameters: Mapping[str, Any]) -> dict[str, Any]:
+    async def _call(self, operation: "_Operation", body: bytes) -> dict[str, Any]:
         head = operation.head
-        body = json.encode(self._service, operation.name, parameters)
         if self._credentials is None:
             raise NoCredentialsError
         # Requested on each call: the source renews temporary keys in time.
         credentials = await self._credentials.get_frozen_credentials()
         signed_at_s = self._clock.time()
-        request = self._signer.sign(head, body, credentials, signed_at_s) + body
-        answer = await self._pool.post(request)
+        signed = self._signer.sign(head, body, credentials, signed_at_s)
+        answer = await self._pool.post(signed, body)
         try:
             return self._decode(operation, answer)
         except AwsError as error:
             if not self._clock.corrected(error.code, answer.header("date"), signed_at_s):
                 raise
-        request = self._signer.sign(head, body, credentials, self._clock.time()) + body
-        return self._decode(operation, await self._pool.post(request))
+        signed = self._signer.sign(head, body, credentials, self._clock.time())
+        return self._decode(operation, await self._pool.post(signed, body))
 
     def _decode(self, operation: "_Operation", answer: Answer) -> dict[str, Any]:
         return json.decode(self._service, operation.name, answer, has_output=operation.has_output)

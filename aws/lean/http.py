@@ -62,12 +62,12 @@ class Pool:
         self._idle: list[_Connection] = []
         self._open: set[_Connection] = set()
 
-    async def post(self, request: bytes) -> Answer:
-        """Send one whole request, and return the whole answer."""
+    async def post(self, *request: bytes) -> Answer:
+        """Send one whole request, in as many parts as it was made of; returns the whole answer."""
         async with self._slots:
             connection = self._warm() or await self._connect()
             try:
-                return await connection.exchange(request)
+                return await connection.exchange(*request)
             finally:
                 if connection.usable:
                     self._idle.append(connection)
@@ -153,7 +153,7 @@ class _Connection(asyncio.Protocol):
         """
         return self.usable and not self._received.poll(0)
 
-    async def exchange(self, request: bytes) -> Answer:
+    async def exchange(self, *request: bytes) -> Answer:
         """Send a request and wait for its answer; on any failure the connection is dropped."""
         if self._transport is None or not self.usable:
             raise ConnectionClosedError(endpoint_url=self._url)
@@ -165,7 +165,7 @@ class _Connection(asyncio.Protocol):
         if self._alarm is None:
             self._alarm = self._loop.call_at(self._due_at, self._check)
         try:
-            self._transport.write(request)
+            self._transport.writelines(request)
             return await answer
         except BaseException:
             self.abort()  # closing would first send the rest of the request
