@@ -50,12 +50,16 @@ _MARKED: Final = (
     names.USER_INDEX_PARTITION_KEY,
     names.USER_INDEX_SORT_KEY,
 )
+_REQUEST_SORT_KEY: Final[AttributeValue] = {"S": keys.REQUEST_SORT_KEY}
 _KEY_CONDITION: Final = f'"{names.PARTITION_KEY}"=? AND "{names.SORT_KEY}"=?'
 
 
 def request_key(request_id: str) -> dict[str, AttributeValue]:
     """The table key of a request item."""
-    return _key(keys.request_pk(request_id), keys.REQUEST_SORT_KEY)
+    return {
+        names.PARTITION_KEY: {"S": keys.request_pk(request_id)},
+        names.SORT_KEY: _REQUEST_SORT_KEY,
+    }
 
 
 def event_key(event_id: str, sort_key: str) -> dict[str, AttributeValue]:
@@ -72,8 +76,8 @@ def update_action(table: str, change: Change) -> dict[str, Any]:
     """One request's step as an action of TransactWriteItems, on condition of the status read."""
     assignments = change.assignments()
     expression, attribute_names, placeholders = _update_expression(tuple(assignments))
-    values = dict(zip(placeholders, map(encode, assignments.values()), strict=True))
-    values[":read"] = encode(change.before.status.value)
+    values = dict(zip(placeholders, assignments.values(), strict=True))
+    values[":read"] = {"S": change.before.status.value}
     return {
         "Update": {
             "TableName": table,
@@ -184,16 +188,16 @@ def update_statement(table: str, change: Change) -> dict[str, Any]:
     return {
         "Statement": _update_text(table, tuple(assignments)),
         "Parameters": [
-            *map(encode, assignments.values()),
-            encode(keys.request_pk(change.before.request_id)),
-            encode(keys.REQUEST_SORT_KEY),
-            encode(change.before.status.value),
+            *assignments.values(),
+            {"S": keys.request_pk(change.before.request_id)},
+            _REQUEST_SORT_KEY,
+            {"S": change.before.status.value},
         ],
     }
 
 
 def mark_statement(table: str, received: RequestItem, queued_at_ms: int) -> dict[str, Any]:
-    """A request's step to QUEUED: what `update_statement` says of it, for a third of the price."""
+    """A request's step from RECEIVED to QUEUED as a PartiQL UPDATE, on condition of the former."""
     return {
         "Statement": _update_text(table, _MARKED),
         "Parameters": [
@@ -202,7 +206,7 @@ def mark_statement(table: str, received: RequestItem, queued_at_ms: int) -> dict
             {"S": keys.user_index_pk(received.user_id)},
             {"S": keys.user_index_sk(queued_at_ms, received.request_id)},
             {"S": keys.request_pk(received.request_id)},
-            {"S": keys.REQUEST_SORT_KEY},
+            _REQUEST_SORT_KEY,
             {"S": "RECEIVED"},
         ],
     }

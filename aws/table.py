@@ -187,13 +187,14 @@ class Table:
         `token` makes a repetition within ten minutes harmless; other changes need another token.
         Raises SeatsCancelled where nothing was committed, Transient where that is unknown.
         """
-        actions = [
-            statements.take_seats_action(self.name, event_id, len(changes), at_ms, mark),
-            *(statements.update_action(self.name, change) for change in changes),
-        ]
         try:
             await self._client.call(
-                "TransactWriteItems", TransactItems=actions, ClientRequestToken=token
+                "TransactWriteItems",
+                TransactItems=[
+                    statements.take_seats_action(self.name, event_id, len(changes), at_ms, mark),
+                    *(statements.update_action(self.name, change) for change in changes),
+                ],
+                ClientRequestToken=token,
             )
         except Rejected as error:
             if error.code != "TransactionCanceledException":
@@ -207,7 +208,7 @@ class Table:
     async def write(self, changes: Sequence[Change]) -> Sequence[AwsError | None]:
         """Write up to 25 requests' steps in one call: None, or the error, of each."""
         return await self._execute(
-            [statements.update_statement(self.name, change) for change in changes]
+            len(changes), (statements.update_statement(self.name, change) for change in changes)
         )
 
     async def mark_queued(
@@ -218,7 +219,7 @@ class Table:
         With each comes its queuedAt.
         """
         return await self._execute(
-            [statements.mark_statement(self.name, *request) for request in received]
+            len(received), (statements.mark_statement(self.name, *request) for request in received)
         )
 
     async def insert(self, requests: Sequence[RequestItem]) -> Sequence[AwsError | None]:
@@ -227,7 +228,7 @@ class Table:
         `is_duplicate` recognises the error for a request that exists.
         """
         return await self._execute(
-            [statements.insert_statement(self.name, request) for request in requests]
+            len(requests), (statements.insert_statement(self.name, request) for request in requests)
         )
 
     async def stamp_dlq(self, request_id: str, at_ms: int) -> None:
@@ -358,16 +359,18 @@ class Table:
             f"after {_READ_TRIES} tries keys of table {self.name} were still unprocessed",
         )
 
-    async def _execute(self, batch: list[dict[str, Any]]) -> Sequence[AwsError | None]:
-        response = await self._client.call("BatchExecuteStatement", Statements=batch)
+    async def _execute(
+        self, count: int, batch: Iterable[dict[str, Any]]
+    ) -> Sequence[AwsError | None]:
+        response = await self._client.call("BatchExecuteStatement", Statements=list(batch))
         answers: list[dict[str, Any]] = response.get("Responses", [])
-        if len(answers) == len(batch) and not any("Error" in answer for answer in answers):
-            return [None] * len(batch)
+        if len(answers) == count and not any("Error" in answer for answer in answers):
+            return [None] * count
         results = [
             _result(answers[index])
             if index < len(answers)
             else errors.unanswered(_SERVICE, "BatchExecuteStatement")
-            for index in range(len(batch))
+            for index in range(count)
         ]
         for error in results:
             if isinstance(error, Transient):

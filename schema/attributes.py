@@ -8,6 +8,7 @@ AttributeValue: TypeAlias = Mapping[str, str | bool]
 Item: TypeAlias = Mapping[str, AttributeValue]
 
 NULL: Final[AttributeValue] = {"NULL": True}
+_FLAGS: Final[Mapping[bool, AttributeValue]] = {flag: {"BOOL": flag} for flag in (False, True)}
 _MOST: Final = 2**53 - 1
 _LEAST: Final = -_MOST
 """RFC 8259, section 6: whole numbers beyond these are not the same everywhere."""
@@ -22,7 +23,7 @@ def encode(value: str | int | bool | None) -> AttributeValue:  # noqa: FBT001 - 
     if isinstance(value, str):
         return {"S": value}
     if isinstance(value, bool):
-        return {"BOOL": value}
+        return _FLAGS[value]
     return NULL if value is None else {"N": str(value)}
 
 

@@ -1,38 +1,32 @@
 """The statements of writes that are made from prepared texts."""
 
-from dataclasses import replace
-
-from hypothesis import given
-from hypothesis import strategies as st
-
 from aws import statements
-from schema.items import Change, RequestItem
-from schema.keys import MAX_TIME_MS
+from schema.items import RequestItem
 from schema.states import Status
 
-ids = st.text(min_size=1, max_size=20)
 
-
-@given(
-    request_id=ids,
-    event_id=ids,
-    user_id=ids,
-    queued_at_ms=st.integers(0, MAX_TIME_MS),
-    requested_at_ms=st.none() | st.integers(0, MAX_TIME_MS),
-)
-def test_the_step_to_queued_is_the_update_of_that_change(
-    request_id: str, event_id: str, user_id: str, queued_at_ms: int, requested_at_ms: int | None
-) -> None:
+def test_the_step_to_queued_is_one_statement_on_condition_of_received() -> None:
     received = RequestItem(
-        request_id=request_id,
-        event_id=event_id,
-        user_id=user_id,
+        request_id="r1",
+        event_id="e1",
+        user_id="u1",
         event_type="FIRST_COME",
         status=Status.RECEIVED,
-        requested_at_ms=requested_at_ms,
+        requested_at_ms=1_704_289_999_990,
     )
-    queued = replace(received, status=Status.QUEUED, queued_at_ms=queued_at_ms)
 
-    assert statements.mark_statement("T", received, queued_at_ms) == statements.update_statement(
-        "T", Change(received, queued)
-    )
+    assert statements.mark_statement("T", received, 1_704_290_000_000) == {
+        "Statement": (
+            'UPDATE "T" SET "status"=? SET "queuedAt"=? SET "GSI1PK"=? SET "GSI1SK"=? '
+            'WHERE "PK"=? AND "SK"=? AND "status"=?'
+        ),
+        "Parameters": [
+            {"S": "QUEUED"},
+            {"N": "1704290000000"},
+            {"S": "USER#u1"},
+            {"S": "QAT#1704290000000#REQ#r1"},
+            {"S": "REQ#r1"},
+            {"S": "META"},
+            {"S": "RECEIVED"},
+        ],
+    }

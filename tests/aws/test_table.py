@@ -32,7 +32,19 @@ QUEUED = RequestItem(
     status=Status.QUEUED,
     queued_at_ms=1_704_290_000_000,
 )
-SEATED = Change(QUEUED, replace(QUEUED, status=Status.SUCCEEDED, result_code="SUCCESS"))
+SEATED = Change(
+    QUEUED,
+    replace(
+        QUEUED,
+        status=Status.SUCCEEDED,
+        result_code="SUCCESS",
+        started_at_ms=1_704_290_000_100,
+        finished_at_ms=1_704_290_000_250,
+        attempt=1,
+        is_dlq=False,
+        worker_id="w1",
+    ),
+)
 CONFIG = EventConfig(event_id="e1", event_type="FIRST_COME")
 CAPACITY = Capacity(event_id="e1", total=10, remaining=3)
 
@@ -441,12 +453,20 @@ async def test_a_write_is_an_update_on_condition_of_the_status_read() -> None:
                 "Statements": [
                     {
                         "Statement": (
-                            'UPDATE "T" SET "status"=? SET "resultCode"=? '
-                            'WHERE "PK"=? AND "SK"=? AND "status"=?'
+                            'UPDATE "T" SET "status"=? SET "startedAt"=? SET "finishedAt"=? '
+                            'SET "resultCode"=? SET "attempt"=? SET "isDlq"=? SET "workerId"=? '
+                            'SET "GSI2PK"=? SET "GSI2SK"=? WHERE "PK"=? AND "SK"=? AND "status"=?'
                         ),
                         "Parameters": [
                             {"S": "SUCCEEDED"},
+                            {"N": "1704290000100"},
+                            {"N": "1704290000250"},
                             {"S": "SUCCESS"},
+                            {"N": "1"},
+                            {"BOOL": False},
+                            {"S": "w1"},
+                            {"S": "WON#e1#31"},
+                            {"S": "FIN#1704290000250#REQ#r1"},
                             {"S": "REQ#r1"},
                             {"S": "META"},
                             {"S": "QUEUED"},

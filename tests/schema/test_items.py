@@ -1,10 +1,11 @@
 """Stored items to and from values, and the steps from one state to the next."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from schema.attributes import ItemError
+from schema.attributes import NULL, ItemError
 from schema.items import Capacity, Change, EventConfig, RequestItem
 from schema.states import Status
 
@@ -18,6 +19,24 @@ QUEUED = RequestItem(
     queued_at_ms=1_704_290_000_000,
     ttl_s=1_712_066_000,
 )
+LOST: dict[str, Any] = {
+    "status": Status.REJECTED,
+    "result_code": "REJECTED_CAPACITY",
+    "started_at_ms": 1_704_290_000_100,
+    "finished_at_ms": 1_704_290_000_250,
+    "attempt": 1,
+    "is_dlq": False,
+    "worker_id": "w1",
+}
+LOSS = {
+    "status": {"S": "REJECTED"},
+    "startedAt": {"N": "1704290000100"},
+    "finishedAt": {"N": "1704290000250"},
+    "resultCode": {"S": "REJECTED_CAPACITY"},
+    "attempt": {"N": "1"},
+    "isDlq": {"BOOL": False},
+    "workerId": {"S": "w1"},
+}
 INDEX_KEYS = {"GSI1PK", "GSI1SK", "GSI2PK", "GSI2SK"}
 
 
@@ -95,47 +114,42 @@ def test_an_item_without_a_required_attribute_is_an_error_that_names_it(name: st
         RequestItem.from_item(item)
 
 
-def test_a_step_from_received_sets_queued_at_and_the_index_keys_in_the_same_write() -> None:
-    received = replace(QUEUED, status=Status.RECEIVED, queued_at_ms=None)
-
-    assert Change(received, QUEUED).assignments() == {
-        "status": "QUEUED",
-        "queuedAt": 1_704_290_000_000,
-        "GSI1PK": "USER#u1",
-        "GSI1SK": "QAT#1704290000000#REQ#r1",
-    }
-
-
-def test_a_step_to_a_loss_leaves_the_index_keys_alone() -> None:
-    decided = replace(QUEUED, status=Status.REJECTED, finished_at_ms=1_704_290_000_250)
-
-    assert Change(QUEUED, decided).assignments() == {
-        "status": "REJECTED",
-        "finishedAt": 1_704_290_000_250,
-    }
+def test_a_loss_writes_what_a_decision_consists_of_and_leaves_the_index_keys_alone() -> None:
+    assert Change(QUEUED, replace(QUEUED, **LOST)).assignments() == LOSS
 
 
 @pytest.mark.parametrize("event_type", ["FIRST_COME", "LOTTERY"])
-def test_a_step_to_a_win_files_the_request_among_its_event_s_winners(event_type: str) -> None:
+def test_a_win_files_the_request_among_its_event_s_winners(event_type: str) -> None:
     queued = replace(QUEUED, event_type=event_type)
-    decided = replace(queued, status=Status.SUCCEEDED, finished_at_ms=1_704_290_000_250)
-    filed = {"GSI2PK": "WON#e1#31", "GSI2SK": "FIN#1704290000250#REQ#r1"}
+    decided = replace(queued, **LOST | {"status": Status.SUCCEEDED, "result_code": "SUCCESS"})
+    filed = {"GSI2PK": {"S": "WON#e1#31"}, "GSI2SK": {"S": "FIN#1704290000250#REQ#r1"}}
 
     assert Change(queued, decided).assignments() == {
-        "status": "SUCCEEDED",
-        "finishedAt": 1_704_290_000_250,
+        **LOSS,
+        "status": {"S": "SUCCEEDED"},
+        "resultCode": {"S": "SUCCESS"},
         **filed,
     }
-    assert decided.to_item().items() >= {name: {"S": key} for name, key in filed.items()}.items()
+    assert decided.to_item().items() >= filed.items()
 
 
-def test_a_step_clears_what_an_earlier_attempt_left_behind() -> None:
+def test_a_decision_from_received_sets_queued_at_and_the_index_keys_in_the_same_write() -> None:
+    received = replace(QUEUED, status=Status.RECEIVED, queued_at_ms=None)
+
+    assert Change(received, replace(QUEUED, **LOST)).assignments() == {
+        **LOSS,
+        "queuedAt": {"N": "1704290000000"},
+        "GSI1PK": {"S": "USER#u1"},
+        "GSI1SK": {"S": "QAT#1704290000000#REQ#r1"},
+    }
+
+
+def test_a_decision_clears_what_an_earlier_attempt_left_behind() -> None:
     older = replace(QUEUED, error_code="OLD", failure_class="RETRYABLE")
-    decided = replace(older, status=Status.REJECTED, error_code=None, failure_class=None)
 
-    assignments = Change(older, decided).assignments()
+    assignments = Change(older, replace(QUEUED, **LOST)).assignments()
 
-    assert assignments == {"status": "REJECTED", "errorCode": None, "failureClass": None}
+    assert assignments == {**LOSS, "errorCode": NULL, "failureClass": NULL}
 
 
 @pytest.mark.parametrize("after", [Status.RECEIVED, Status.QUEUED, Status.PROCESSING])

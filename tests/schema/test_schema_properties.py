@@ -107,19 +107,20 @@ def test_a_capacity_survives_its_storage(
 def test_a_step_applied_to_the_stored_item_gives_the_item_that_it_promises(
     before: RequestItem, after: RequestItem
 ) -> None:
-    """Whatever an earlier attempt left behind; only the time of queueing must stay."""
+    """Whatever an earlier attempt left behind; what no decision changes must stay."""
     after = replace(
         after,
         request_id=before.request_id,
         event_id=before.event_id,
         user_id=before.user_id,
+        event_type=before.event_type,
+        requested_at_ms=before.requested_at_ms,
+        dlq_at_ms=before.dlq_at_ms,
+        ttl_s=before.ttl_s,
         queued_at_ms=before.queued_at_ms or after.queued_at_ms,
     )
 
-    stored = before.to_item() | {
-        name: attributes.encode(value)
-        for name, value in Change(before, after).assignments().items()
-    }
+    stored = before.to_item() | Change(before, after).assignments()
 
     assert RequestItem.from_item(stored) == after
     present = {name: value for name, value in stored.items() if value != attributes.NULL}

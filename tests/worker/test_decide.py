@@ -136,8 +136,8 @@ def test_a_request_still_received_gets_queued_at_and_its_index_keys_with_the_dec
 
     assigned = only(plan([waited], [item])).change.assignments()
 
-    assert assigned["queuedAt"] == NOW_MS - 900
-    assert assigned["GSI1SK"] == f"QAT#{NOW_MS - 900}#REQ#{item.request_id}"
+    assert assigned["queuedAt"] == {"N": str(NOW_MS - 900)}
+    assert assigned["GSI1SK"] == {"S": f"QAT#{NOW_MS - 900}#REQ#{item.request_id}"}
     assert {"GSI1PK", "GSI2PK", "GSI2SK"} < assigned.keys()
 
 

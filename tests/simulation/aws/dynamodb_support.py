@@ -27,6 +27,7 @@ RECEIVED = RequestItem(
     ttl_s=1_712_066_000,
 )
 CAPACITY_KEY = statements.event_key("e1", "CAPACITY")
+QUEUED_AT_MS = 1_704_290_000_000
 DECIDED = {
     "result_code": "SUCCESS",
     "started_at_ms": 1_704_290_000_100,
@@ -132,7 +133,7 @@ def request(number: int) -> RequestItem:
 
 
 def queued(item: RequestItem) -> RequestItem:
-    return replace(item, status=Status.QUEUED, queued_at_ms=1_704_290_000_000)
+    return replace(item, status=Status.QUEUED, queued_at_ms=QUEUED_AT_MS)
 
 
 def decided(item: RequestItem, status: Status = Status.SUCCEEDED) -> Change:
@@ -145,6 +146,11 @@ def insert(item: RequestItem) -> dict[str, Any]:
 
 def update(change: Change) -> dict[str, Any]:
     return statements.update_statement(TABLE_NAME, change)
+
+
+def mark(item: RequestItem) -> dict[str, Any]:
+    """The step to QUEUED."""
+    return statements.mark_statement(TABLE_NAME, item, QUEUED_AT_MS)
 
 
 def seats(*winners: RequestItem, at_ms: int = 7) -> list[dict[str, Any]]:

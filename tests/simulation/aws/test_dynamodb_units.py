@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from config.quotas import NO_LIMITS
-from schema.items import Change
 from schema.states import Status
 from simulation.aws.account import Account
 from simulation.aws.cloud import TABLE_NAME, Cloud
@@ -17,6 +16,7 @@ from tests.simulation.aws.dynamodb_support import (
     Refused,
     decided,
     insert,
+    mark,
     queued,
     request,
     seats,
@@ -155,7 +155,7 @@ def test_a_loser_costs_five_write_units_and_a_winner_7_04() -> None:
     def arrive(items: list[int]) -> None:
         for number in items:
             aws.batch(insert(clicks[number]))
-            aws.batch(update(Change(clicks[number], queued(clicks[number]))))
+            aws.batch(mark(clicks[number]))
 
     def lose() -> None:
         arrive(list(range(50)))
@@ -207,7 +207,7 @@ def test_an_observer_sees_both_states_which_never_change_later() -> None:
     aws = Aws()
     first = request(1)
     aws.batch(insert(first))
-    aws.batch(update(Change(first, queued(first))))
+    aws.batch(mark(first))
     aws.batch(update(decided(queued(first))))
     aws.call("DeleteItem", TableName=TABLE_NAME, Key={"PK": {"S": "REQ#r1"}, "SK": {"S": "META"}})
 

@@ -37,7 +37,7 @@ TABLE: Final = (
         (
             """\
         return await self._execute(
-            [statements.insert_statement(self.name, request) for request in requests]
+            len(requests), (statements.insert_statement(self.name, request) for request in requests)
         )
 """,
             """\
