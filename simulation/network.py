@@ -44,6 +44,9 @@ _FAILED: Final = {
     Service.SQS: _error(500, "InternalFailure"),
     Service.EVENTS: _error(503, "ServiceUnavailable"),
 }
+_LONGEST_ROUND_TRIP_S: Final = 2.0
+"""What takes longer is a fault, and those are drawn by themselves: a process that is asked to stop
+while one of its calls takes ten seconds cannot end in time, and is not to blame."""
 _ENTRY_CODES: Final = {
     Service.DYNAMODB: ("ThrottlingError", "InternalServerError", "TransactionConflict"),
     Service.SQS: ("InternalError",),
@@ -209,7 +212,8 @@ class Network:
         return noise.from_s <= now_s < noise.until_s and self._random.random() < noise.probability
 
     def _round_trip_s(self, service: Service) -> float:
-        return self._random.lognormvariate(self._mu[service], self._sigma)
+        drawn_s = self._random.lognormvariate(self._mu[service], self._sigma)
+        return min(drawn_s, _LONGEST_ROUND_TRIP_S)
 
 
 def _nobody(target: str, _body: bytes, _respond: Respond) -> None:

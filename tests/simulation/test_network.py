@@ -43,13 +43,13 @@ class Clock:
 class World:
     """A queue behind a network whose calls take 0.1 s there and back."""
 
-    def __init__(self, *faults: Fault) -> None:
+    def __init__(self, *faults: Fault, latencies: Latencies | None = None) -> None:
         scenario = Scenario(
             name="test",
             seed=1,
             events=(EventPlan(event_id="e", seats=1),),
             load=Load(rate=1, seconds=1),
-            latencies=Latencies(sqs_s=2 * ONE_WAY_S, sigma=0.0),
+            latencies=latencies or Latencies(sqs_s=2 * ONE_WAY_S, sigma=0.0),
             faults=faults,
         )
         account = Account(Clock())
@@ -198,6 +198,17 @@ async def test_a_client_has_no_more_calls_under_way_than_connections() -> None:
                 lambda: client.call("SendMessage", QueueUrl=queue_url("q"), MessageBody="m")
             )
     assert running().time() - START_S == pytest.approx(4 * ONE_WAY_S)
+
+
+@virtual_time
+async def test_an_answer_that_no_fault_holds_up_takes_two_seconds_at_most() -> None:
+    world = World(latencies=Latencies(sqs_s=1.0, sigma=3.0))
+    took_s = []
+    for _ in range(20):
+        began_s = running().time()
+        await world.send()
+        took_s.append(running().time() - began_s)
+    assert max(took_s) == pytest.approx(2.0)
 
 
 @virtual_time
