@@ -56,20 +56,17 @@ _KEY_CONDITION: Final = f'"{names.PARTITION_KEY}"=? AND "{names.SORT_KEY}"=?'
 
 def request_key(request_id: str) -> dict[str, AttributeValue]:
     """The table key of a request item."""
-    return {
-        names.PARTITION_KEY: {"S": keys.request_pk(request_id)},
-        names.SORT_KEY: _REQUEST_SORT_KEY,
-    }
+    return _key(keys.request_pk(request_id), _REQUEST_SORT_KEY)
 
 
 def event_key(event_id: str, sort_key: str) -> dict[str, AttributeValue]:
     """The table key of an event's configuration or capacity item."""
-    return _key(keys.event_pk(event_id), sort_key)
+    return _key(keys.event_pk(event_id), {"S": sort_key})
 
 
 def listed_event_action(table: str, event_id: str) -> dict[str, Any]:
     """An event's entry in the list of events, as an action of TransactWriteItems; repeatable."""
-    return {"Put": {"TableName": table, "Item": _key(keys.EVENT_LIST_PK, event_id)}}
+    return {"Put": {"TableName": table, "Item": _key(keys.EVENT_LIST_PK, {"S": event_id})}}
 
 
 def update_action(table: str, change: Change) -> dict[str, Any]:
@@ -218,8 +215,8 @@ def insert_statement(table: str, request: RequestItem) -> dict[str, Any]:
     return {"Statement": _insert_text(table, tuple(item)), "Parameters": list(item.values())}
 
 
-def _key(partition: str, sort: str) -> dict[str, AttributeValue]:
-    return {names.PARTITION_KEY: {"S": partition}, names.SORT_KEY: {"S": sort}}
+def _key(partition: str, sort: AttributeValue) -> dict[str, AttributeValue]:
+    return {names.PARTITION_KEY: {"S": partition}, names.SORT_KEY: sort}
 
 
 @cache

@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 
 from schema import attributes, keys, names
 from schema.attributes import AttributeValue, Item, ItemError, encode
-from schema.states import FINAL_STATUSES, Status
+from schema.states import FINAL_STATUSES, Status, may_become
 from schema.values import value
 
 MAX_ERROR_MESSAGE_CHARS: Final = 256
@@ -181,10 +181,10 @@ class Change:
     after: RequestItem
 
     def __post_init__(self) -> None:
-        if self.before.status in FINAL_STATUSES or self.after.status not in FINAL_STATUSES:
+        before, after = self.before.status, self.after.status
+        if after not in FINAL_STATUSES or not may_become(before, after):
             raise ValueError(
-                f"request {self.before.request_id} may not go from {self.before.status} "
-                f"to {self.after.status}"
+                f"request {self.before.request_id} may not go from {before} to {after}"
             )
 
     def assignments(self) -> dict[str, AttributeValue]:
