@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from math import inf
 
 from config.limits import SEATS_PER_TRANSACTION
@@ -32,9 +32,22 @@ def parsed(places: Mapping[str, str]) -> dict[str, Place]:
     return found
 
 
-def first(line: Mapping[str, Place]) -> str | None:
-    """Who is next: the worker that has the oldest request."""
-    return min(line, key=lambda name: (line[name][0], name), default=None)
+def order(line: Mapping[str, Place], seats_left: int) -> Sequence[str]:
+    """Who has the turn before whom: by the last request of the transaction that each would fill.
+
+    So a worker that has a few old requests and then only later ones waits until those are due; the
+    old ones keep their seats (see share). Last come those whose transactions would not get all
+    their seats, by their oldest request. Whoever is first may sell at least one.
+    """
+    shown = sorted(chain.from_iterable(line.values()))
+    last_winner_ms = max(shown[:seats_left], default=0)
+
+    def rank(name: str) -> tuple[bool, int, str]:
+        first_ms, last_ms = line[name][0], line[name][:SEATS_PER_TRANSACTION][-1]
+        has_seats = last_ms <= last_winner_ms
+        return not has_seats, last_ms if has_seats else first_ms, name
+
+    return sorted(line, key=rank)
 
 
 def share(mine: Place, others: Iterable[Place], seats_left: int) -> int:

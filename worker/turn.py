@@ -1,7 +1,7 @@
 """Whose turn it is to sell an event's seats: one worker's at a time, by the capacity item."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 
 from aws.errors import AwsError, Rejected, Transient
 from aws.statements import Mark
-from config.limits import SQS_BATCH_ENTRIES
+from config.limits import SEATS_PER_TRANSACTION, SQS_BATCH_ENTRIES
 from runtime.errors import unwrapped
 from schema.attributes import ItemError
 from schema.items import Capacity
@@ -41,13 +41,15 @@ _IDLE_S: Final = 1.0
 """A seller whose mark has stood still for so long is gone: it renews it with each transaction."""
 _PATIENCE_S: Final = 5.0
 """Whoever has waited so long for one seller sells without a turn."""
-_LONGEST_S: Final = 0.4
+_LONGEST_S: Final = 1.0
 _ROUND_S: Final = 4.0
 """How long a turn lasts while others wait, and how long the turns of all together."""
 _WORKER_HOLDS: Final = 1_000
 """So many requests a worker may have at hand: with fewer seats, their order matters."""
 _SCARCE_AT_MOST: Final = 12_000
 """The last so many seats go in order, however many workers there are: who loses is decided then."""
+_SHOWN_BEFORE: Final = 20_000
+"""So many seats earlier each shows in its place what is needed then: they last a round of turns."""
 _ALL_SHOW: Final = 3_000
 _SHOWS_AT_LEAST: Final = 4
 """How many requests all workers in line show together, so that the item stays at a few kB: the
@@ -76,11 +78,14 @@ class Turn:
         self._event_id = event_id
         self._name = f"{parts.random.getrandbits(64):016x}"
         self._held_since: float | None = None
-        self._is_in_line = False
+        self._shown: Place = ()
+        """What the others see of this worker; nothing while it is not in line."""
         self._was_in_conflict = False
         self._was_throttled = False
         self._others: Mapping[str, Place] = {}
         """The others in line, as they were seen last."""
+        self._seats_left = 0
+        """So many there were then."""
 
     @property
     def is_held(self) -> bool:
@@ -122,8 +127,7 @@ class Turn:
     def marked(self, mark: Mark | None) -> None:
         """Take note that a transaction has written a mark."""
         if mark is not None and mark.seller != self._name:
-            self._held_since = None
-            self._is_in_line = mark.place is not None
+            self._passed(mark)
 
     def lost(self) -> None:
         """Take note that another worker sells, turn or no turn."""
@@ -142,17 +146,17 @@ class Turn:
         with anyio.move_on_after(_LOOK_WITHIN_S):
             capacity = await self._read()
         if capacity is not None and self.is_held:
-            self._others = self._others_of(capacity)
+            self._see(capacity)
             if not self._others:
                 self._held_since = asyncio.get_running_loop().time()
 
     async def release(self, mine: Place = (), seats_left: int | None = None) -> None:
         """Pass the turn on without a transaction; whoever waits finds out in time if this fails."""
         table, is_held = self._parts.table, self.is_held
-        if not is_held and not self._is_in_line:
+        if not is_held and not self._shown:
             return
         mark = self._passing(mine, seats_left)
-        self._held_since, self._is_in_line = None, mark.place is not None
+        self._passed(mark)
         for attempt in range(1, _PASS_TRIES + 1):
             try:
                 if is_held:
@@ -205,7 +209,7 @@ class Turn:
             seen = capacity
             if is_over:
                 return capacity
-            wait_s = self._wait_s(mine(), has_sold=seen_at == now)
+            wait_s = self._wait_s(has_sold=seen_at == now)
             await anyio.sleep(max(wait_s, (now - seen_at) / _LOOK_SHARE))
 
     async def _look(
@@ -217,18 +221,18 @@ class Turn:
     ) -> Capacity | None:
         """Try to take the turn, or a place in line; read while it has one, which writes nothing."""
         table, event_id = self._parts.table, self._event_id
-        is_taken = self._is_in_line if seen is None else seen.seller is not None
-        has_place = self._is_in_line and not self._has_older(mine(), seen)
+        is_taken = bool(self._shown) if seen is None else seen.seller is not None
+        has_place = bool(self._shown) and not self._has_older(mine())
         self._was_throttled = False
         try:
-            if idle is None and has_place and is_taken and self._before(mine()):
+            if idle is None and has_place and is_taken and self._before():
                 capacity = await table.capacity(event_id)
             elif idle is None and has_place and is_taken:
                 count = max(1, min(_LOOKS_OF_NEXT, _LOOKS_OF_ALL // (len(self._others) + 1)))
                 capacity = await Watch(table, event_id, seen).change(looks, count)
             elif idle is None and (is_taken or self._was_in_conflict) and not has_place:
                 place = self._place(mine(), None if seen is None else seen.remaining)
-                capacity = await table.line_up(event_id, self._name, place)
+                capacity = await table.line_up(event_id, self._name, line.text(place))
             else:
                 at_ms = self._parts.clock()
                 capacity = await table.take_turn(event_id, self._name, at_ms, idle)
@@ -243,28 +247,29 @@ class Turn:
         except Rejected:
             return None
         if capacity is not None:
-            self._others = self._others_of(capacity)
-            self._is_in_line = self._name in capacity.line
+            self._see(capacity)
             if capacity.seller == self._name:
                 self._held_since = asyncio.get_running_loop().time()
         return capacity
 
-    def _has_older(self, mine: Place, seen: Capacity | None) -> bool:
+    def _has_older(self, mine: Place) -> bool:
         """Whether it has received older requests than its place shows, where that matters."""
-        if seen is None or not mine or not self._is_scarce(seen.remaining):
-            return False
-        shown = line.parsed({name: seen.line[name] for name in (self._name,) if name in seen.line})
-        return self._name in shown and mine[0] < shown[self._name][0]
+        return self._is_scarce(self._seats_left) and mine[0] < self._shown[0]
 
-    def _before(self, mine: Place) -> int:
+    def _before(self) -> int:
         """How many stand before this worker in line, as far as it knows."""
-        return sum(place[0] < mine[0] for place in self._others.values()) if mine else 0
+        return self._order(self._shown, self._seats_left).index(self._name)
 
-    def _wait_s(self, mine: Place, *, has_sold: bool) -> float:
+    def _order(self, mine: Place, seats_left: int) -> Sequence[str]:
+        """The line with such a place of its own; without one, the others."""
+        own = {self._name: mine} if mine else {}
+        return line.order({**self._others, **own}, seats_left)
+
+    def _wait_s(self, *, has_sold: bool) -> float:
         """Until the next look; `has_sold`: whether the last one found a commit."""
         wait_s = _SECOND_LOOKS_AFTER_S
-        if self._is_in_line and mine:
-            before = self._before(mine)
+        if self._shown:
+            before = self._before()
             if before:
                 wait_s = max(wait_s, min((before - 1) * _LOOKS_AFTER_S, _LOOK_MAX_S))
             else:
@@ -276,18 +281,23 @@ class Turn:
         if not self._others:
             return True
         if self._is_scarce(seats_left):
-            return self.share(mine, seats_left) > 0
+            share = self.share(mine, seats_left)
+            is_first = self._order(self._place(mine, seats_left), seats_left)[0] == self._name
+            return share >= SEATS_PER_TRANSACTION or (share > 0 and is_first)
         return full > 0 and not self._is_over
 
-    def _place(self, mine: Place, seats_left: int | None) -> str:
+    def _place(self, mine: Place, seats_left: int | None) -> Place:
         """What the others are shown: where order does not matter, the oldest request alone."""
-        matters = seats_left is None or self._is_scarce(seats_left)
+        matters = seats_left is None or self._is_scarce(seats_left - _SHOWN_BEFORE)
         most = max(_SHOWS_AT_LEAST, _ALL_SHOW // (len(self._others) + 1)) if matters else 1
-        return line.text(mine[:most])
+        return mine[:most]
 
     def _passing(self, mine: Place, seats_left: int | None) -> Mark:
-        place = self._place(mine, seats_left) if mine else None
-        return Mark(name=self._name, seller=line.first(self._others), place=place)
+        left = self._seats_left if seats_left is None else seats_left
+        place = self._place(mine, left) if mine else ()
+        others = (name for name in self._order(place, left) if name != self._name)
+        text = line.text(place) if place else None
+        return Mark(name=self._name, seller=next(others, None), place=text)
 
     def _is_scarce(self, seats_left: int) -> bool:
         return seats_left <= min(_SCARCE_AT_MOST, _WORKER_HOLDS * (len(self._others) + 1))
@@ -298,10 +308,17 @@ class Turn:
         longest_s = min(_LONGEST_S, _ROUND_S / (len(self._others) + 1))
         return asyncio.get_running_loop().time() - (self._held_since or 0.0) >= longest_s
 
-    def _others_of(self, capacity: Capacity) -> Mapping[str, Place]:
+    def _passed(self, mark: Mark) -> None:
+        """The turn is another's, or nobody's; this worker may have a place in line."""
+        self._held_since = None
+        places = {} if mark.place is None else {self._name: mark.place}
+        self._shown = line.parsed(places).get(self._name, ())
+
+    def _see(self, capacity: Capacity) -> None:
+        """Take note of who is in line."""
         places = line.parsed(capacity.line)
-        places.pop(self._name, None)
-        return places
+        self._shown = places.pop(self._name, ())
+        self._others, self._seats_left = places, capacity.remaining
 
     async def _read(self) -> Capacity | None:
         try:

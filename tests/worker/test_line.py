@@ -20,9 +20,21 @@ def test_a_place_that_nobody_can_read_is_no_place() -> None:
     assert line.parsed({"a": "", "b": "7 later", "c": "a 1"}) == {"c": (10, 11)}
 
 
-def test_the_worker_with_the_oldest_request_is_next() -> None:
-    assert line.first({"a": [5, 6], "b": [4, 9], "c": [4, 5]}) == "b"
-    assert line.first({}) is None
+def test_who_has_old_requests_and_then_only_later_ones_waits_until_those_are_due() -> None:
+    places = {"a": [1, *[900] * 99], "b": [*range(2, 102)], "c": [3, 4]}
+
+    assert line.order(places, 500) == ["c", "b", "a"]
+
+
+def test_whoever_fills_a_transaction_is_next_and_else_whoever_has_the_oldest_request() -> None:
+    places = {"a": [*range(2, 102)], "b": [1, *range(200, 300)], "c": [3, 400]}
+
+    assert line.order(places, 150) == ["a", "b", "c"]
+    assert line.order(places, 5) == ["b", "a", "c"]
+
+
+def test_nobody_is_next_where_nobody_waits() -> None:
+    assert line.order({}, 5) == []
 
 
 @pytest.mark.parametrize(
@@ -51,8 +63,7 @@ def test_turns_by_the_line_give_the_seats_to_the_oldest(
     left = {str(number): place for number, place in enumerate(places)}
     sold: list[int] = []
     while left and len(sold) < seats:
-        name = line.first(left)
-        assert name is not None
+        name = line.order(left, seats - len(sold))[0]
         mine = left.pop(name)
         share = line.share(mine, left.values(), seats - len(sold))
         assert share > 0  # whoever has the oldest request may always sell it

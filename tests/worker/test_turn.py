@@ -13,7 +13,7 @@ from schema.states import Status
 from tests.aws.model import NOW_MS, Aws
 from tests.virtual_time import virtual_time
 from tests.worker.parts import Requests, parts_of, total
-from worker import retry
+from worker import line, retry
 from worker.commit import Committer
 from worker.turn import Turn
 
@@ -114,6 +114,25 @@ async def test_whoever_receives_older_requests_while_it_waits_shows_them() -> No
         tasks.start_soon(workers.decide, 1, items[1:11], 0.01)
 
     assert workers.winners(items) == [True] * 30 + [False] * 40
+
+
+@virtual_time
+async def test_a_few_old_requests_wait_with_their_seats_until_a_transaction_is_full() -> None:
+    workers = Workers(1, seats=500)
+    items = workers.stored(200)
+    # Another has a hundred requests that come after a full transaction of ours and ten more.
+    place = line.text([items[109].queued_at_ms or 0] * 100)
+    held = Capacity(event_id="e1", total=500, remaining=500).to_item()
+    workers.aws.cloud.table.seed(held | {"line_other": encode(place)})
+
+    await workers.decide(0, items)
+
+    first, second = workers.aws.wire.calls_of("TransactWriteItems")[:2]
+    values = first.parameters["TransactItems"][0]["Update"]["ExpressionAttributeValues"]
+    assert values[":seller"] == encode("other")
+    # Which is gone, so that all the rest may be sold.
+    assert second.at_s - first.at_s > 1
+    assert [len(call.parameters["TransactItems"]) - 1 for call in (first, second)] == [99, 99]
 
 
 @virtual_time
