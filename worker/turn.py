@@ -1,6 +1,7 @@
 """Whose turn it is to sell an event's seats: one worker's at a time, by the capacity item."""
 
 import asyncio
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
@@ -254,7 +255,10 @@ class Turn:
 
     def _has_older(self, mine: Place) -> bool:
         """Whether it has received older requests than its place shows, where that matters."""
-        return self._is_scarce(self._seats_left) and mine[0] < self._shown[0]
+        last_ms = self._shown[-1]
+        return self._is_scarce(self._seats_left) and (
+            bisect_left(mine, last_ms) > bisect_left(self._shown, last_ms)
+        )
 
     def _before(self) -> int:
         """How many stand before this worker in line, as far as it knows."""

@@ -103,15 +103,17 @@ async def test_the_turn_goes_by_name_to_whoever_has_the_oldest_request() -> None
 
 
 @virtual_time
-async def test_whoever_receives_older_requests_while_it_waits_shows_them() -> None:
+@pytest.mark.parametrize("first", [1, 2])
+async def test_whoever_receives_older_requests_while_it_waits_shows_them(first: int) -> None:
+    """Older than all that it has shown, or than some of them."""
     workers = Workers(2, seats=30)
     items = workers.stored(70)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(workers.decide, 0, items[:1])
         tasks.start_soon(workers.decide, 0, items[11:60], 0.001)
-        tasks.start_soon(workers.decide, 1, items[60:], 0.002)
-        tasks.start_soon(workers.decide, 1, items[1:11], 0.01)
+        tasks.start_soon(workers.decide, 1, items[1:first] + items[60:], 0.002)
+        tasks.start_soon(workers.decide, 1, items[first:11], 0.01)
 
     assert workers.winners(items) == [True] * 30 + [False] * 40
 
