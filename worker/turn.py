@@ -47,7 +47,7 @@ _ROUND_S: Final = 4.0
 """How long a turn lasts while others wait, and how long the turns of all together."""
 _WORKER_HOLDS: Final = 1_000
 """So many requests a worker may have at hand: with fewer seats, their order matters."""
-_SCARCE_AT_MOST: Final = 12_000
+_SCARCE_AT_MOST: Final = 24_000
 """The last so many seats go in order, however many workers there are: who loses is decided then."""
 _SHOWN_BEFORE: Final = 20_000
 """So many seats earlier each shows in its place what is needed then: they last a round of turns."""
