@@ -210,7 +210,7 @@ class Turn:
             seen = capacity
             if is_over:
                 return capacity
-            wait_s = self._wait_s(has_sold=seen_at == now)
+            wait_s = self._wait_s(mine(), has_sold=seen_at == now)
             await anyio.sleep(max(wait_s, (now - seen_at) / _LOOK_SHARE))
 
     async def _look(
@@ -223,7 +223,7 @@ class Turn:
         """Try to take the turn, or a place in line; read while it has one, which writes nothing."""
         table, event_id = self._parts.table, self._event_id
         is_taken = bool(self._shown) if seen is None else seen.seller is not None
-        has_place = bool(self._shown) and not self._has_older(mine())
+        has_place = self._is_shown(mine())
         self._was_throttled = False
         try:
             if idle is None and has_place and is_taken and self._before():
@@ -253,12 +253,15 @@ class Turn:
                 self._held_since = asyncio.get_running_loop().time()
         return capacity
 
-    def _has_older(self, mine: Place) -> bool:
-        """Whether it has received older requests than its place shows, where that matters."""
+    def _is_shown(self, mine: Place) -> bool:
+        """Whether it is in line, and has received nothing that is older than what it shows there.
+
+        Of many seats, the place itself is enough.
+        """
+        if not self._shown or not self._is_scarce(self._seats_left):
+            return bool(self._shown)
         last_ms = self._shown[-1]
-        return self._is_scarce(self._seats_left) and (
-            bisect_left(mine, last_ms) > bisect_left(self._shown, last_ms)
-        )
+        return bisect_left(mine, last_ms) <= bisect_left(self._shown, last_ms)
 
     def _before(self) -> int:
         """How many stand before this worker in line, as far as it knows."""
@@ -269,10 +272,10 @@ class Turn:
         own = {self._name: mine} if mine else {}
         return line.order({**self._others, **own}, seats_left)
 
-    def _wait_s(self, *, has_sold: bool) -> float:
+    def _wait_s(self, mine: Place, *, has_sold: bool) -> float:
         """Until the next look; `has_sold`: whether the last one found a commit."""
         wait_s = _SECOND_LOOKS_AFTER_S
-        if self._shown:
+        if self._is_shown(mine):
             before = self._before()
             if before:
                 wait_s = max(wait_s, min((before - 1) * _LOOKS_AFTER_S, _LOOK_MAX_S))

@@ -6,11 +6,12 @@ from itertools import chain, count, repeat
 import anyio
 import pytest
 
-from aws.errors import Fatal
+from aws.errors import Fatal, Transient
 from schema.attributes import encode
 from schema.items import Capacity, RequestItem
 from schema.states import Status
 from tests.aws.model import NOW_MS, Aws
+from tests.aws.wire import Call
 from tests.virtual_time import virtual_time
 from tests.worker.parts import Requests, parts_of, total
 from worker import line, retry
@@ -211,9 +212,11 @@ async def test_a_seller_that_never_passes_the_turn_is_waited_for_once() -> None:
 class Others:
     """Workers that sell and stand in line, on a table of their own."""
 
-    def __init__(self, in_line: int = 0) -> None:
-        self.workers = Workers(1, seats=90_000)
-        self._places = {f"line_{n:016x}": encode(f"{NOW_MS + 10**6:x}") for n in range(in_line)}
+    def __init__(self, in_line: int = 0, seats: int = 90_000, first_ms: int = 10**6) -> None:
+        self.workers = Workers(1, seats=seats)
+        self._seats = seats
+        place = encode(f"{NOW_MS + first_ms:x}")
+        self._places = {f"line_{n:016x}": place for n in range(in_line)}
         self._commits = count()
 
     def sell(self, seller: str | None) -> None:
@@ -221,8 +224,8 @@ class Others:
         number = next(self._commits)
         item = Capacity(
             event_id="e1",
-            total=90_000 - number,
-            remaining=90_000 - number,
+            total=self._seats - number,
+            remaining=self._seats - number,
             updated_at_ms=NOW_MS + number,
             seller=seller,
         )
@@ -251,6 +254,30 @@ async def test_the_first_in_line_has_looks_under_way_and_fewer_in_a_long_line(
         others.sell(None)
 
     assert most == looks
+
+
+@virtual_time
+async def test_older_requests_are_shown_soon_in_a_long_line_beside_transactions() -> None:
+    others = Others(in_line=20, seats=500, first_ms=-(10**6))
+    others.sell("another")
+    workers, wire = others.workers, others.workers.aws.wire
+    items = workers.stored(3)
+    conflict = Transient("dynamodb", "UpdateItem", "TransactionConflictException", "under way")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(workers.decide, 0, items[2:])
+        await anyio.sleep(0.1)
+        wire.faults["UpdateItem"] = chain([conflict] * 4, repeat(None))
+        tasks.start_soon(workers.decide, 0, items[:2])
+        await anyio.sleep(0.4)
+        others.sell(None)
+
+    _, *again = [call.at_s for call in wire.calls_of("UpdateItem") if _shows(call)]
+    assert again[4] - again[0] < 0.2
+
+
+def _shows(call: Call) -> bool:
+    return ":place" in call.parameters["ExpressionAttributeValues"]
 
 
 @virtual_time
