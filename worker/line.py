@@ -35,16 +35,16 @@ def parsed(places: Mapping[str, str]) -> dict[str, Place]:
 def order(line: Mapping[str, Place], seats_left: int) -> Sequence[str]:
     """Who has the turn before whom: by the last request of the transaction that each would fill.
 
-    So a worker that has a few old requests and then only later ones waits until those are due; the
-    old ones keep their seats (see share). Last come those whose transactions would not get all
-    their seats, by their oldest request. Whoever is first may sell at least one.
+    (Of a long line each shows fewer: by the last of these.) So a worker that has a few old requests
+    and then only later ones waits until those are due; the old ones keep their seats (see share).
+    Last come those whose transactions would not get all their seats, by their oldest request.
+    Whoever is first may sell at least one.
     """
     shown = sorted(chain.from_iterable(line.values()))
-    last_winner_ms = max(shown[:seats_left], default=0)
 
     def rank(name: str) -> tuple[bool, int, str]:
         first_ms, last_ms = line[name][0], line[name][:SEATS_PER_TRANSACTION][-1]
-        has_seats = last_ms <= last_winner_ms
+        has_seats = bisect_left(shown, last_ms) < seats_left
         return not has_seats, last_ms if has_seats else first_ms, name
 
     return sorted(line, key=rank)

@@ -1,7 +1,7 @@
 """Whose turn it is to sell an event's seats: one worker's at a time, by the capacity item."""
 
 import asyncio
-from bisect import bisect_left
+import operator
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
@@ -254,14 +254,13 @@ class Turn:
         return capacity
 
     def _is_shown(self, mine: Place) -> bool:
-        """Whether it is in line, and has received nothing that is older than what it shows there.
+        """Whether it is in line, and has received nothing older than some of what it shows there.
 
         Of many seats, the place itself is enough.
         """
         if not self._shown or not self._is_scarce(self._seats_left):
             return bool(self._shown)
-        last_ms = self._shown[-1]
-        return bisect_left(mine, last_ms) <= bisect_left(self._shown, last_ms)
+        return not any(map(operator.lt, mine, self._shown))
 
     def _before(self) -> int:
         """How many stand before this worker in line, as far as it knows."""
@@ -288,13 +287,14 @@ class Turn:
         if not self._others:
             return True
         if self._is_scarce(seats_left):
-            share = self.share(mine, seats_left)
-            is_first = self._order(self._place(mine, seats_left), seats_left)[0] == self._name
-            return share >= SEATS_PER_TRANSACTION or (share > 0 and is_first)
+            share, place = self.share(mine, seats_left), self._place(mine, seats_left)
+            return share >= SEATS_PER_TRANSACTION or (
+                share > 0 and self._order(place, seats_left)[0] == self._name
+            )
         return full > 0 and not self._is_over
 
     def _place(self, mine: Place, seats_left: int | None) -> Place:
-        """What the others are shown: where order does not matter, the oldest request alone."""
+        """What the others are shown: where order will not matter soon, the oldest request alone."""
         matters = seats_left is None or self._is_scarce(seats_left - _SHOWN_BEFORE)
         most = max(_SHOWS_AT_LEAST, _ALL_SHOW // (len(self._others) + 1)) if matters else 1
         return mine[:most]

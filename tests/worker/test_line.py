@@ -33,6 +33,12 @@ def test_whoever_fills_a_transaction_is_next_and_else_whoever_has_the_oldest_req
     assert line.order(places, 5) == ["b", "a", "c"]
 
 
+def test_what_a_worker_would_sell_later_does_not_matter() -> None:
+    places = {"a": [*range(99), 900], "b": [*range(1, 101)]}
+
+    assert line.order(places, 500) == ["a", "b"]
+
+
 def test_nobody_is_next_where_nobody_waits() -> None:
     assert line.order({}, 5) == []
 
@@ -54,11 +60,21 @@ def test_the_share_leaves_a_seat_for_each_that_comes_earlier(
     assert line.share(mine, others, seats) == share
 
 
-@given(places=st.lists(_PLACES, min_size=1, max_size=4), seats=st.integers(1, 20))
+@given(
+    places=st.lists(_PLACES, min_size=1, max_size=4),
+    seats=st.integers(1, 20),
+    most=st.sampled_from([4, 99]),
+)
 def test_turns_by_the_line_give_the_seats_to_the_oldest(
-    places: list[list[int]], seats: int
+    places: list[list[int]], seats: int, most: int
 ) -> None:
     """Each in its turn sells its share, until all seats are gone or nobody waits."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(line, "SEATS_PER_TRANSACTION", most)
+        _sell(places, seats)
+
+
+def _sell(places: list[list[int]], seats: int) -> None:
     winners = sorted(at_ms for place in places for at_ms in place)[:seats]
     left = {str(number): place for number, place in enumerate(places)}
     sold: list[int] = []
@@ -66,7 +82,7 @@ def test_turns_by_the_line_give_the_seats_to_the_oldest(
         name = line.order(left, seats - len(sold))[0]
         mine = left.pop(name)
         share = line.share(mine, left.values(), seats - len(sold))
-        assert share > 0  # whoever has the oldest request may always sell it
+        assert share > 0  # whoever is first may always sell something
         sold += mine[:share]
         if mine[share:]:
             left[name] = mine[share:]

@@ -83,7 +83,7 @@ async def test_a_seller_that_is_gone_and_its_line_are_waited_for_once() -> None:
 
 
 @virtual_time
-async def test_the_turn_goes_by_name_to_whoever_has_the_oldest_request() -> None:
+async def test_the_turn_goes_by_name_to_whoever_is_first_in_line() -> None:
     workers = Workers(1, seats=9)
     held = Capacity(event_id="e1", total=9, remaining=9)
     places = {"line_younger": encode("a"), "line_older": encode("9")}
@@ -120,22 +120,31 @@ async def test_whoever_receives_older_requests_while_it_waits_shows_them(first: 
 
 
 @virtual_time
-async def test_a_few_old_requests_wait_with_their_seats_until_a_transaction_is_full() -> None:
+@pytest.mark.parametrize(
+    ("mine", "other", "goes_on"),
+    [
+        pytest.param(200, [109] * 100, False, id="ten that are older wait for their seats"),
+        pytest.param(200, [150] * 99 + [199], True, id="it can fill a transaction"),
+        pytest.param(129, [150] * 100, True, id="it would be first in line"),
+    ],
+)
+async def test_a_worker_goes_on_where_it_fills_a_transaction_or_would_be_first(
+    mine: int, other: Sequence[int], *, goes_on: bool
+) -> None:
+    """After a full transaction; another's requests are as old as these of our items."""
     workers = Workers(1, seats=500)
     items = workers.stored(200)
-    # Another has a hundred requests that come after a full transaction of ours and ten more.
-    place = line.text([items[109].queued_at_ms or 0] * 100)
+    place = line.text([items[number].queued_at_ms or 0 for number in other])
     held = Capacity(event_id="e1", total=500, remaining=500).to_item()
     workers.aws.cloud.table.seed(held | {"line_other": encode(place)})
 
-    await workers.decide(0, items)
+    await workers.decide(0, items[:mine])
 
     first, second = workers.aws.wire.calls_of("TransactWriteItems")[:2]
+    # The other is gone, which takes a second to find out.
+    assert (second.at_s - first.at_s < 1) is goes_on
     values = first.parameters["TransactItems"][0]["Update"]["ExpressionAttributeValues"]
-    assert values[":seller"] == encode("other")
-    # Which is gone, so that all the rest may be sold.
-    assert second.at_s - first.at_s > 1
-    assert [len(call.parameters["TransactItems"]) - 1 for call in (first, second)] == [99, 99]
+    assert (values[":seller"] != encode("other")) is goes_on
 
 
 @virtual_time
@@ -254,6 +263,24 @@ async def test_the_first_in_line_has_looks_under_way_and_fewer_in_a_long_line(
         others.sell(None)
 
     assert most == looks
+
+
+@virtual_time
+@pytest.mark.parametrize(("seats", "shown"), [(90_000, 1), (20_000, 3), (500, 3)])
+async def test_a_place_shows_in_time_what_the_order_of_the_last_seats_needs(
+    seats: int, shown: int
+) -> None:
+    others = Others(seats=seats)
+    others.sell("another")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(others.workers.decide, 0, others.workers.stored(3))
+        await anyio.sleep(0.1)
+        others.sell(None)
+
+    (lined_up,) = filter(_shows, others.workers.aws.wire.calls_of("UpdateItem"))
+    place = lined_up.parameters["ExpressionAttributeValues"][":place"]["S"]
+    assert len(place.split()) == shown
 
 
 @virtual_time
