@@ -17,7 +17,8 @@ _MAX_CHUNK_HEAD_BYTES: Final = 256
 
 _END: Final = b"\r\n\r\n"
 _BEGIN: Final = b"HTTP/1."
-# Nothing here can match in two ways: what does not match costs no more than what does.
+# Nothing here can match in two ways: what does not match costs no more than what does. No group is
+# repeated possessively, which CPython 3.11.0 to 3.11.4 get wrong (python/cpython#106052).
 _TEXT: Final = rb"[\t -~\x80-\xff]*+"
 _FIELD: Final = (
     # What frames a body is good in its own place and form, or the head is malformed.
@@ -26,15 +27,16 @@ _FIELD: Final = (
 )
 # One pass, since it is half of what reading an answer costs. `(?(4)(?!))` refuses a repetition.
 _HEAD: Final = re.compile(
-    rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: " + _TEXT + rb")?+((?:\r\n(?:"
+    rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: " + _TEXT + rb")?((?:\r\n(?:"
     rb"(?i:content-length):(?(4)(?!))[\t ]*+([0-9]{1,10}+)[\t ]*+(?=\r)"
     rb"|(?i:transfer-encoding):(?(5)(?!))[\t ]*+((?i:chunked))[\t ]*+(?=\r)"
     rb"|(?i:x-amz-crc32):(?(6)(?!))[\t ]*+([0-9]{1,10}+)[\t ]*+(?=\r)"
-    rb"|(?i:connection):[\t ]*+(?:(?i:keep-alive)[\t ]*+(?=\r)|(" + _TEXT + rb"))"
-    rb"|" + _FIELD + rb"))*+)\r\n\r\n"
+    rb"|(?i:connection):[\t ]*+(?:(?i:keep-alive)[\t ]*+(?=\r)|"
+    rb"(?!(?i:keep-alive)[\t ]*+\r)(" + _TEXT + rb"))"
+    rb"|(?!(?i:connection):)" + _FIELD + rb"))*)\r\n\r\n"
 )
-_TRAILERS: Final = re.compile(rb"(?:\r\n" + _FIELD + rb")*+\r\n\r\n")
-_CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,8}+)(?:;" + _TEXT + rb")?+")
+_TRAILERS: Final = re.compile(rb"(?:\r\n" + _FIELD + rb")*\r\n\r\n")
+_CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,8}+)(?:;" + _TEXT + rb")?")
 
 _FIRST_FINAL_STATUS: Final = 200
 _SWITCHING_PROTOCOLS: Final = 101
