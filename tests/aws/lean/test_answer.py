@@ -1,9 +1,12 @@
 """Which bytes are an answer: framing by RFC 9112, its bounds, and when a connection is kept."""
 
+import re
+
 import pytest
 from botocore.exceptions import HTTPClientError
 
-from aws.lean.answer import AnswerReader
+from aws.lean import answer
+from aws.lean.answer import MAX_HEAD_BYTES, AnswerReader
 
 LINE = b"HTTP/1.1 200 OK\r\n"
 SIZED = LINE + b"Content-Length: 2\r\n"
@@ -65,3 +68,21 @@ def test_headers_are_found_whatever_their_case_and_blanks() -> None:
     assert answer.header("x-amzn-requestid") == "an id"
     assert answer.header("x-a") == ""
     assert answer.header("amzn-requestid") is None
+
+
+def test_no_group_is_repeated_possessively_which_the_first_pythons_3_11_get_wrong() -> None:
+    patterns = [found for found in vars(answer).values() if isinstance(found, re.Pattern)]
+    assert patterns
+    assert not [found for found in patterns if re.search(rb"\)[*+?]\+", found.pattern)]
+
+
+@pytest.mark.parametrize(
+    "line", [b"a:", b"connection:", b"connection: keep-alive", b"connection:  keep-alive  "]
+)
+def test_a_malformed_head_costs_no_more_than_its_length(line: bytes) -> None:
+    """Were there two ways to read a line, there would be millions to read thirty."""
+    lines = (MAX_HEAD_BYTES - 1_000) // (len(line) + 2)
+    head = b"HTTP/1.1 200 OK\r\n" + lines * (line + b"\r\n") + b"no field\r\n\r\n"
+
+    with pytest.raises(HTTPClientError, match="malformed head"):
+        AnswerReader().feed(head)
