@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from aws.errors import AwsError, Rejected
+from ingest import aws_gateway
 from ingest.gateway import Insertion, Position, Progress, Unavailable
 from ingest.retries import RetryPolicy
 from schema.items import RequestItem
@@ -21,6 +22,13 @@ from tests.ingest.support import many, stored
 
 WRITES = "BatchExecuteStatement"
 FAST = RetryPolicy(max_attempts=3, base_s=0.001, max_s=0.002, window_s=10)
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that runs other tests as well may be slower than a click's patience."""
+    monkeypatch.setattr(aws_gateway, "PATIENCE_S", 30.0)
+    monkeypatch.setattr(aws_gateway, "MARK_PATIENCE_S", 30.0)
 
 
 def received(count: int) -> list[RequestItem]:
