@@ -303,6 +303,29 @@ async def test_older_requests_are_shown_soon_in_a_long_line_beside_transactions(
     assert again[4] - again[0] < 0.2
 
 
+@virtual_time
+async def test_an_older_request_is_shown_where_most_of_the_place_has_been_sold_meanwhile() -> None:
+    others = Others(seats=500)
+    others.sell("another")
+    aws = others.workers.aws
+    mine = [*range(NOW_MS, NOW_MS + 100)]
+
+    async def wait() -> None:
+        async with Turn(parts_of(aws), "e1").taken(lambda: mine):
+            pass
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(wait)
+        await anyio.sleep(0.1)
+        mine[:] = [NOW_MS - 5, NOW_MS + 99]
+        await anyio.sleep(0.1)
+        others.sell(None)
+
+    _, again = filter(_shows, aws.wire.calls_of("UpdateItem"))
+    place = again.parameters["ExpressionAttributeValues"][":place"]["S"]
+    assert place == line.text([NOW_MS - 5, NOW_MS + 99])
+
+
 def _shows(call: Call) -> bool:
     return ":place" in call.parameters["ExpressionAttributeValues"]
 
